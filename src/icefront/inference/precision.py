@@ -1,0 +1,74 @@
+"""Where a network runs and in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from icefront.errors import IcefrontError
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device to run on: the one named, or the best there is.
+
+    Parameters
+    ----------
+    device : str
+        ``auto`` (a CUDA GPU, else Apple's GPU, else the processor) or a name torch knows, such as
+        ``cpu`` or ``cuda:1``.
+
+    Raises
+    ------
+    IcefrontError
+        If the named device does not exist here.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise IcefrontError(
+            f"The device {device!r} is not available here: use auto, cpu or cuda."
+        ) from error
+    if chosen.type == "meta":
+        raise IcefrontError("The device 'meta' cannot compute: use auto, cpu or cuda.")
+    return chosen
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Tell whether bfloat16 is worth its loss of precision on a device.
+
+    GPUs from Ampere on and processors with AMX multiply matrices of it several times as fast.
+    AVX512-BF16 alone does not count: on such processors the casts cost more than the products
+    save (``benchmarks/inference.py`` measures it).
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return False
+
+
+@contextmanager
+def precision(device: torch.device, *, exact: bool) -> Iterator[None]:
+    """Run a network in float32 if `exact` holds, else in bfloat16 where the device is fast in it.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network runs.
+    exact : bool
+        Full float32, without TF32 on GPUs.
+    """
+    fast = not exact and has_fast_bf16(device)
+    with ExitStack() as settings:
+        # Set in any case: a caller's autocast must not reach into a run that is meant to be exact.
+        settings.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast))
+        if exact and device.type == "cuda":
+            settings.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        yield

@@ -1,0 +1,44 @@
+"""A progress bar on stderr, only where a person looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """Count steps, with a bar on stderr if `show` holds and stderr is a terminal.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    total : int
+        How many steps there are.
+    show : bool
+        False keeps silent in any case.
+
+    Yields
+    ------
+    callable
+        Call it with the number of steps that were done since the last call.
+    """
+    if show:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=console, transient=True) as bar:
+                task = bar.add_task(title, total=total)
+                yield lambda count: bar.advance(task, count)
+            return
+    yield lambda count: None
