@@ -1,0 +1,290 @@
+"""Raster files: opening them, choosing a band, decoding in strips; errors in one sentence."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.windows import Window
+
+from icefront.errors import IcefrontError
+from icefront.scenes.metadata import find_polarisation
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+FILL_AT_MOST = -9999.0
+"""Signed and floating values down here are no data even where no tag says so."""
+
+_STRIP_PIXELS = 1 << 22
+_CACHE_BYTES = 64 << 20
+_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x89PNG", b"\xff\xd8\xff", b"\x89HDF")
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Rows top to bottom (half open) of one band.
+
+    `values` is float32 (rows, W) as stored (scale and offset of the file applied), `valid` bool
+    of the same shape: neither masked nor nodata, NaN, infinite or a fill value.
+    """
+
+    top: int
+    bottom: int
+    values: np.ndarray
+    valid: np.ndarray
+
+
+def is_gdal_name(path: str | os.PathLike[str]) -> bool:
+    """Tell names that only GDAL understands (URLs, archives, subdatasets) from file paths."""
+    text = os.fspath(path)
+    if text.startswith("/vsi") or "://" in text:
+        return True
+    prefix = text.split(":", 1)[0]
+    return ":" in text and len(prefix) > 1 and prefix.replace("_", "").isalnum()
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+    """Open a raster for reading with a small cache and strict decoding.
+
+    Parameters
+    ----------
+    path : path or str
+        A file, or whatever else GDAL understands (``/vsi...``, ``https://``, subdatasets).
+
+    Yields
+    ------
+    rasterio data set
+
+    Raises
+    ------
+    IcefrontError
+        If it is missing, a folder, empty, no raster, damaged, or holds no or several images.
+    """
+    name = os.fspath(path)
+    if not is_gdal_name(path):
+        _check_file(Path(path))
+    # Warnings of the JPEG library are errors here: it fills what is missing with grey.
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_ERROR_ON_LIBJPEG_WARNING=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            try:
+                src = rasterio.open(name)
+            except RasterioIOError as error:
+                raise IcefrontError(_cannot_open(path)) from error
+        with src:
+            if src.count == 0 and src.subdatasets:
+                raise IcefrontError(
+                    f"{name} holds several images; open one of them: {', '.join(src.subdatasets)}."
+                )
+            if src.count == 0 or src.width * src.height == 0:
+                raise IcefrontError(f"{name} holds no image; choose another file.")
+            yield src
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        inside = sorted(path.glob("measurement/*.tif*"))
+        if inside:
+            files = " or ".join(str(file.relative_to(path)) for file in inside)
+            raise IcefrontError(f"{path} is a folder; give one image in it: {files}.")
+        raise IcefrontError(f"{path} is a folder, not an image; give the image files in it.")
+    if not path.exists():
+        raise IcefrontError(f"{path} does not exist; check the name.")
+    if not os.access(path, os.R_OK):
+        raise IcefrontError(f"{path} cannot be read; check its permissions.")
+    if path.stat().st_size == 0:
+        raise IcefrontError(f"{path} is empty (0 bytes); fetch it again.")
+
+
+def _cannot_open(path: str | os.PathLike[str]) -> str:
+    if is_gdal_name(path):
+        return f"{os.fspath(path)} cannot be opened as an image; check the name and the access."
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start.startswith(_MAGIC):
+        return f"{os.fspath(path)} is damaged or cut short; fetch it again."
+    return (
+        f"{os.fspath(path)} is not an image in a format that is known (GeoTIFF, PNG and whatever "
+        "else GDAL reads); give one."
+    )
+
+
+def choose_band(src: DatasetReader, band: int | str | None, path: object) -> tuple[int, str | None]:
+    """Choose the band that holds the SAR image.
+
+    Parameters
+    ----------
+    src : rasterio data set
+    band : int, str or None
+        A number from 1, or a band's name or polarisation; None to let the file tell. It tells
+        if it has one band beside alpha, one band that names a polarisation, or red, green and
+        blue (which `strips` then finds equal).
+    path : path or str
+        What errors call the file.
+
+    Returns
+    -------
+    int
+        Band number from 1.
+    str or None
+        A note on the choice where there was one.
+
+    Raises
+    ------
+    IcefrontError
+        If several bands may be meant, or the band asked for is not there; both name the bands.
+    """
+    names = [_band_name(src, index) for index in src.indexes]
+    if band is not None:
+        return _named_band(band, names, path), None
+    data = [index for index in src.indexes if src.colorinterp[index - 1] != ColorInterp.alpha]
+    if len(data) == 1:
+        return data[0], None
+    labels = {index: f"{src.descriptions[index - 1] or ''}" for index in data}
+    labels = {
+        index: " ".join([text, *src.tags(index).values()]).replace("_", " ")
+        for index, text in labels.items()
+    }
+    polarised = [index for index in data if find_polarisation(labels[index])]
+    if len(polarised) == 1:
+        return polarised[0], f"Band {names[polarised[0] - 1]} of {len(data)} is the SAR image."
+    if is_rgb(src):
+        return data[0], "Red, green and blue are equal: a grey image."
+    raise several_bands(names, path)
+
+
+def is_rgb(src: DatasetReader) -> bool:
+    """Tell whether the first three bands are red, green and blue, with nothing but alpha beside."""
+    return src.colorinterp[:3] == (ColorInterp.red, ColorInterp.green, ColorInterp.blue) and all(
+        colour == ColorInterp.alpha for colour in src.colorinterp[3:]
+    )
+
+
+def several_bands(names: list[str], path: object) -> IcefrontError:
+    """Return the error for a file in which several bands may be meant."""
+    return IcefrontError(
+        f"{path} has {len(names)} bands ({', '.join(names)}); say with band which one is the SAR "
+        "image."
+    )
+
+
+def band_names(src: DatasetReader) -> list[str]:
+    """Return number and, where there is one, description or colour of each band."""
+    return [_band_name(src, index) for index in src.indexes]
+
+
+def _band_name(src: DatasetReader, index: int) -> str:
+    description = src.descriptions[index - 1]
+    colour = src.colorinterp[index - 1]
+    if description:
+        return f"{index} '{description}'"
+    if colour in (ColorInterp.undefined, ColorInterp.gray):
+        return str(index)
+    return f"{index} '{colour.name}'"
+
+
+def _named_band(band: int | str, names: list[str], path: object) -> int:
+    text = str(band).strip()
+    if text.isdigit() and 1 <= int(text) <= len(names):
+        return int(text)
+    matches = [
+        index
+        for index, name in enumerate(names, start=1)
+        if not text.isdigit()
+        and text
+        and (
+            f"'{text.lower()}'" in name.lower()
+            or find_polarisation(name.replace("_", " ")) == text.upper()
+        )
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    raise IcefrontError(
+        f"{path} has no band {text or repr(text)}; its bands are {', '.join(names)}."
+    )
+
+
+def check_dtype(src: DatasetReader, band: int, path: object) -> str:
+    """Return the dtype of a band; refuse complex values and colour palettes."""
+    dtype = src.dtypes[band - 1]
+    if dtype.startswith("complex"):
+        raise IcefrontError(
+            f"{path} holds complex values (single-look complex data); detect and multilook it to "
+            "intensity first, or take the ground-range detected product."
+        )
+    if src.colorinterp[band - 1] == ColorInterp.palette:
+        palette = src.colormap(band)
+        if any(len({index, *colour[:3]}) > 1 for index, colour in palette.items() if any(colour)):
+            raise IcefrontError(
+                f"{path} is drawn with a colour palette; convert it to grey values first."
+            )
+    return str(dtype)
+
+
+def strips(src: DatasetReader, band: int, path: object, *, equal_rgb: bool) -> Iterator[Strip]:
+    """Decode a band from top to bottom, a few megapixels at a time.
+
+    Parameters
+    ----------
+    src : rasterio data set
+    band : int
+        From 1.
+    path : path or str
+        What errors call the file.
+    equal_rgb : bool
+        Check that the first three bands are equal.
+
+    Yields
+    ------
+    Strip
+
+    Raises
+    ------
+    IcefrontError
+        If a block cannot be decoded (a damaged or truncated file), or red, green and blue differ.
+    """
+    block_rows, block_columns = src.block_shapes[band - 1]
+    wanted = max(1, _STRIP_PIXELS // src.width)
+    rows = block_rows * (wanted // block_rows) if block_rows <= wanted else min(block_rows, wanted)
+    item = np.dtype(src.dtypes[band - 1]).itemsize
+    # A block that does not fit into the cache would be decoded anew for every strip.
+    across = -(-src.width // block_columns) * block_columns
+    cache = max(_CACHE_BYTES, 2 * block_rows * across * item)
+    masked = MaskFlags.all_valid not in src.mask_flag_enums[band - 1]
+    scale, offset = src.scales[band - 1], src.offsets[band - 1]
+    may_be_filled = not src.dtypes[band - 1].startswith("uint")
+    with rasterio.Env(GDAL_CACHEMAX=cache):
+        for top in range(0, src.height, rows):
+            bottom = min(src.height, top + rows)
+            window = Window(0, top, src.width, bottom - top)
+            try:
+                values = src.read(band, window=window, out_dtype="float32")
+                mask = src.read_masks(band, window=window) if masked else None
+                colours = src.read([2, 3], window=window) if equal_rgb else None
+            except (RasterioError, ValueError) as error:
+                raise IcefrontError(
+                    f"{path} is damaged or cut short: rows {top} to {bottom - 1} of {src.height} "
+                    "cannot be decoded; fetch it again."
+                ) from error
+            if colours is not None and not (values == colours).all():
+                raise several_bands(band_names(src), path)
+            valid = np.isfinite(values)
+            if mask is not None:
+                valid &= mask > 0
+            if may_be_filled:
+                valid &= values > FILL_AT_MOST
+            if (scale, offset) != (1.0, 0.0):
+                values *= np.float32(scale)
+                values += np.float32(offset)
+            yield Strip(top, bottom, values, valid)

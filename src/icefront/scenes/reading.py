@@ -1,0 +1,109 @@
+"""Reading a scene: from any raster to grey values on a metric grid."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from icefront.errors import IcefrontError
+from icefront.scenes.nodata import INVALID
+from icefront.scenes.raster import is_gdal_name
+from icefront.scenes.scene import Scene
+from icefront.scenes.survey import AskedPixelSize, Survey, survey
+from icefront.scenes.warp import warp_band
+
+_ROWS = 512
+
+
+def open_scene(
+    path: str | os.PathLike[str],
+    *,
+    band: int | str | None = None,
+    pixel_size_m: AskedPixelSize = None,
+    radiometry: str = "auto",
+) -> Scene:
+    """Read one SAR image as a network takes it.
+
+    Parameters
+    ----------
+    path : path or str
+        Anything that rasterio reads, in any CRS, also with ground control points (Sentinel-1
+        GRD) or without any georeference (CaFFe's PNGs).
+    band : int or str, optional
+        Number from 1, description or polarisation of the band; only needed where a file has
+        several and does not tell which is the SAR image.
+    pixel_size_m : float, (float, float) or "pixels", optional
+        For an image without CRS: the side of a pixel in metres, one number or (rows, columns),
+        instead of what a CaFFe name says; "pixels" if it is unknown. For an image with CRS: the
+        side of the pixels of the scene, one number, instead of the native one.
+    radiometry : str
+        What the values are: ``auto``, ``grey``, ``stretched``, ``power``, ``amplitude``, ``db``
+        or ``dn`` (see `icefront.scenes.radiometry`). What ``auto`` decided is in the notes.
+
+    Returns
+    -------
+    Scene
+        Image float32 (H, W) in 0..1 with NaN where there is no data: masked, nodata value, NaN,
+        or black swath edge. On a projected, square, north-up grid in metres (see
+        `icefront.scenes.grid`); without CRS on the pixels of the file.
+
+    Raises
+    ------
+    IcefrontError
+        If the file is missing, a folder, no image, damaged or truncated anywhere, complex,
+        without data or of one value; if it has several bands and none was chosen; or if an
+        argument does not fit.
+
+    Notes
+    -----
+    The file is decoded in strips into the one float32 array of the result; beside it stands one
+    byte for each native pixel. An image that is warped is read twice: the first pass finds what
+    is no data and how bright the image is.
+    """
+    found = survey(
+        path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True
+    )
+    if found.values is not None:
+        image = found.values
+        for top in range(0, image.shape[0], _ROWS):
+            strip = image[top : top + _ROWS]
+            strip[found.codes[top : top + _ROWS] == INVALID] = np.nan
+            strip[:] = found.radiometry.apply(strip)
+    else:
+        image = warp_band(path, found.band, found.codes, found.native, found.grid)
+        del found.codes
+        for top in range(0, image.shape[0], _ROWS):
+            strip = image[top : top + _ROWS]
+            if (found.scale, found.offset) != (1.0, 0.0):
+                strip *= np.float32(found.scale)
+                strip += np.float32(found.offset)
+            strip[:] = found.radiometry.apply(strip)
+        if not any(
+            np.isfinite(image[top : top + _ROWS]).any() for top in range(0, image.shape[0], _ROWS)
+        ):
+            raise IcefrontError(
+                f"{os.fspath(path)} holds no data on a grid of {found.grid.pixel_size_m:g} m; give "
+                "a smaller pixel size."
+            )
+    return _scene(found, image)
+
+
+def _scene(found: Survey, image: np.ndarray) -> Scene:
+    metadata = found.metadata
+    return Scene(
+        image=image,
+        transform=found.grid.transform,
+        crs=found.grid.crs,
+        pixel_size_m=found.grid.pixel_size_m,
+        name=found.name,
+        path=None if is_gdal_name(found.path) else Path(found.path),
+        glacier=metadata.glacier,
+        date=metadata.date,
+        sensor=metadata.sensor,
+        orbit=metadata.orbit,
+        polarisation=metadata.polarisation,
+        radiometry=found.radiometry.kind,
+        notes=found.notes,
+    )

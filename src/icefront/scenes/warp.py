@@ -1,0 +1,150 @@
+"""Warping a band of a file to a grid, straight from the file into one array."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from icefront.errors import IcefrontError
+from icefront.scenes.grid import Georeference, Grid, ground_sides_m
+from icefront.scenes.nodata import INVALID
+from icefront.scenes.raster import is_gdal_name, opened
+
+_ROWS = 1024
+# Above this ratio of new to old pixel size, areas are averaged instead of interpolated.
+_AVERAGE_ABOVE = 1.5
+
+
+def warp_band(
+    path: str | os.PathLike[str],
+    band: int,
+    codes: np.ndarray,
+    native: Georeference,
+    grid: Grid,
+) -> np.ndarray:
+    """Warp one band to a grid.
+
+    The file is read by GDAL's warper in pieces, so that the result is the only array of the size
+    of the scene; pixels that hold no data take no part.
+
+    Parameters
+    ----------
+    path : path or str
+        The file.
+    band : int
+        From 1.
+    codes : uint8 (h, w)
+        Of the native pixels, see `icefront.scenes.nodata`; `INVALID` ones are left out.
+    native : Georeference
+        Of the file. Control points are followed by a thin-plate spline.
+    grid : Grid
+        Where to.
+
+    Returns
+    -------
+    float32 (H, W)
+        Values as stored, without the file's scale and offset: bilinear, or the mean over the
+        area of a pixel where that is more than half as large again as a native one. NaN where
+        there is no data.
+
+    Raises
+    ------
+    IcefrontError
+        If the file cannot be decoded or warped.
+    """
+    rows_m, columns_m = ground_sides_m(native)
+    size = float(grid.transform.a)
+    average = size > _AVERAGE_ABOVE * float(np.sqrt(rows_m * columns_m))
+    options = {}
+    if native.gcps:
+        options["SRC_METHOD"] = "GCP_TPS" if native.thin_plate else "GCP_POLYNOMIAL"
+    result = np.full((grid.height, grid.width), np.nan, dtype=np.float32)
+    assert grid.crs is not None
+    with opened(path) as src, MemoryFile() as memory:
+        source = str(Path(path).resolve())
+        if is_gdal_name(path):
+            source = src.files[0] if src.files else src.name
+        mask = _write_mask(memory, codes)
+        try:
+            with rasterio.open(_description(source, band, native, mask)) as virtual:
+                reproject(
+                    rasterio.band(virtual, 1),
+                    result,
+                    dst_crs=rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
+                    dst_transform=grid.transform,
+                    dst_nodata=np.nan,
+                    init_dest_nodata=True,
+                    resampling=Resampling.average if average else Resampling.bilinear,
+                    **options,
+                )
+        except RasterioError as error:
+            raise IcefrontError(
+                f"{os.fspath(path)} cannot be warped to a square grid; check its georeference."
+            ) from error
+    return result
+
+
+def _write_mask(memory: MemoryFile, codes: np.ndarray) -> str:
+    """Write where codes are valid into a compressed GeoTIFF in memory; return its name."""
+    height, width = codes.shape
+    profile = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": "uint8",
+        "compress": "lzw",
+        "blockysize": min(64, height),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dst = memory.open(**profile)
+    with dst:
+        for top in range(0, height, _ROWS):
+            strip = (codes[top : top + _ROWS] != INVALID).view(np.uint8) * np.uint8(255)
+            dst.write(strip, 1, window=Window(0, top, width, strip.shape[0]))
+    return str(memory.name)
+
+
+def _description(source: str, band: int, native: Georeference, mask: str) -> str:
+    """Describe the band and its mask as a GDAL virtual raster (XML).
+
+    GDAL's warper leaves out what a data set's mask leaves out; no tag of the original file can
+    stand in the way, and control points come along.
+    """
+    assert native.crs is not None
+    wkt = native.crs.to_wkt()
+    if native.transform is not None:
+        t = native.transform
+        numbers = ", ".join(repr(float(v)) for v in (t.c, t.a, t.b, t.f, t.d, t.e))
+        where = f"<SRS>{escape(wkt)}</SRS><GeoTransform>{numbers}</GeoTransform>"
+    else:
+        points = "".join(
+            f'<GCP Id="{number}" Pixel="{float(p.col)!r}" Line="{float(p.row)!r}" '
+            f'X="{float(p.x)!r}" Y="{float(p.y)!r}" Z="{float(p.z or 0.0)!r}"/>'
+            for number, p in enumerate(native.gcps, start=1)
+        )
+        where = f"<GCPList Projection={quoteattr(wkt)}>{points}</GCPList>"
+
+    def simple(name: str, index: int) -> str:
+        return (
+            f'<SimpleSource><SourceFilename relativeToVRT="0">{escape(name)}</SourceFilename>'
+            f"<SourceBand>{index}</SourceBand></SimpleSource>"
+        )
+
+    return (
+        f'<VRTDataset rasterXSize="{native.width}" rasterYSize="{native.height}">{where}'
+        f'<VRTRasterBand dataType="Float32" band="1">{simple(source, band)}</VRTRasterBand>'
+        f'<MaskBand><VRTRasterBand dataType="Byte">{simple(mask, 1)}</VRTRasterBand></MaskBand>'
+        "</VRTDataset>"
+    )
