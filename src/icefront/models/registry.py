@@ -1,0 +1,184 @@
+"""The family: which members there are, how they are built, where their weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from icefront.errors import IcefrontError
+from icefront.models.card import ModelCard
+from icefront.models.checkpoints import read_checkpoint, read_official, read_own
+from icefront.models.tyrion import Tyrion, TyrionConfig
+from icefront.models.unet import UNet, UNetConfig
+
+DEFAULT = "tyrion-mini"
+"""Member whose packaged weights `load_model()` gives."""
+
+_MINI = TyrionConfig(
+    image_size=256,
+    embed_dim=32,
+    depths=(2, 2, 2, 2),
+    num_heads=(2, 4, 8, 16),
+    window_size=8,
+    groups=8,
+    head_width=16,
+)
+
+_SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
+
+MEMBERS: dict[str, ModelCard] = {
+    "tyrion": ModelCard("tyrion", {"family": "tyrion", **TyrionConfig().as_dict()}),
+    "tyrion-mini": ModelCard(
+        "tyrion-mini",
+        {"family": "tyrion", **_MINI.as_dict()},
+        input_mapping="equalised",
+        **_SQUEEZED,
+    ),
+    "unet": ModelCard(
+        "unet",
+        {"family": "unet", **UNetConfig().as_dict()},
+        input_mapping="equalised",
+        **_SQUEEZED,
+    ),
+}
+"""Members by name, as cards without weights."""
+
+_FAMILIES = {"tyrion": (Tyrion, TyrionConfig), "unet": (UNet, UNetConfig)}
+
+
+def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Parameters
+    ----------
+    member : str, dict or ModelCard
+        Name of a member, an architecture (``family`` and options), or a card.
+
+    Returns
+    -------
+    nn.Module
+        From (B, 1, H, W) in 0..1 to logits (B, 4, H, W); its card is the attribute ``card``.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such member, family or option.
+    """
+    if isinstance(member, str):
+        if member not in MEMBERS:
+            raise IcefrontError(
+                f"There is no model named {member!r}; the family has {', '.join(MEMBERS)}."
+            )
+        card = MEMBERS[member]
+    elif isinstance(member, dict):
+        card = ModelCard(str(member.get("family", "custom")), member)
+    else:
+        card = member
+    options = dict(card.architecture)
+    family = options.pop("family", None)
+    if family not in _FAMILIES:
+        raise IcefrontError(
+            f"The model {card.name!r} is of the family {family!r}; known are {', '.join(_FAMILIES)}."
+        )
+    make, configure = _FAMILIES[family]
+    try:
+        network = make(configure.from_dict(options))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise IcefrontError(
+            f"The architecture of the model {card.name!r} cannot be built: {error}."
+        ) from error
+    network.card = card  # type: ignore[assignment]
+    return network
+
+
+def packaged_weights(name: str) -> Path | None:
+    """Path of the weights of a member that come with the package, or None."""
+    path = Path(str(files("icefront.models").joinpath("weights", f"{name}.safetensors")))
+    return path if path.is_file() else None
+
+
+def load_model(name_or_path: str | Path | None = None) -> nn.Module:
+    """Load a trained model.
+
+    Parameters
+    ----------
+    name_or_path : str or Path, optional
+        Nothing for the packaged default; the name of a member with packaged weights; a
+        checkpoint of ours (``.safetensors`` with its ``.json`` beside it); or a Lightning
+        checkpoint in the format of the official Tyrion release. Nothing in a file is executed.
+
+    Returns
+    -------
+    nn.Module
+        In evaluation mode, from (B, 1, H, W) in 0..1 to logits (B, 4, H, W), with its
+        `ModelCard` as the attribute ``card``.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such model, or the file is not a checkpoint or carries code.
+
+    Examples
+    --------
+    >>> import icefront
+    >>> model = icefront.load_model()
+    >>> model.card.window
+    256
+    """
+    name = str(name_or_path) if name_or_path is not None else DEFAULT
+    path = packaged_weights(name) if name in MEMBERS else None
+    if path is None:
+        path = Path(name)
+        if name in MEMBERS and not path.exists():
+            raise IcefrontError(
+                f"The model {name!r} comes without weights; name a checkpoint of it, or train one "
+                "with 'icefront train'."
+            )
+    if not path.exists():
+        raise IcefrontError(
+            f"There is no model or checkpoint {name!r}; 'icefront models' lists the models."
+        )
+    if path.is_dir():
+        raise IcefrontError(f"{path} is a folder; name the checkpoint file in it.")
+    if path.suffix == ".safetensors":
+        card, state = read_own(path)
+        network = build(card)
+    else:
+        state, sha256 = read_checkpoint(path)
+        state = read_official(state, path)
+        card = replace(
+            MEMBERS["tyrion"],
+            name=path.stem,
+            sha256=sha256,
+            provenance={"format": "official Lightning checkpoint", "file": path.name},
+        )
+        network = build(card)
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    if missing or unexpected:
+        odd = (list(missing) or list(unexpected))[0]
+        raise IcefrontError(
+            f"{path} does not fit the architecture that it names: {len(missing)} parameters are "
+            f"missing and {len(unexpected)} are unknown, for example {odd}."
+        )
+    return network.eval()
+
+
+def list_models() -> list[ModelCard]:
+    """List the family, each with the card of its packaged weights where there are any."""
+    cards = []
+    for name, card in MEMBERS.items():
+        path = packaged_weights(name)
+        cards.append(card if path is None else read_own(path)[0])
+    return cards
+
+
+def count_parameters(member: str | dict[str, Any] | ModelCard) -> int:
+    """Count the parameters of a member, without allocating them."""
+    import torch
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(member).parameters())

@@ -1,0 +1,223 @@
+"""Tyrion: a Swin Transformer V2 encoder with a residual convolutional decoder.
+
+The network of the SSL4SAR study (Gourmelon et al. 2025), built on the encoder of Liu et al. 2022
+("Swin Transformer V2", arXiv:2111.09883) as `transformers` has it. Smaller members of the family
+are the same code with other numbers (`icefront.models.registry`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Swinv2Backbone, Swinv2Config
+
+from icefront.zones import N_ZONES
+
+
+@dataclass(frozen=True)
+class TyrionConfig:
+    """Numbers that make a member of the family; the defaults are the published network.
+
+    Attributes
+    ----------
+    image_size : int
+        Side of the window the encoder is built for, in (reduced) pixels. Other sizes run too.
+    patch_size, embed_dim, depths, num_heads, window_size, mlp_ratio
+        The encoder (Swin-V2 tiny by default); `window_size` in tokens.
+    pretrained_window_sizes : tuple of int
+        Windows the position bias was learned at, per stage; zeros for the same windows.
+    drop_path : float
+        Stochastic depth of the encoder.
+    groups : int
+        Groups of the decoder's GroupNorm.
+    dropout : float
+        Before the second convolution of each residual block.
+    head_width : int or None
+        Width of the last decoder step at full resolution; None keeps the width of the step before.
+    detail_width : int
+        Width of a convolutional branch at full resolution whose features enter the last step
+        (0: none, as published). It gives small members the sharp edges that 4×4 patches lose.
+    reduce : int
+        The network sees the window averaged to 1/`reduce` of its side, and its logits are brought
+        back by bilinear interpolation (1: at full resolution, as published). It buys context and
+        speed with detail.
+    calm_start : bool
+        Start each encoder block as the identity (its closing norms at zero), as the authors of
+        Swin-V2 do when they train from scratch.
+    """
+
+    image_size: int = 512
+    patch_size: int = 4
+    embed_dim: int = 96
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: tuple[int, ...] = (3, 6, 12, 24)
+    window_size: int = 16
+    mlp_ratio: float = 4.0
+    pretrained_window_sizes: tuple[int, ...] = (0, 0, 0, 0)
+    drop_path: float = 0.0
+    groups: int = 32
+    dropout: float = 0.1
+    head_width: int | None = None
+    detail_width: int = 0
+    reduce: int = 1
+    calm_start: bool = False
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TyrionConfig:
+        """Build from plain types (lists become tuples); an unknown name raises `TypeError`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, for JSON."""
+        return asdict(self)
+
+
+class ResidualBlock(nn.Module):
+    """GroupNorm, x·sigmoid(x) and 3×3 convolution, twice, around a shortcut.
+
+    Maps (B, `width_in`, H, W) to (B, `width_out`, H, W).
+    """
+
+    def __init__(self, width_in: int, width_out: int, groups: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, width_in, eps=1e-6)
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, width_out, eps=1e-6)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1)
+        self.nin_shortcut: nn.Module = (
+            nn.Identity() if width_in == width_out else nn.Conv2d(width_in, width_out, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, `width_in`, H, W) to (B, `width_out`, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        return self.nin_shortcut(x) + h
+
+
+class UpStep(nn.Module):
+    """One decoder step: residual block, nearest ×2, 3×3 convolution."""
+
+    def __init__(
+        self, width_in: int, width_out: int, groups: int, dropout: float, factor: int = 2
+    ) -> None:
+        super().__init__()
+        self.block = ResidualBlock(width_in, width_out, groups, dropout)
+        self.conv = nn.Conv2d(width_out, width_out, 3, padding=1)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, `width_in`, H, W) to (B, `width_out`, `factor`·H, `factor`·W)."""
+        x = F.interpolate(self.block(x), scale_factor=float(self.factor), mode="nearest")
+        return self.conv(x)
+
+
+class Tyrion(nn.Module):
+    """Zones from one SAR window.
+
+    Parameters
+    ----------
+    config : TyrionConfig
+        Defaults to the published network, 50 M parameters.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from icefront.models.registry import build
+    >>> network = build("tyrion-mini").eval()
+    >>> network(torch.rand(1, 1, 256, 256)).shape
+    torch.Size([1, 4, 256, 256])
+    """
+
+    def __init__(self, config: TyrionConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or TyrionConfig()
+        n = len(c.depths)
+        self.encoder = Swinv2Backbone(
+            Swinv2Config(
+                image_size=c.image_size,
+                patch_size=c.patch_size,
+                num_channels=3,
+                embed_dim=c.embed_dim,
+                depths=list(c.depths),
+                num_heads=list(c.num_heads),
+                window_size=c.window_size,
+                mlp_ratio=c.mlp_ratio,
+                pretrained_window_sizes=list(c.pretrained_window_sizes),
+                drop_path_rate=c.drop_path,
+                out_features=[f"stage{i + 1}" for i in range(n)],
+            )
+        )
+        if c.calm_start:
+            for stage in self.encoder.encoder.layers:
+                for block in stage.blocks:
+                    for norm in (block.layernorm_before, block.layernorm_after):
+                        nn.init.zeros_(norm.weight)
+        widths = [c.embed_dim * 2**i for i in range(n)]
+        self.deepest = ResidualBlock(widths[-1], widths[-1], c.groups, c.dropout)
+        steps: list[nn.Module] = []
+        below = widths[-1]
+        for i in reversed(range(n)):
+            out = max(widths[i] // 2, c.embed_dim)
+            steps.append(UpStep(below + widths[i], out, c.groups, c.dropout))
+            below = out
+        self.steps = nn.ModuleList(steps)
+        # The encoder's tokens are `patch_size` pixels wide, and the last of the steps above has
+        # doubled them once; the head brings what is left back to full resolution.
+        head = c.head_width or below
+        self.head = UpStep(below, head, c.groups, c.dropout, factor=c.patch_size // 2)
+        if c.detail_width:
+            self.detail: nn.Module | None = nn.Sequential(
+                nn.Conv2d(1, c.detail_width, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(c.detail_width, c.detail_width, 3, padding=1),
+            )
+            self.merge: nn.Module | None = ResidualBlock(
+                head + c.detail_width, head, _common_groups(c.groups, head, c.detail_width), 0.0
+            )
+        else:
+            self.detail = self.merge = None
+        self.classify = nn.Conv2d(head, N_ZONES, 1)
+
+    def features(self, image: Tensor) -> Tensor:
+        """Return what the decoder makes of an image, before the classes.
+
+        Parameters
+        ----------
+        image : Tensor
+            (B, 1, H, W) in 0..1; H and W multiples of 32 for the published member.
+
+        Returns
+        -------
+        Tensor
+            (B, width of the head, H, W).
+        """
+        maps = self.encoder(image.expand(-1, 3, -1, -1)).feature_maps
+        x = self.deepest(maps[-1])
+        for step, skip in zip(self.steps, reversed(maps), strict=True):
+            x = step(torch.cat([x, skip], dim=1))
+        x = self.head(x)
+        if self.detail is not None and self.merge is not None:
+            x = self.merge(torch.cat([x, self.detail(image)], dim=1))
+        return x
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, 1, H, W) in 0..1 to logits (B, 4, H, W)."""
+        factor = self.config.reduce
+        if factor == 1:
+            return self.classify(self.features(image))
+        logits = self.classify(self.features(F.avg_pool2d(image, factor)))
+        return F.interpolate(
+            logits, scale_factor=float(factor), mode="bilinear", align_corners=False
+        )
+
+
+def _common_groups(groups: int, *widths: int) -> int:
+    """Largest number of groups, at most `groups`, that divides all sums a norm will see."""
+    total = sum(widths)
+    return next(g for g in range(groups, 0, -1) if total % g == 0 and widths[0] % g == 0)

@@ -1,0 +1,183 @@
+"""The validated configuration of a training run: an unknown key is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from icefront.errors import IcefrontError
+from icefront.training.augmentation import AugmentationConfig
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Strict):
+    """Which images are trained on, validated with and tested on.
+
+    Attributes
+    ----------
+    root : str
+        Folder of a data set in CaFFe's layout.
+    test_glaciers : list of str
+        Glaciers of the training split that are kept out of training and scored at the end.
+    validation : "official", "none" or a share
+        10 % as the official code draws them, nothing, or another share drawn with the seed.
+    pixel_size_m : "name", a number, [rows, columns] or null
+        Overrides the resolution in the names; null counts in pixels.
+    min_length_m : float
+        Shortest piece of front that counts, in the unit of the pixel size.
+    mend_zones : bool
+        Remove thin false classes of resized labels from what is trained on. Scores are always
+        taken against the labels as they are.
+    damaged : "refuse" or "skip"
+    """
+
+    root: str
+    test_glaciers: list[str] = []
+    validation: Literal["official", "none"] | float = "official"
+    pixel_size_m: Literal["name"] | float | tuple[float, float] | None = "name"
+    min_length_m: float = Field(750.0, gt=0)
+    mend_zones: bool = False
+    damaged: Literal["refuse", "skip"] = "refuse"
+
+
+class OptimiserConfig(_Strict):
+    """Optimiser and learning rate.
+
+    Attributes
+    ----------
+    name : "sgd" or "adamw"
+    learning_rate, weight_decay, momentum
+    schedule : "constant" or "cosine"
+        Cosine falls to `final` of the learning rate over the run, after `warmup_steps`.
+    clip : float or None
+        Largest norm of the gradient.
+    averaging : float
+        Decay of the running mean of the weights that is validated and kept (0: none).
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(0.01, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    final: float = Field(0.01, ge=0, le=1)
+    clip: float | None = None
+    averaging: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainingConfig(_Strict):
+    """One training run.
+
+    Attributes
+    ----------
+    name : str
+        Of the run and of the checkpoint.
+    model : str
+        Member of the family.
+    architecture : dict
+        Options of the member that differ from its defaults.
+    init : str or None
+        ``imagenet``, a checkpoint to start from, or nothing.
+    out : str
+        Folder of the run.
+    epochs, minutes
+        The run ends at whichever comes first; a run by minutes is the same in outline on
+        another machine, not in detail.
+    crops_per_epoch, batch, workers, precision, devices, seed
+        As the names say; `precision` "auto" is bf16 on GPUs that have it and 32 bit elsewhere.
+    validate_every : int
+        Epochs between validations.
+    input_mapping, whole, window, target, stride, pixel_size_m
+        How scenes are prepared for the model; they become part of the checkpoint.
+    training_pixel_sizes_m : list
+        Likewise; sizes of the training pixels where the names do not tell them.
+    smoothing : float
+        Label smoothing.
+    centre_loss : bool
+        The central half of the window counts a second time.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    model: str = "tyrion"
+    architecture: dict[str, Any] = {}
+    init: str | None = None
+    out: str = "runs"
+    data: DataConfig
+    optimiser: OptimiserConfig = OptimiserConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()  # type: ignore[call-arg]
+    epochs: int | None = Field(150, gt=0)
+    minutes: float | None = Field(None, gt=0)
+    crops_per_epoch: int = Field(40_000, gt=0)
+    batch: int = Field(128, gt=0)
+    workers: int = Field(4, ge=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    devices: int | Literal["auto"] = "auto"
+    seed: int = 0
+    validate_every: int = Field(1, gt=0)
+    input_mapping: Literal["grey", "equalised"] | None = None
+    whole: bool | None = None
+    window: int | None = None
+    target: int | None = None
+    stride: int | None = None
+    pixel_size_m: float | None = None
+    training_pixel_sizes_m: list[Any] = []
+    smoothing: float = Field(0.1, ge=0, lt=1)
+    centre_loss: bool = True
+
+    @model_validator(mode="after")
+    def _ends(self) -> TrainingConfig:
+        if self.epochs is None and self.minutes is None:
+            raise ValueError("a run needs an end: give epochs or minutes")
+        if self.batch > self.crops_per_epoch:
+            raise ValueError("batch is larger than crops_per_epoch")
+        return self
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainingConfig:
+    """Read a YAML recipe and apply ``key=value`` overrides (dots reach inner keys).
+
+    Raises
+    ------
+    IcefrontError
+        If the file is missing or no YAML, a key is unknown, or a value does not fit.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise IcefrontError(f"The recipe {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise IcefrontError(f"{path} is not a YAML recipe ({reason}).") from None
+    if not isinstance(values, dict):
+        raise IcefrontError(f"{path} is not a recipe: a mapping of keys to values is expected.")
+    for item in overrides or []:
+        key, found, text = item.partition("=")
+        if not found:
+            raise IcefrontError(f"--set {item!r} is not of the form key=value.")
+        inner = values
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise IcefrontError(f"--set {item!r}: {parent} is a value, not a group of keys.")
+        try:
+            inner[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise IcefrontError(f"--set {item!r}: the value is not YAML.") from None
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        what = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = "there is no such key"
+        raise IcefrontError(f"{path}: {where}: {what}.") from None

@@ -1,0 +1,381 @@
+"""One training run from a recipe to checkpoints and scores (`icefront train`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
+
+import icefront
+from icefront.datasets.cache import build_cache
+from icefront.datasets.caffe import CaffeDataset, validation_split
+from icefront.datasets.crops import CropDataset, EpochSampler
+from icefront.errors import IcefrontError
+from icefront.models.card import ModelCard
+from icefront.models.checkpoints import load_imagenet_encoder, write_own
+from icefront.models.registry import MEMBERS, build, load_model
+from icefront.training.config import DataConfig, TrainingConfig, load_config
+from icefront.training.module import ZoneTraining
+from icefront.training.scoring import score_images, summarise
+
+log = logging.getLogger("icefront.training")
+
+_PREPARATION = ("input_mapping", "whole", "window", "target", "stride")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Images of a run; indices count in `labels`, whose zones are as they are on disk."""
+
+    labels: CaffeDataset
+    train: list[int]
+    validation: list[int]
+    test: list[int]
+
+
+def split_data(config: DataConfig, seed: int) -> Splits:
+    """Open the data set of a recipe and choose images for training, validation and test.
+
+    Raises
+    ------
+    IcefrontError
+        If the data set is not in order or nothing is left to train on.
+    """
+    labels = CaffeDataset(config.root, pixel_size_m=config.pixel_size_m, damaged=config.damaged)
+    unknown = sorted(set(config.test_glaciers) - {s.glacier for s in labels.samples})
+    if unknown:
+        raise IcefrontError(f"{config.root} has no glacier {', '.join(unknown)} to test on.")
+    held_out = [i for i, s in enumerate(labels.samples) if s.glacier in config.test_glaciers]
+    rest = [i for i, s in enumerate(labels.samples) if s.glacier not in config.test_glaciers]
+    validation: list[int] = []
+    if config.validation == "official":
+        chosen = set(validation_split([labels.names[i] for i in rest])[1])
+        validation = [i for i in rest if labels.names[i] in chosen]
+    elif isinstance(config.validation, float):
+        count = round(config.validation * len(rest))
+        picked = np.random.default_rng(seed).permutation(len(rest))[:count]
+        validation = sorted(rest[i] for i in picked)
+    train = sorted(set(rest) - set(validation))
+    if not train:
+        raise IcefrontError(f"{config.root} leaves no images to train on.")
+    return Splits(labels, train, validation, held_out)
+
+
+def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
+    """Make the card of the model that a recipe trains."""
+    if config.model not in MEMBERS:
+        raise IcefrontError(
+            f"There is no model named {config.model!r}; the family has {', '.join(MEMBERS)}."
+        )
+    member = MEMBERS[config.model]
+    given = {k: getattr(config, k) for k in _PREPARATION if getattr(config, k) is not None}
+    sizes = list(config.training_pixel_sizes_m)
+    if splits is not None and not sizes:
+        found = {splits.labels.pixel_size_m(i) for i in splits.train} - {None}
+        sizes = sorted((list(s) if isinstance(s, tuple) else s for s in found), key=str)
+    return replace(
+        member,
+        name=config.name,
+        architecture={**member.architecture, **config.architecture},
+        pixel_size_m=config.pixel_size_m,
+        training_pixel_sizes_m=sizes,
+        scores={},
+        **given,
+    )
+
+
+def start_network(config: TrainingConfig, card: ModelCard) -> tuple[nn.Module, str]:
+    """Build the network and fill it from where the recipe says; returns it and its origin."""
+    network = build(card)
+    if config.init is None:
+        return network, "random"
+    if config.init == "imagenet":
+        return network, f"ImageNet encoder {load_imagenet_encoder(network)}"
+    donor = load_model(config.init)
+    own = network.state_dict()
+    taken = {k: v for k, v in donor.state_dict().items() if k in own and v.shape == own[k].shape}
+    if not taken:
+        raise IcefrontError(f"{config.init} shares no parameters with the model {config.model!r}.")
+    network.load_state_dict(taken, strict=False)
+    log.info("%d of %d tensors come from %s", len(taken), len(own), config.init)
+    return network, f"{donor.card.name} {donor.card.sha256[:12]}"  # type: ignore[union-attr]
+
+
+class Keeper(Callback):
+    """Validates on whole scenes and keeps the best and the last network as our checkpoints."""
+
+    def __init__(self, config: TrainingConfig, splits: Splits, card: ModelCard, out: Path) -> None:
+        self.config, self.splits, self.card, self.out = config, splits, card, out
+        self.best = {"mean_iou": -np.inf, "mde": np.inf}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best scores so far, for resuming."""
+        return dict(self.best)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them up again."""
+        self.best.update(state_dict)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Validate where it is due, outside the account of training time."""
+        assert isinstance(pl_module, ZoneTraining)
+        due = (trainer.current_epoch + 1) % self.config.validate_every == 0
+        if not (due and self.splits.validation and trainer.is_global_zero):
+            return
+        began = time.monotonic()
+        summary = summarise(
+            score_images(
+                pl_module.evaluated,
+                self.splits.labels,
+                self.splits.validation,
+                min_length_m=self.config.data.min_length_m,
+                exact=False,
+            )
+        )
+        for key in ("mean_iou", "mde", "without_front"):
+            pl_module.log(f"val_{key}", float(summary[key]), rank_zero_only=True)
+        better = {
+            "mean_iou": summary["mean_iou"] > self.best["mean_iou"],
+            "mde": summary["mde"] < self.best["mde"],
+        }
+        for key, is_better in better.items():
+            if is_better:
+                self.best[key] = summary[key]
+                self.keep(pl_module, f"best_{key}", {"validation": summary})
+        log.info(
+            "epoch %d: mean IoU %.3f, MDE %.2f, %d without front",
+            trainer.current_epoch,
+            summary["mean_iou"],
+            summary["mde"],
+            summary["without_front"],
+        )
+        pl_module.pause(time.monotonic() - began)
+
+    def keep(self, module: ZoneTraining, name: str, scores: dict[str, Any]) -> ModelCard:
+        """Write ``name.safetensors`` and its card."""
+        card = replace(
+            self.card,
+            scores=scores,
+            provenance={
+                **self.card.provenance,
+                "steps": module.global_step,
+                "crops": module.global_step * self.config.batch,
+                "minutes": round(module.seconds() / 60, 2),
+            },
+        )
+        return write_own(self.out / f"{name}.safetensors", module.evaluated, card)
+
+
+class LastState(Callback):
+    """Keeps the state to resume from, whole or not at all, after each epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write it."""
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.path)
+
+
+def _precision(name: str) -> Any:
+    if name == "auto":
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 32
+    return "bf16-mixed" if name == "bf16" else 32
+
+
+def _provenance(config: TrainingConfig, splits: Splits, origin: str) -> dict[str, Any]:
+    glaciers = sorted({splits.labels.samples[i].glacier for i in splits.train})
+    return {
+        "icefront": icefront.__version__,
+        "torch": torch.__version__,
+        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "data": Path(config.data.root).name,
+        "glaciers": glaciers,
+        "images": len(splits.train),
+        "init": origin,
+        "seed": config.seed,
+        "recipe": _portable(config.model_dump(mode="json")),
+    }
+
+
+def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what belongs to one machine from a recipe."""
+    out = {k: v for k, v in recipe.items() if k not in ("out", "workers", "devices")}
+    out["data"] = {**out["data"], "root": Path(out["data"]["root"]).name}
+    if out.get("init") not in (None, "imagenet"):
+        out["init"] = Path(out["init"]).name
+    return out
+
+
+def train(
+    recipe: str | Path,
+    overrides: list[str] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train a model as a recipe says.
+
+    Parameters
+    ----------
+    recipe : str or Path
+        A YAML file (`icefront.training.config.TrainingConfig`).
+    overrides : list of str, optional
+        ``key=value``.
+    resume : bool
+        Go on from ``state.ckpt`` in the folder of the run.
+    overwrite : bool
+        Start anew where the folder of the run has a state already.
+    progress : bool
+        Show bars.
+
+    Returns
+    -------
+    dict
+        ``folder`` of the run, ``test`` scores (by glacier and pooled) where glaciers were held
+        out, ``parameters``, ``minutes``, ``crops``.
+
+    Raises
+    ------
+    IcefrontError
+        If the recipe, the data or the folder of the run is not in order.
+    """
+    config = load_config(recipe, overrides)
+    out = Path(config.out) / config.name
+    state = out / "state.ckpt"
+    if resume and not state.is_file():
+        raise IcefrontError(f"{out} has no state.ckpt to resume from; leave --resume out.")
+    if state.exists() and not (resume or overwrite):
+        raise IcefrontError(
+            f"{out} holds a run already; use --resume, --overwrite or another name."
+        )
+    L.seed_everything(config.seed, verbose=False)
+    splits = split_data(config.data, config.seed)
+    learned = CaffeDataset(
+        config.data.root,
+        names=[splits.labels.names[i] for i in splits.train],
+        damaged=config.data.damaged,
+        mend=config.data.mend_zones,
+    )
+    card = card_for(config, splits)
+    network, origin = start_network(config, card)
+    card = replace(card, provenance=_provenance(config, splits, origin))
+    cache = build_cache(learned, progress=progress)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    except OSError as error:
+        raise IcefrontError(f"{out} cannot be written ({error.strerror}).") from error
+    if not resume:
+        for old in ("logs", "test.json"):
+            if (out / old).is_dir():
+                shutil.rmtree(out / old)
+            (out / old).unlink(missing_ok=True)
+
+    steps = config.crops_per_epoch // config.batch
+    module = ZoneTraining(network, config, steps)
+    crops = CropDataset(
+        cache,
+        range(len(cache)),
+        card.window,
+        zoom=config.augmentation.zoom,
+        zoom_chance=config.augmentation.zoom_chance,
+        seed=config.seed,
+    )
+    keeper = Keeper(config, splits, card, out)
+    callbacks: list[Callback] = [keeper, LastState(state)]
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
+    trainer = L.Trainer(
+        accelerator="auto",
+        devices=config.devices,
+        precision=_precision(config.precision),
+        max_epochs=config.epochs if config.epochs is not None else -1,
+        gradient_clip_val=config.optimiser.clip,
+        logger=[CSVLogger(out, "logs", ""), TensorBoardLogger(out, "logs", "tensorboard")],
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+    )
+    loader = DataLoader(
+        crops,
+        batch_size=config.batch,
+        sampler=EpochSampler(
+            steps * config.batch * trainer.world_size, trainer.global_rank, trainer.world_size
+        ),
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=True,
+    )
+    log.info(
+        "training %s (%.1f M parameters) from %s on %d images of %s",
+        config.model,
+        sum(p.numel() for p in network.parameters()) / 1e6,
+        origin,
+        len(splits.train),
+        ", ".join(card.provenance["glaciers"]),
+    )
+    module.to(memory_format=torch.channels_last)
+    trainer.fit(module, loader, ckpt_path=state if resume else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    result: dict[str, Any] = {
+        "folder": str(out),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "minutes": round(module.seconds() / 60, 2),
+        "crops": module.global_step * config.batch,
+    }
+    if trainer.is_global_zero:
+        scores: dict[str, Any] = {}
+        if splits.test:
+            scores = held_out_scores(module.evaluated, splits, config.data.min_length_m, progress)
+            result["test"] = scores
+        keeper.keep(module, "last", {"test": scores} if scores else {})
+        text = out / "result.json"
+        text.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def held_out_scores(
+    network: nn.Module, splits: Splits, min_length_m: float, progress: bool = False
+) -> dict[str, Any]:
+    """Score the held-out glaciers, each and pooled, and name the worst images."""
+    scores = score_images(
+        network, splits.labels, splits.test, min_length_m=min_length_m, progress=progress
+    )
+    by_glacier = {
+        g: summarise([s for s in scores if s.glacier == g])
+        for g in sorted({s.glacier for s in scores})
+    }
+    worst = sorted(scores, key=lambda s: -(s.errors.mean() if s.errors.size else np.inf))[:10]
+    return {
+        "pooled": summarise(scores),
+        "by_glacier": by_glacier,
+        "worst": {
+            s.name: round(float(s.errors.mean()), 2) if s.errors.size else None for s in worst
+        },
+    }

@@ -1,0 +1,115 @@
+"""Scores of a network on whole scenes of a data set, as validation and test report them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+from torch import nn
+
+from icefront.datasets.caffe import CaffeDataset
+from icefront.evaluation import ZoneScores, average_scores, pool_mde, zone_scores
+from icefront.fronts import blank_outside, clean_zones, distance_errors, front_pixels
+from icefront.inference.predict import predict_zones
+from icefront.scenes.scene import PixelSize, Scene
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """What one image scored.
+
+    Attributes
+    ----------
+    name, glacier : str
+    zones : ZoneScores
+        Of the prediction before cleaning, against the label as it is on disk.
+    errors : float64 (N,)
+        Distances to the front label, both ways, in metres (or pixels); empty without a front.
+    errors_from_zones : float64 (N,)
+        The same against the front that the true zones give by the same cleaning and extraction.
+    """
+
+    name: str
+    glacier: str
+    zones: ZoneScores
+    errors: np.ndarray
+    errors_from_zones: np.ndarray
+
+
+def score_images(
+    network: nn.Module,
+    dataset: CaffeDataset,
+    indices: Sequence[int] | None = None,
+    *,
+    min_length_m: float = 750.0,
+    tta: bool = False,
+    exact: bool = True,
+    progress: bool = False,
+) -> list[ImageScore]:
+    """Predict whole scenes and score zones and fronts by the CaFFe protocol.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With its card.
+    dataset : CaffeDataset
+        Its labels are used as they are on disk: open it without `mend`.
+    indices : sequence of int, optional
+        Images to score; all by default.
+    min_length_m : float
+        Shortest piece of front, in metres (pixels where the set has no pixel size).
+
+    Returns
+    -------
+    list of ImageScore
+    """
+    scores = []
+    chosen = range(len(dataset)) if indices is None else indices
+    for i in track(chosen, "Scoring", disable=not progress, transient=True):
+        sample, true = dataset.samples[i], dataset.zones(i)
+        size: PixelSize = dataset.pixel_size_m(i)
+        scene = Scene(dataset.image(i).astype(np.float32) / 255, name=sample.name)
+        probabilities = predict_zones(network, scene, tta=tta, exact=exact, progress=False)
+        zones = probabilities.argmax(0).astype(np.uint8)
+        unit = 1.0 if size is None else size
+        front = front_pixels(clean_zones(zones), unit, min_length_m)
+        from_zones = front_pixels(clean_zones(true), unit, min_length_m)
+        label = dataset.front(i) if sample.front is not None else from_zones
+        box = dataset.box(i)
+        if box is not None:
+            rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
+            front, from_zones = (blank_outside(f, rows, columns) for f in (front, from_zones))
+        scores.append(
+            ImageScore(
+                sample.name,
+                sample.glacier,
+                zone_scores(zones, true),
+                distance_errors(front, label, unit),
+                distance_errors(front, from_zones, unit),
+            )
+        )
+    return scores
+
+
+def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
+    """Pool the scores of images, in plain types.
+
+    Returns
+    -------
+    dict
+        ``images``, ``without_front``, ``mde`` and ``mde_from_zones`` (pooled over all distances),
+        ``mean_iou``, ``iou`` per class.
+    """
+    pooled = pool_mde([s.errors for s in scores])
+    zones = average_scores([s.zones for s in scores])
+    return {
+        "images": pooled.images,
+        "without_front": pooled.images_without_front,
+        "mde": pooled.mde,
+        "mde_from_zones": pool_mde([s.errors_from_zones for s in scores]).mde,
+        "mean_iou": zones.means["iou"],
+        "iou": [float(v) for v in zones.iou],
+    }
