@@ -173,7 +173,7 @@ def blend_windows(
         for top in rows.starts:
             band = np.asarray(image[rows.source[top : top + window]], np.float32)
             missing = np.isnan(band)
-            has_data = ~missing.all(axis=0)
+            has_data: np.ndarray = ~np.all(missing, axis=0)
             band[missing] = 0.0
             sources = {left: columns.source[left : left + window] for left in columns.starts}
             seen = [left for left in columns.starts if has_data[sources[left]].any()]

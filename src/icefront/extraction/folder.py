@@ -1,0 +1,146 @@
+"""The output folder: all of a run's files appear in it at once, or none does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from icefront.errors import IcefrontError
+
+STAGING_PREFIX = ".icefront-unfinished-"
+"""Start of the name of the hidden folder in which a run's files are made."""
+
+
+def check_folder(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that must not be written into.
+
+    Parameters
+    ----------
+    out : Path
+        The folder, which need not exist.
+    overwrite : bool
+        Files of an earlier run may be replaced.
+
+    Raises
+    ------
+    IcefrontError
+        If it is a file, cannot be read, or is not empty and `overwrite` does not hold.
+    """
+    try:
+        filled = out.exists() and any(out.iterdir())
+    except NotADirectoryError as error:
+        raise IcefrontError(f"{out} is a file: name a folder for the results.") from error
+    except OSError as error:
+        raise _explained(error, out) from error
+    if filled and not overwrite:
+        raise IcefrontError(
+            f"The folder {out} is not empty: name another one, or give --overwrite to replace "
+            "the files of an earlier run."
+        )
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """Make files beside their final place and move them there when all are done.
+
+    If the block fails, is interrupted or makes nothing, everything is as before: folders that did
+    not exist are removed again.
+
+    Parameters
+    ----------
+    out : Path
+        The folder the files shall end up in; made if it does not exist.
+
+    Yields
+    ------
+    Path
+        An empty folder on the same file system, to write into.
+
+    Raises
+    ------
+    IcefrontError
+        If a file cannot be written, such as on a full disk.
+    """
+    made: list[Path] = []
+    unfinished: Path | None = None
+    try:
+        with explained_writing(out):
+            for folder in (*reversed(out.parents), out):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+            # Inside `out`, not beside it: `out` may be a mounted disk of its own, and moving
+            # between disks is no longer one step.
+            unfinished = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=out))
+        yield unfinished
+        with explained_writing(out):
+            for file in sorted(unfinished.iterdir()):
+                os.replace(file, out / file.name)
+                made = []
+    finally:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def explained_writing(out: Path) -> Iterator[None]:
+    """Turn any failure of writing a file, whatever library wrote it, into one sentence.
+
+    Raster and vector libraries raise errors of their own, some without the system's error number;
+    what they say and how much room is left tell a full disk.
+
+    Parameters
+    ----------
+    out : Path
+        The folder the user named.
+
+    Raises
+    ------
+    IcefrontError
+        If the block fails with anything but a mistake already explained.
+    """
+    try:
+        yield
+    except (IcefrontError, MemoryError):
+        raise
+    except Exception as error:
+        raise _explained(error, out) from error
+
+
+FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = ("no space left", "disk is full", "disk full", "quota exceeded")
+LITTLE_ROOM = 100_000
+"""Bytes; with fewer left after a failed write the disk is called full."""
+
+
+def _explained(error: BaseException, out: Path) -> IcefrontError:
+    if _is_full(error, out):
+        return IcefrontError(
+            f"The disk of {out} is full and nothing was written: make room or name a folder on "
+            "another disk with --out."
+        )
+    if isinstance(error, PermissionError):
+        return IcefrontError(f"The folder {out} may not be written: name another one with --out.")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return IcefrontError(f"The results cannot be written to {out} ({reason}).")
+
+
+def _is_full(error: BaseException | None, out: Path) -> bool:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in FULL_NUMBERS:
+            return True
+        if any(words in str(error).lower() for words in FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    existing = next((folder for folder in (out, *out.parents) if folder.exists()), None)
+    return existing is not None and shutil.disk_usage(existing).free < LITTLE_ROOM

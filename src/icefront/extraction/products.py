@@ -1,0 +1,204 @@
+"""The files of a run: tables of fronts, zone rasters and the record of the run."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import rasterio
+from pyproj import CRS
+from rasterio.shutil import copy as copy_raster
+
+from icefront import __version__
+from icefront.models.card import ModelCard
+from icefront.scenes.grid import POLAR_LATITUDE
+from icefront.scenes.scene import Scene
+from icefront.zones import NO_DATA, ZONE_COLOURS, ZONE_NAMES
+
+FRONTS_GPKG = "fronts.gpkg"
+FRONTS_GEOJSON = "fronts.geojson"
+FRONTS_PIXELS_GPKG = "fronts_pixels.gpkg"
+RUN_JSON = "run.json"
+FRONTS_LAYER = "fronts"
+
+VERSIONED = ("torch", "transformers", "numpy", "scipy", "rasterio", "pyproj", "geopandas")
+"""Packages whose versions a run records, since its numbers depend on them."""
+
+
+def common_crs(tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float]) -> CRS:
+    """Choose the CRS of a table of several scenes.
+
+    Parameters
+    ----------
+    tables : sequence of GeoDataFrame
+        One per scene, each with its CRS.
+    latitudes : sequence of float
+        Of the scenes' centres, in degrees.
+
+    Returns
+    -------
+    pyproj.CRS
+        The CRS of all scenes if they share one; else EPSG:3413 or EPSG:3031 if all lie on that
+        polar cap; else EPSG:4326.
+    """
+    first = CRS.from_user_input(tables[0].crs)
+    if all(CRS.from_user_input(table.crs) == first for table in tables):
+        return first
+    if min(latitudes) >= POLAR_LATITUDE:
+        return CRS.from_epsg(3413)
+    if max(latitudes) <= -POLAR_LATITUDE:
+        return CRS.from_epsg(3031)
+    return CRS.from_epsg(4326)
+
+
+def centre_latitude(scene: Scene) -> float:
+    """Return the latitude of a georeferenced scene's centre in degrees."""
+    rows, columns = scene.shape
+    x, y = scene.transform * (columns / 2, rows / 2)
+    point = gpd.GeoSeries.from_xy([x], [y], crs=scene.crs).to_crs(4326)
+    return float(point.y.iloc[0])
+
+
+def join_tables(tables: Sequence[gpd.GeoDataFrame], crs: CRS | None) -> gpd.GeoDataFrame:
+    """Put the rows of several scenes into one table in one CRS (None: pixels)."""
+    if crs is not None:
+        tables = [table.to_crs(crs) for table in tables]
+    rows = [row for table in tables for row in table.to_dict("records")]
+    columns = list(dict.fromkeys(name for table in tables for name in table.columns))
+    return gpd.GeoDataFrame(
+        pd.DataFrame(rows, columns=columns), geometry=tables[0].geometry.name, crs=crs
+    )
+
+
+def write_tables(
+    tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None], folder: Path
+) -> list[Path]:
+    """Write the rows of all scenes: GeoPackage and GeoJSON, and a GeoPackage in pixels.
+
+    Parameters
+    ----------
+    tables : sequence of GeoDataFrame
+        One per scene; without CRS where the scene has none.
+    latitudes : sequence of float or None
+        Of the scenes' centres in degrees; None without CRS.
+    folder : Path
+        Where the files go.
+
+    Returns
+    -------
+    list of Path
+        ``fronts.gpkg`` and ``fronts.geojson`` (EPSG:4326) if any scene has a CRS,
+        ``fronts_pixels.gpkg`` (x = column, y = row of the file) if any has none.
+    """
+    mapped = [table for table in tables if table.crs is not None]
+    drawn = [table for table in tables if table.crs is None]
+    files = []
+    if mapped:
+        crs = common_crs(mapped, [latitude for latitude in latitudes if latitude is not None])
+        table = join_tables(mapped, crs)
+        table.to_file(folder / FRONTS_GPKG, layer=FRONTS_LAYER, driver="GPKG")
+        table.to_crs(4326).to_file(folder / FRONTS_GEOJSON, driver="GeoJSON", RFC7946="YES")
+        files += [folder / FRONTS_GPKG, folder / FRONTS_GEOJSON]
+    if drawn:
+        table = join_tables(drawn, None)
+        table.to_file(folder / FRONTS_PIXELS_GPKG, layer=FRONTS_LAYER, driver="GPKG")
+        files.append(folder / FRONTS_PIXELS_GPKG)
+    return files
+
+
+def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:
+    """Write zone codes as a Cloud Optimised GeoTIFF with a colour table.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    zones : uint8 (H, W)
+        Zone codes on the scene's grid.
+    scene : Scene
+        Grid and name.
+    card : ModelCard
+        The model that made them, named in the tags.
+
+    Raises
+    ------
+    OSError
+        If what the disk holds afterwards is not what was written.
+    """
+    height, width = scene.shape
+    plain = path.with_suffix(".plain.tif")
+    with rasterio.open(
+        plain,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=1,
+        dtype="uint8",
+        nodata=NO_DATA,
+        crs=None if scene.crs is None else scene.crs.to_wkt(),
+        transform=scene.transform,
+        compress="deflate",
+        tiled=True,
+        blockxsize=512,
+        blockysize=512,
+    ) as raster:
+        colours = {code: (*rgb, 255) for code, rgb in enumerate(ZONE_COLOURS)}
+        colours[NO_DATA] = (*ZONE_COLOURS[NO_DATA], 0)
+        raster.write_colormap(1, colours)
+        raster.set_band_description(1, "zone")
+        raster.update_tags(
+            SCENE=scene.path.name if scene.path else scene.name,
+            ZONES=", ".join(f"{code} {name}" for code, name in enumerate(ZONE_NAMES)),
+            MODEL=card.name,
+            MODEL_SHA256=card.sha256,
+            ICEFRONT_VERSION=__version__,
+        )
+        raster.write(zones, 1)
+    copy_raster(
+        plain, path, driver="COG", compress="deflate", overview_resampling="nearest", blocksize=512
+    )
+    plain.unlink()
+    # GDAL loses write errors of the last blocks when it closes a file: read it back.
+    with rasterio.open(path) as raster:
+        if not np.array_equal(raster.read(1), zones):
+            raise OSError(errno.EIO, "what was written reads back otherwise", path.name)
+
+
+def run_record(
+    *,
+    card: ModelCard,
+    parameters: Mapping[str, Any],
+    scenes: Sequence[Mapping[str, Any]],
+    files: Sequence[str],
+    started: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return what a run must remember to be repeated, as plain types for JSON."""
+    return {
+        "icefront": __version__,
+        "versions": {
+            "python": platform.python_version(),
+            "gdal": rasterio.__gdal_version__,
+            **{name: importlib.metadata.version(name) for name in VERSIONED},
+        },
+        "started": started,
+        "seconds": round(seconds, 1),
+        "model": card.as_dict(),
+        "parameters": dict(parameters),
+        "scenes": [dict(scene) for scene in scenes],
+        "files": sorted(files),
+    }
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a run as JSON."""
+    path.write_text(json.dumps(record, indent=2, default=str, ensure_ascii=False) + "\n", "utf-8")
