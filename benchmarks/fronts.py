@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from icefront.fronts import clean_zones, distance_errors, front_pixels
+from icefront.fronts import clean_zones, distance_errors, extract_front, front_pixels
+from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 SIDE = 3000
@@ -50,6 +51,10 @@ def run() -> list[dict]:
     cleaning = seconds(lambda: clean_zones(predicted))
     pixels = seconds(lambda: front_pixels(predicted, 10.0))
     distances = seconds(lambda: distance_errors(*fronts, 10.0))
+    codes = np.arange(4, dtype=np.uint8)
+    soft = np.stack([ndimage.uniform_filter((true == k).astype(np.float32), 5) for k in codes])
+    scene = Scene(image=np.zeros(true.shape, np.float32), pixel_size_m=10.0)
+    lines = seconds(lambda: extract_front(soft, scene), 3)
     return [
         dict(name="clean_zones", value=cleaning, unit="s", note=note),
         dict(name="front_pixels (cleans)", value=pixels, unit="s", note=note),
@@ -66,4 +71,5 @@ def run() -> list[dict]:
             unit="s",
             note="30 % of the pixels of a random class: the worst case",
         ),
+        dict(name="extract_front", value=lines, unit="s", note=note),
     ]

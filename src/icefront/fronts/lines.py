@@ -1,0 +1,241 @@
+"""The front of a scene as a line on the map, with its length, uncertainty and quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from pyproj import Geod, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from icefront.errors import IcefrontError
+from icefront.fronts import curves
+from icefront.fronts.aoi import AreaOfInterest, area_in_scene
+from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX, mean_side, pixel_sides
+from icefront.fronts.placing import on_map, side_on_map
+from icefront.fronts.tracing import Trace, trace_front
+from icefront.scenes.scene import Scene
+from icefront.zones import N_ZONES
+
+GOOD, CHECK, NO_FRONT = "good", "check", "no front"
+"""The quality flags: nothing speaks against the front, a person should look, there is none."""
+
+UNCERTAIN_PX = 4.0
+"""A front with a larger mean standard deviation is to be checked, in pixels."""
+
+SHORT_SHARE = 0.05
+"""A front shorter than this share of the scene's side (root of its area) is to be checked."""
+
+LOOSE_END_PX = 6
+"""An end this close to the image edge or to missing data was cut off there, in pixels."""
+
+
+def extract_front(
+    probabilities: np.ndarray, scene: Scene, *, aoi: AreaOfInterest | None = None
+) -> gpd.GeoDataFrame:
+    """Draw the calving front of a scene.
+
+    The line is the boundary between the largest ocean and the glacier, to a fraction of a pixel,
+    where log(P(glacier) / P(ocean)) is zero. It keeps away from rock, from missing data and from
+    the image edge, leaves out bergs, islands, lakes and slivers thinner than 3 pixels, bridges gaps
+    of up to 6 pixels, and has no piece shorter than 750 m (12 pixels where the size of a pixel is
+    not known).
+
+    Parameters
+    ----------
+    probabilities : float (4, H, W)
+        Zone probabilities on the grid of the scene, by class code.
+    scene : Scene
+        Grid, missing data and what is known about the image.
+    aoi : shapely polygon, GeoDataFrame or GeoSeries, optional
+        Area to clip the line to; reprojected to the scene's CRS where it has another one.
+
+    Returns
+    -------
+    GeoDataFrame
+        One row, in the CRS of the scene (without CRS: x = column and y = row of the file, (0, 0)
+        being its upper left corner):
+
+        geometry
+            LineString; MultiLineString for several pieces, in order along the front; an empty
+            LineString without a front. Vertices follow the front with the glacier on the left as
+            one looks at the map (or at the image).
+        glacier, date, sensor, polarisation, orbit, scene
+            What is known about the image; the date as ``YYYY-MM-DD``.
+        pixel_size_m
+            Side of a pixel (of the square of the same area) in metres, NaN if not known.
+        length_m
+            Length on the ground in metres: on the ellipsoid where there is a CRS, else by the pixel
+            size, NaN if that is not known; 0 without a front.
+        uncertainty_m
+            Mean standard deviation of the place of the front, along the line, in metres: half the
+            distance over which P(glacier) / (P(glacier) + P(ocean)) goes from 16 % to 84 %, see
+            `icefront.fronts.uncertainty.uncertainty_along`. NaN without a front or pixel size.
+        flag, reason
+            ``good``, ``check`` or ``no front``, and why.
+        length_px, uncertainty_px
+            The same in pixels of the file; only for scenes without CRS.
+
+    Raises
+    ------
+    IcefrontError
+        If the probabilities are not on the grid of the scene, or the area of interest does not
+        touch it.
+    """
+    probabilities = np.asarray(probabilities)
+    if probabilities.shape != (N_ZONES, *scene.shape):
+        raise IcefrontError(
+            f"The probabilities have the shape {probabilities.shape}, but {scene.name} needs "
+            f"{(N_ZONES, *scene.shape)}; predict on the grid of the scene."
+        )
+    area = None if aoi is None else area_in_scene(aoi, scene)
+    grid = _grid_of(scene)
+    trace = trace_front(probabilities, scene.valid, grid.sides, grid.min_length)
+    front = _on_map(trace, scene, grid, area)
+    length_m, ground = _ground_length(front.geometry, scene)
+    if scene.crs is None and grid.known:
+        length_m = front.length
+    flag, reason = _judge(front, scene, grid)
+    row = {
+        "glacier": scene.glacier,
+        "date": None if scene.date is None else scene.date.isoformat(),
+        "sensor": scene.sensor,
+        "polarisation": scene.polarisation,
+        "orbit": scene.orbit,
+        "scene": scene.name,
+        "pixel_size_m": mean_side(grid.sides) if grid.known else np.nan,
+        "length_m": length_m if grid.known or front.geometry.is_empty else np.nan,
+        "uncertainty_m": front.uncertainty * ground if grid.known else np.nan,
+        "flag": flag,
+        "reason": reason,
+    }
+    if scene.crs is None:
+        row["length_px"] = front.geometry.length
+        row["uncertainty_px"] = front.uncertainty / mean_side(grid.sides) * side_on_map(scene)
+    return gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[front.geometry], crs=scene.crs)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Sides of a pixel: in metres, or 1 where they are not known."""
+
+    sides: tuple[float, float]
+    known: bool
+
+    @property
+    def min_length(self) -> float:
+        return MIN_LENGTH_M if self.known else MIN_LENGTH_PX
+
+
+@dataclass(frozen=True)
+class _Front:
+    """A front on the map; length and uncertainty in the unit of the grid's sides."""
+
+    geometry: BaseGeometry
+    ends: tuple[np.ndarray, ...]
+    length: float
+    uncertainty: float
+    missing: str
+
+
+def _grid_of(scene: Scene) -> _Grid:
+    if scene.pixel_size_m is not None:
+        return _Grid(pixel_sides(scene.pixel_size_m), True)
+    if scene.crs is None:
+        return _Grid((1.0, 1.0), False)
+    a, b, _, d, e = scene.transform[:5]
+    metres = scene.crs.axis_info[0].unit_conversion_factor
+    return _Grid((float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres), True)
+
+
+def _on_map(trace: Trace, scene: Scene, grid: _Grid, area: BaseGeometry | None) -> _Front:
+    lines, ends = [], []
+    length = weighted = 0.0
+    for piece in trace.pieces:
+        for part in _clipped(_map_coordinates(piece.line, scene), area, scene):
+            lines.append(part)
+            if not curves.is_closed(part):
+                ends += [part[0], part[-1]]
+        step = np.hypot(*(np.diff(piece.dense, axis=0) * grid.sides).T)
+        if area is not None:
+            middles = (piece.dense[1:] + piece.dense[:-1]) / 2
+            step = step * shapely.contains_xy(area, _map_coordinates(middles, scene))
+        length += float(step.sum())
+        weighted += float((step * (piece.uncertainty[1:] + piece.uncertainty[:-1]) / 2).sum())
+    missing = trace.missing
+    if trace.pieces and not lines:
+        missing = "the front lies outside the area of interest"
+    if scene.crs is not None and scene.transform.determinant > 0:
+        # A grid whose rows run north shows the mirror image of the map.
+        lines = [line[::-1] for line in reversed(lines)]
+    geometry: BaseGeometry
+    if len(lines) > 1:
+        geometry = shapely.MultiLineString(lines)
+    else:
+        geometry = shapely.LineString(lines[0] if lines else None)
+    uncertainty = weighted / length if length > 0 else float("nan")
+    return _Front(geometry, tuple(ends), length, uncertainty, missing)
+
+
+def _map_coordinates(points: np.ndarray, scene: Scene) -> np.ndarray:
+    return on_map(scene.transform, points[:, ::-1] + 0.5)
+
+
+def _clipped(line: np.ndarray, area: BaseGeometry | None, scene: Scene) -> list[np.ndarray]:
+    """The parts of a line inside an area, in the order and direction of the line."""
+    if area is None:
+        return [line]
+    whole = shapely.LineString(line)
+    inside = shapely.line_merge(shapely.intersection(whole, area), directed=True)
+    parts = []
+    for part in shapely.get_parts(inside):
+        # Less than a pixel inside is a touch, no front.
+        if shapely.get_dimensions(part) == 1 and part.length >= side_on_map(scene):
+            first = whole.project(part.interpolate(0.0))
+            parts.append((first, shapely.get_coordinates(part)))
+    return [coordinates for _, coordinates in sorted(parts, key=lambda part: part[0])]
+
+
+def _ground_length(geometry: BaseGeometry, scene: Scene) -> tuple[float, float]:
+    """Length on the ellipsoid in metres, and its ratio to the length on the map in metres."""
+    if scene.crs is None or geometry.is_empty:
+        return 0.0, 1.0
+    to_degrees = Transformer.from_crs(scene.crs, 4326, always_xy=True)
+    geod = scene.crs.get_geod() or Geod(ellps="WGS84")
+    length = 0.0
+    for part in shapely.get_parts(geometry):
+        length += geod.line_length(*to_degrees.transform(*shapely.get_coordinates(part).T))
+    metres = scene.crs.axis_info[0].unit_conversion_factor
+    return float(length), float(length / (geometry.length * metres))
+
+
+def _judge(front: _Front, scene: Scene, grid: _Grid) -> tuple[str, str]:
+    if front.geometry.is_empty:
+        return NO_FRONT, front.missing
+    side = mean_side(grid.sides)
+    reasons = []
+    if front.uncertainty > UNCERTAIN_PX * side:
+        amount = f"{front.uncertainty:.0f} m" if grid.known else f"{front.uncertainty:.1f} pixels"
+        reasons.append(f"uncertain by {amount} on average")
+    if (pieces := len(shapely.get_parts(front.geometry))) > 1:
+        reasons.append(f"in {pieces} pieces")
+    if any(_is_loose(end, scene) for end in front.ends):
+        reasons.append("cut off by the image edge or by missing data")
+    if not front.ends:
+        reasons.append("a closed line")
+    if front.length < SHORT_SHARE * side * np.sqrt(scene.image.size):
+        reasons.append("short against the scene")
+    return (CHECK if reasons else GOOD), "; ".join(reasons)
+
+
+def _is_loose(end: np.ndarray, scene: Scene) -> bool:
+    column, row = on_map(~scene.transform, end[None])[0]
+    r, c = int(np.floor(row)), int(np.floor(column))
+    rows, columns = scene.shape
+    if min(r, c) < LOOSE_END_PX or r >= rows - LOOSE_END_PX or c >= columns - LOOSE_END_PX:
+        return True
+    reach = slice(r - LOOSE_END_PX, r + LOOSE_END_PX + 1)
+    return not scene.valid[reach, c - LOOSE_END_PX : c + LOOSE_END_PX + 1].all()
