@@ -305,7 +305,7 @@ def resample(scene: Scene, pixel_size_m: float) -> Scene:
 
     Grey values are averaged by area where pixels become larger and interpolated bilinearly where
     they become smaller, each axis for itself, over valid pixels only; a pixel is valid if at
-    least half of what it is made of is.
+    least half of the part of it that lies in the image is.
 
     Parameters
     ----------
@@ -338,15 +338,21 @@ def resample(scene: Scene, pixel_size_m: float) -> Scene:
         return scene
     height, width = scene.shape
     shape = max(1, round(height / factor_r)), max(1, round(width / factor_c))
-    across_r = _axis_weights(height, shape[0], factor_r, 0.0)
-    across_c = _axis_weights(width, shape[1], factor_c, 0.0)
+    across_r = _axis_weights(height, shape[0], factor_r)
+    across_c = _axis_weights(width, shape[1], factor_c)
     image = _weighted_mean(scene.image, across_r, across_c)
     return replace(
         scene,
         image=image,
-        transform=scene.transform * Affine.scale(factor_c, factor_r),
+        transform=_composed(scene.transform, Affine.scale(factor_c, factor_r)),
         pixel_size_m=float(pixel_size_m),
     )
+
+
+def _composed(outer: Affine, inner: Affine) -> Affine:
+    """Return outer after inner; the operator for it differs between versions of affine."""
+    matrix = np.reshape(tuple(outer), (3, 3)) @ np.reshape(tuple(inner), (3, 3))
+    return Affine(*(float(value) for value in matrix.ravel()[:6]))
 
 
 def pixel_sides(pixel_size_m: float | tuple[float, float]) -> tuple[float, float]:
@@ -387,14 +393,14 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
         raise IcefrontError(
             f"{from_scene.name} and {to_scene.name} are in different coordinate systems; warp one."
         )
-    between = ~from_scene.transform * to_scene.transform
+    between = _composed(~from_scene.transform, to_scene.transform)
     if abs(between.b) > 1e-9 or abs(between.d) > 1e-9 or between.a <= 0 or between.e <= 0:
         raise IcefrontError(
             f"The grids of {from_scene.name} and {to_scene.name} are turned against each other."
         )
     (height, width), (h, w) = to_scene.shape, from_scene.shape
-    across_r = _axis_weights(h, height, between.e, between.f, clamp=True)
-    across_c = _axis_weights(w, width, between.a, between.c, clamp=True).T.tocsc()
+    across_r = _axis_weights(h, height, between.e, between.f)
+    across_c = _axis_weights(w, width, between.a, between.c).T.tocsc()
     result = np.empty((array.shape[0], height, width), dtype=np.float32)
     for channel, values in enumerate(array):
         tall = across_r @ np.asarray(values, dtype=np.float32)
@@ -402,26 +408,23 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
     return result
 
 
-def _axis_weights(
-    n_in: int, n_out: int, factor: float, offset: float, *, clamp: bool = False
-) -> sparse.csr_matrix:
+def _axis_weights(n_in: int, n_out: int, factor: float, offset: float = 0.0) -> sparse.csr_matrix:
     """Return how each new pixel along one axis is made of old ones, (n_out, n_in) float32.
 
-    New pixel i covers the old coordinates offset + factor * [i, i + 1]. Rows sum to 1 where that
-    lies within the old ones, and to the share inside otherwise; with `clamp` always to 1.
+    New pixel i covers the old coordinates offset + factor * [i, i + 1]; what lies outside the old
+    ones does not count, and a pixel wholly outside takes the nearest. Rows sum to 1.
     """
     first = offset + factor * np.arange(n_out)
     if factor > 1.0:
         last = first + factor
-        if clamp:  # never empty: what lies outside takes the border pixel
-            first = np.clip(first, 0.0, n_in - 1e-6)
-            last = np.clip(last, first + 1e-6, n_in)
+        first = np.clip(first, 0.0, n_in - 1e-6)
+        last = np.clip(last, first + 1e-6, n_in)
         taps = math.ceil(factor) + 1
         index = np.floor(first).astype(np.int64)[:, None] + np.arange(taps)
         weight = np.minimum(index + 1, last[:, None]) - np.maximum(index, first[:, None])
-        weight = np.maximum(weight, 0.0) / (last - first)[:, None]
-        inside = (index >= 0) & (index < n_in)
-        weight, index = np.where(inside, weight, 0.0), np.clip(index, 0, n_in - 1)
+        weight = np.where(index < n_in, np.maximum(weight, 0.0), 0.0)
+        weight /= weight.sum(axis=1, keepdims=True)
+        index = np.minimum(index, n_in - 1)
     else:
         centre = np.clip(first + factor / 2 - 0.5, 0.0, n_in - 1.0)
         lower = np.minimum(np.floor(centre).astype(np.int64), max(n_in - 2, 0))
@@ -449,19 +452,14 @@ def _weighted_mean(
     for top in range(0, n_out, rows_at_once):
         weights = across_r[top : top + rows_at_once]
         used = across_r.indices[bounds[top] : bounds[min(n_out, top + rows_at_once)]]
-        if not used.size:
-            result[top : top + rows_at_once] = np.nan
-            continue
         low, high = int(used.min()), int(used.max()) + 1
         part, weights = image[low:high], weights[:, low:high]
         valid = np.isfinite(part)
         total = (weights @ np.where(valid, part, np.float32(0.0))) @ to_columns
-        if valid.all():
-            share = np.asarray(weights.sum(axis=1)) * np.asarray(to_columns.sum(axis=0))
-        else:
+        if not valid.all():
             share = (weights @ valid.astype(np.float32)) @ to_columns
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total /= share
-        total[share < 0.5 - 1e-4] = np.nan
+            with np.errstate(invalid="ignore", divide="ignore"):
+                total /= share
+            total[share < 0.5 - 1e-4] = np.nan
         result[top : top + rows_at_once] = total
     return np.clip(result, 0.0, 1.0, out=result)

@@ -19,7 +19,7 @@ BLOCK = 4
 MIN_PIXELS = 128
 MIN_SHARE = 0.0005
 
-_ROWS = 256 * BLOCK
+_ROWS = 64 * BLOCK
 
 
 def remove_black_edges(codes: np.ndarray) -> int:
@@ -54,7 +54,10 @@ def _border_regions(solid: np.ndarray, min_pixels: float) -> np.ndarray | None:
     labels, count = ndimage.label(solid)
     if not count:
         return None
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * BLOCK**2
+    sizes = np.zeros(count + 1, dtype=np.int64)
+    for top in range(0, labels.shape[0], _ROWS):
+        sizes += np.bincount(labels[top : top + _ROWS].ravel(), minlength=count + 1)
+    sizes *= BLOCK**2
     border = np.zeros(count + 1, dtype=bool)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         border[side] = True

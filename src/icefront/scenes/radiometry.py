@@ -181,7 +181,7 @@ def decide_radiometry(
     Parameters
     ----------
     values : array (n,)
-        A sample of the valid values of the file, its extremes included.
+        A sample of the valid values of the file, its extremes included. Zeros are left aside.
     dtype : str
         In which the file stores them.
     kind : str
@@ -203,10 +203,12 @@ def decide_radiometry(
     IcefrontError
         If `kind` is unknown, or the values fit no kind.
     """
+    values = np.asarray(values)
+    if values.any():
+        values = values[values != 0]  # fill inside the image and shadow say nothing of the kind
     if kind != "auto":
         check_kind(kind)
-        return _with_span(cast(RadiometryKind, kind), values, "as asked for")
-    values = np.asarray(values, dtype=np.float64)
+        return _with_span(cast(RadiometryKind, kind), values, "it was asked for")
     low, middle, high = np.percentile(values, (STRETCH_PERCENTILES[0], 50, STRETCH_PERCENTILES[1]))
     if official:
         return _with_span("grey", values, "the name is that of a CaFFe image")

@@ -50,7 +50,9 @@ def is_gdal_name(path: str | os.PathLike[str]) -> bool:
     if text.startswith("/vsi") or "://" in text:
         return True
     prefix = text.split(":", 1)[0]
-    return ":" in text and len(prefix) > 1 and prefix.replace("_", "").isalnum()
+    if ":" not in text or Path(text).exists():
+        return False
+    return len(prefix) > 1 and prefix.replace("_", "").isalnum()
 
 
 @contextmanager

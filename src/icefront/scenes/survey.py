@@ -26,6 +26,7 @@ from icefront.scenes.raster import (
     band_names,
     check_dtype,
     choose_band,
+    is_gdal_name,
     is_rgb,
     opened,
     strips,
@@ -125,8 +126,8 @@ def survey(
     if radiometry != "auto":
         check_kind(radiometry)
     asked = check_pixel_size(pixel_size_m)
-    name = Path(os.fspath(path)).stem
     shown = os.fspath(path)
+    name = Path(shown.rpartition("!")[2] if is_gdal_name(path) else shown).stem
     with opened(path) as src:
         index, band_note = choose_band(src, band, shown)
         dtype = check_dtype(src, index, shown)
@@ -151,25 +152,24 @@ def survey(
         codes = np.empty((src.height, src.width), dtype=np.uint8)
         keep = keep_values and not warped
         values = np.empty(codes.shape, dtype=np.float32) if keep else None
-        step = max(1, math.isqrt(codes.size // _SAMPLE))
+        step = max(1, math.ceil(math.sqrt(codes.size / _SAMPLE)))
         sample = np.empty(codes[::step, ::step].shape, dtype=np.float32)
         lowest, highest = math.inf, -math.inf
         equal_rgb = band is None and index == 1 and is_rgb(src)
         for strip in strips(src, index, shown, equal_rgb=equal_rgb):
             part = codes[strip.top : strip.bottom]
-            part[:] = INVALID
-            part[strip.valid] = VALUE
-            part[strip.valid & (strip.values == 0)] = ZERO
+            # INVALID, ZERO and VALUE are 0, 1 and 2: no indexing with masks, which is slow.
+            filled = strip.values != 0
+            filled &= strip.valid
+            np.add(strip.valid.view(np.uint8), filled.view(np.uint8), out=part)
             if values is not None:
                 values[strip.top : strip.bottom] = strip.values
             first = -strip.top % step
             rows = strip.values[first::step, ::step]
             start = (strip.top + first) // step
             sample[start : start + rows.shape[0]] = rows
-            found = strip.values[part == VALUE]
-            if found.size:
-                lowest = min(lowest, float(found.min()))
-                highest = max(highest, float(found.max()))
+            lowest = min(lowest, float(strip.values.min(where=filled, initial=math.inf)))
+            highest = max(highest, float(strip.values.max(where=filled, initial=-math.inf)))
         bands, driver = band_names(src), src.driver
         scale, offset = src.scales[index - 1], src.offsets[index - 1]
     black = remove_black_edges(codes)
@@ -271,5 +271,8 @@ def _choose_grid(
 def _count(codes: np.ndarray) -> np.ndarray:
     counts = np.zeros(3, dtype=np.int64)
     for top in range(0, codes.shape[0], 1024):
-        counts += np.bincount(codes[top : top + 1024].ravel(), minlength=3)
+        strip = codes[top : top + 1024]
+        for code in (ZERO, VALUE):
+            counts[code] += np.count_nonzero(strip == code)
+    counts[INVALID] = codes.size - counts.sum()
     return counts

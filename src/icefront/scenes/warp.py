@@ -84,6 +84,7 @@ def warp_band(
                     dst_transform=grid.transform,
                     dst_nodata=np.nan,
                     init_dest_nodata=True,
+                    num_threads=min(4, os.cpu_count() or 1),
                     resampling=Resampling.average if average else Resampling.bilinear,
                     **options,
                 )

@@ -1,0 +1,176 @@
+"""Every mistake of a user ends in one sentence that names the file."""
+
+import io
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from PIL import Image
+
+from icefront import IcefrontError
+from icefront.scenes import describe, open_scene
+
+RNG = np.random.default_rng(3)
+UTM = Affine(10, 0, 5e5, 0, -10, 7.6e6)
+
+
+def write(path, bands, **profile):
+    bands = np.asarray(bands)
+    bands = bands[None] if bands.ndim == 2 else bands
+    profile = {"crs": "EPSG:32622", "transform": UTM, "driver": "GTiff", **profile}
+    count, height, width = bands.shape
+    with rasterio.open(
+        path, "w", height=height, width=width, count=count, dtype=bands.dtype, **profile
+    ) as dst:
+        dst.write(bands)
+    return path
+
+
+def speckle(shape=(300, 200)):
+    return RNG.integers(1, 256, shape).astype(np.uint8)
+
+
+def refused(path, match, **options):
+    messages = []
+    for read in (open_scene, describe):
+        with pytest.raises(IcefrontError, match=match) as caught:
+            read(path, **options)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "\n" not in messages[0]
+    assert messages[0].endswith(".")
+    assert path is None or path.name in messages[0]
+
+
+def test_missing_file_and_folder(tmp_path):
+    refused(tmp_path / "none.tif", "does not exist")
+    refused(tmp_path, "is a folder")
+    safe = tmp_path / "S1A_X.SAFE"
+    (safe / "measurement").mkdir(parents=True)
+    (safe / "measurement" / "s1a-iw-grd-hh.tiff").touch()
+    refused(safe, r"measurement/s1a-iw-grd-hh\.tiff")
+
+
+def test_text_named_tif_and_empty_file(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_text("no image at all")
+    refused(path, "not an image in a format that is known")
+    path.write_bytes(b"")
+    refused(path, "is empty")
+
+
+def tiff(**options):
+    def make(path):
+        write(path, speckle(), **options)
+        return path.read_bytes()
+
+    return make
+
+
+def pillow(format_name):
+    def make(path):
+        buffer = io.BytesIO()
+        Image.fromarray(speckle()).save(buffer, format_name)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.95, 0.999])
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("raw.tif", tiff()),
+        ("deflate.tif", tiff(compress="deflate")),
+        ("tiled.tif", tiff(tiled=True, blockxsize=64, blockysize=64, compress="lzw")),
+        ("cog.tif", tiff(driver="COG")),
+        ("jpeg.tif", tiff(compress="jpeg")),
+        ("pillow.tif", pillow("TIFF")),
+        ("a.png", pillow("PNG")),
+        ("a.jpg", pillow("JPEG")),
+    ],
+)
+def test_truncated_files(tmp_path, name, make, share):
+    path = tmp_path / name
+    whole = make(path)
+    path.write_bytes(whole)
+    assert open_scene(path).valid.all()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    refused(path, "damaged or cut short")
+
+
+def test_several_bands(tmp_path):
+    path = write(tmp_path / "a.tif", speckle((3, 60, 80)))
+    refused(path, "has 3 bands .*say with band which")
+    refused(path, "has no band 4; its bands are 1", band=4)
+    refused(path, "has no band VV", band="VV")
+    two = write(tmp_path / "b.tif", RNG.random((2, 60, 80)).astype(np.float32))
+    with rasterio.open(two, "r+") as dst:
+        dst.descriptions = ("HH", "HV")
+    refused(two, r"has 2 bands \(1 'HH', 2 'HV'\)")
+    colour = RNG.integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    Image.fromarray(colour).save(tmp_path / "c.png")
+    refused(tmp_path / "c.png", r"1 'red', 2 'green', 3 'blue'")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex_int16"])
+def test_complex_data(tmp_path, dtype):
+    path = tmp_path / "slc.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=20, width=30, count=1, dtype=dtype, transform=UTM
+    ) as dst:
+        dst.write(np.ones((1, 20, 30), np.complex64))
+    refused(path, "complex values")
+
+
+@pytest.mark.parametrize(
+    ("image", "profile"),
+    [
+        (np.full((60, 80), np.nan, np.float32), {}),
+        (np.full((60, 80), 7, np.uint8), {"nodata": 7}),
+        (np.zeros((60, 80), np.uint8), {}),
+    ],
+)
+def test_no_data_at_all(tmp_path, image, profile):
+    refused(write(tmp_path / "a.tif", image, **profile), "no data at all")
+
+
+def test_one_constant_value(tmp_path):
+    refused(write(tmp_path / "a.tif", np.full((60, 80), 7, np.uint8)), "has the value 7")
+    image = np.full((60, 80), 0.25, np.float32)
+    image[:, :30] = 0  # a black edge beside it changes nothing
+    image[20:30, 50:60] = np.nan
+    refused(write(tmp_path / "b.tif", image), "has the value 0.25")
+
+
+def test_colour_palette(tmp_path):
+    path = write(tmp_path / "a.tif", speckle())
+    with rasterio.open(path, "r+") as dst:
+        dst.write_colormap(1, {i: (255 - i, i, 0, 255) for i in range(256)})
+    refused(path, "colour palette")
+
+
+def test_arguments(tmp_path):
+    path = write(tmp_path / "a.tif", speckle())
+    for size in (0, -3.0, float("nan"), (10, 0), "metres", (1, 2, 3)):
+        with pytest.raises(IcefrontError, match="pixel size"):
+            open_scene(path, pixel_size_m=size)
+    refused(path, "has a coordinate system", pixel_size_m=(10, 20))
+    with pytest.raises(IcefrontError, match="radiometry 'watts' is unknown"):
+        open_scene(path, radiometry="watts")
+
+
+def test_wrong_coordinates(tmp_path):
+    # Metres that are said to be degrees.
+    refused(write(tmp_path / "a.tif", speckle(), crs="EPSG:4326"), "latitudes reach")
+    far = Affine(10, 0, 9e9, 0, -10, 9e9)
+    refused(write(tmp_path / "b.tif", speckle(), transform=far), "coordinate")
+    engineering = 'LOCAL_CS["site",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    scene = open_scene(write(tmp_path / "c.tif", speckle(), crs=engineering))
+    assert scene.crs is None
+    assert any("lines are in pixels" in note for note in scene.notes)
+
+
+def test_a_grid_too_fine_is_refused(tmp_path):
+    refused(write(tmp_path / "a.tif", speckle()), "larger pixel size", pixel_size_m=0.001)
