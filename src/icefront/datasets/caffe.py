@@ -167,7 +167,7 @@ def validation_split(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     ordered = sorted(names)
     count = math.ceil(0.1 * len(ordered))
-    shuffled = np.random.RandomState(1).permutation(len(ordered))  # noqa: NPY002 - official split
+    shuffled = np.random.RandomState(1).permutation(len(ordered))
     return [ordered[i] for i in shuffled[count:]], [ordered[i] for i in shuffled[:count]]
 
 

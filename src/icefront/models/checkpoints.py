@@ -83,7 +83,7 @@ def read_own(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
         raise IcefrontError(f"{path} is not a safetensors file: {error}.") from error
     if card.sha256 and sha256_of(path) != card.sha256:
         raise IcefrontError(
-            f"{path} is not the file that {beside.name} describes (another SHA-256); fetch both anew."
+            f"{path} is not the file that {beside.name} describes (another SHA-256); fetch both."
         )
     return card, state
 
@@ -226,7 +226,7 @@ def load_imagenet_encoder(
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Swinv2Backbone):
         raise IcefrontError(
-            "ImageNet weights exist for the encoder of Tyrion only; set init to null for other models."
+            "ImageNet weights exist for the encoder of Tyrion only; set init to null for others."
         )
     try:
         trained = Swinv2Backbone.from_pretrained(source)

@@ -21,11 +21,14 @@ DEFAULT = "tyrion-mini"
 _MINI = TyrionConfig(
     image_size=256,
     embed_dim=32,
-    depths=(2, 2, 2, 2),
+    depths=(0, 0, 2, 2),
     num_heads=(2, 4, 8, 16),
     window_size=8,
     groups=8,
+    dropout=0.0,
     head_width=16,
+    channels="texture",
+    calm_start=True,
 )
 
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
@@ -82,7 +85,7 @@ def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
     family = options.pop("family", None)
     if family not in _FAMILIES:
         raise IcefrontError(
-            f"The model {card.name!r} is of the family {family!r}; known are {', '.join(_FAMILIES)}."
+            f"The model {card.name!r} has the family {family!r}; known are {', '.join(_FAMILIES)}."
         )
     make, configure = _FAMILIES[family]
     try:

@@ -8,7 +8,7 @@ are the same code with other numbers (`icefront.models.registry`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class TyrionConfig:
     detail_width : int
         Width of a convolutional branch at full resolution whose features enter the last step
         (0: none, as published). It gives small members the sharp edges that 4×4 patches lose.
+    channels : "repeat" or "texture"
+        What the encoder's three input channels hold: the image three times, as published, or the
+        image and its local mean and contrast (`texture_channels`), which a small network that
+        sees few images would have to find first.
     reduce : int
         The network sees the window averaged to 1/`reduce` of its side, and its logits are brought
         back by bilinear interpolation (1: at full resolution, as published). It buys context and
@@ -63,17 +67,46 @@ class TyrionConfig:
     dropout: float = 0.1
     head_width: int | None = None
     detail_width: int = 0
+    channels: Literal["repeat", "texture"] = "repeat"
     reduce: int = 1
     calm_start: bool = False
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TyrionConfig:
         """Build from plain types (lists become tuples); an unknown name raises `TypeError`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        options: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**options)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON."""
         return asdict(self)
+
+
+def texture_channels(image: Tensor) -> Tensor:
+    """Return the image, its mean over 15×15 pixels and its contrast over 5×5 pixels.
+
+    The contrast is the local standard deviation times four, about 0..1 for a flat histogram. Borders
+    count the pixels that exist.
+
+    Parameters
+    ----------
+    image : Tensor
+        (B, 1, H, W) in 0..1.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, H, W).
+    """
+
+    def mean(x: Tensor, side: int) -> Tensor:
+        return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+
+    wide, near = mean(image, 15), mean(image, 5)
+    variance = (mean(image * image, 5) - near * near).clamp_min(1e-6)
+    return torch.cat([image, wide, 4 * variance.sqrt()], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -150,12 +183,12 @@ class Tyrion(nn.Module):
                 mlp_ratio=c.mlp_ratio,
                 pretrained_window_sizes=list(c.pretrained_window_sizes),
                 drop_path_rate=c.drop_path,
-                out_features=[f"stage{i + 1}" for i in range(n)],
+                out_features=[f"stage{i + 1}" for i in range(n)],  # type: ignore[call-arg]
             )
         )
         if c.calm_start:
             for stage in self.encoder.encoder.layers:
-                for block in stage.blocks:
+                for block in stage.blocks:  # type: ignore[union-attr]
                     for norm in (block.layernorm_before, block.layernorm_after):
                         nn.init.zeros_(norm.weight)
         widths = [c.embed_dim * 2**i for i in range(n)]
@@ -184,6 +217,11 @@ class Tyrion(nn.Module):
             self.detail = self.merge = None
         self.classify = nn.Conv2d(head, N_ZONES, 1)
 
+    def _channels(self, image: Tensor) -> Tensor:
+        if self.config.channels == "texture":
+            return texture_channels(image)
+        return image.expand(-1, 3, -1, -1)
+
     def features(self, image: Tensor) -> Tensor:
         """Return what the decoder makes of an image, before the classes.
 
@@ -197,7 +235,7 @@ class Tyrion(nn.Module):
         Tensor
             (B, width of the head, H, W).
         """
-        maps = self.encoder(image.expand(-1, 3, -1, -1)).feature_maps
+        maps = self.encoder(self._channels(image)).feature_maps
         x = self.deepest(maps[-1])
         for step, skip in zip(self.steps, reversed(maps), strict=True):
             x = step(torch.cat([x, skip], dim=1))

@@ -275,7 +275,8 @@ def equalise(image: np.ndarray) -> np.ndarray:
     """Make the histogram of an image flat.
 
     Each valid pixel becomes its rank among all valid pixels, divided by their number; equal
-    values share the mean of their ranks. Values are told apart by 1024 bins between the least
+    values share the mean of their ranks. What is exactly 0 carries no signal (radar shadow, gaps
+    of 8-bit images): it stays 0 and is not counted. Values are told apart by 1024 bins between the least
     and the greatest one, so any increasing linear change of the image leaves the result as it
     is, up to rounding at the bins' borders.
 
@@ -287,15 +288,15 @@ def equalise(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     float32, same shape
-        In 0..1, NaN where `image` is NaN; an image of one value becomes 0.5.
+        In 0..1, NaN where `image` is NaN and 0 where it is 0; one other value becomes 0.5.
     """
     flat = np.ascontiguousarray(image, dtype=np.float32).reshape(-1)
-    result = np.full(flat.shape, np.nan, dtype=np.float32)
+    result = np.where(flat == 0, np.float32(0), np.float32(np.nan))
     starts = range(0, flat.size, _CHUNK)
     lows, highs = [], []
     for start in starts:
         chunk = flat[start : start + _CHUNK]
-        valid = chunk[np.isfinite(chunk)]
+        valid = chunk[_signal(chunk)]
         if valid.size:
             lows.append(valid.min())
             highs.append(valid.max())
@@ -310,11 +311,16 @@ def equalise(image: np.ndarray) -> np.ndarray:
     counts = np.zeros(_BINS, dtype=np.int64)
     for start in starts:
         chunk = flat[start : start + _CHUNK]
-        counts += np.bincount(bins(chunk[np.isfinite(chunk)]), minlength=_BINS)
+        counts += np.bincount(bins(chunk[_signal(chunk)]), minlength=_BINS)
     below = np.cumsum(counts) - counts
     ranks = ((below + 0.5 * counts) / counts.sum()).astype(np.float32)
     for start in starts:
         chunk = flat[start : start + _CHUNK]
-        valid = np.isfinite(chunk)
+        valid = _signal(chunk)
         result[start : start + _CHUNK][valid] = ranks[bins(chunk[valid])]
     return result.reshape(np.shape(image))
+
+
+def _signal(values: np.ndarray) -> np.ndarray:
+    """Where there is a measured value, bool."""
+    return np.isfinite(values) & (values != 0)

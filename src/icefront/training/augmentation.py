@@ -32,6 +32,10 @@ class AugmentationConfig(BaseModel):
         Chance of a free rotation; corners without image become no data.
     ocean_mix : float
         Chance that the ocean is mixed with another image, by a weight from `ocean_mix_weight`.
+    paste : float
+        Chance that the ocean of another, differently oriented image of the batch is laid over a
+        sample, with its label and a rim of the ice around it: new coastlines and fronts from a
+        few glaciers (after ClassMix, Olsson et al. 2021, arXiv:2007.07936).
     level : float
         Chance that ocean and glacier are brought to the same mean brightness, up to a random
         factor, so that mélange as bright as ice has to be told by its texture.
@@ -49,6 +53,7 @@ class AugmentationConfig(BaseModel):
     turn: float = Field(0.0, ge=0, le=1)
     ocean_mix: float = Field(0.3, ge=0, le=1)
     ocean_mix_weight: tuple[float, float] = (0.15, 0.30)
+    paste: float = Field(0.0, ge=0, le=1)
     level: float = Field(0.0, ge=0, le=1)
     brightness: float = Field(0.2, ge=0, le=1)
     brightness_range: tuple[float, float] = (0.6, 1.4)
@@ -127,6 +132,20 @@ def mix_ocean(
     weight = _uniform(count, *config.ocean_mix_weight, generator) * picked
     share = weight.to(image.device)[:, None, None, None] * (zones == OCEAN).unsqueeze(1)
     return image * (1 - share) + image.roll(1, 0) * share
+
+
+def paste_ocean(
+    image: Tensor, zones: Tensor, config: AugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Lay the ocean of the next sample, with eight pixels around it, over some samples.
+
+    The rim keeps the true look of the front, so that the seam lies in ice or rock.
+    """
+    picked = _chance(image.shape[0], config.paste, generator).to(image.device)
+    ocean = (zones.roll(1, 0) == OCEAN).float().unsqueeze(1)
+    cover = (F.max_pool2d(ocean, 17, 1, 8) > 0) & picked[:, None, None, None]
+    image = torch.where(cover, image.roll(1, 0), image)
+    return image, torch.where(cover.squeeze(1), zones.roll(1, 0), zones)
 
 
 def level_zones(
@@ -215,6 +234,7 @@ def augment(
         Image and zones, same shapes.
     """
     image, zones = orient(image, zones, config, generator)
+    image, zones = paste_ocean(image, zones, config, generator)
     gap = image <= 0
     image = mix_ocean(image, zones, config, generator)
     image = level_zones(image, zones, config, generator)

@@ -1,7 +1,6 @@
-"""The loss of supervised training: cross entropy and Dice, of the centre and of the whole window."""
+"""The loss of supervised training: cross entropy and Dice, of window and centre."""
 
 from __future__ import annotations
-
 
 from torch import Tensor
 from torch.nn import functional as F

@@ -132,7 +132,7 @@ class ZoneTraining(L.LightningModule):
                 momentum=options.momentum,
                 weight_decay=options.weight_decay,
             )
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]

@@ -114,7 +114,7 @@ def start_network(config: TrainingConfig, card: ModelCard) -> tuple[nn.Module, s
         raise IcefrontError(f"{config.init} shares no parameters with the model {config.model!r}.")
     network.load_state_dict(taken, strict=False)
     log.info("%d of %d tensors come from %s", len(taken), len(own), config.init)
-    return network, f"{donor.card.name} {donor.card.sha256[:12]}"  # type: ignore[union-attr]
+    return network, f"{donor.card.name} {donor.card.sha256[:12]}"  # type: ignore[union-attr, index]
 
 
 class Keeper(Callback):
