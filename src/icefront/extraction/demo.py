@@ -54,12 +54,19 @@ def mean_distance(first: BaseGeometry, second: BaseGeometry, spacing: float) -> 
     spacing : float
         Distance of the points along the lines, in the unit of the CRS.
     """
-    points = [
-        shapely.get_coordinates(shapely.segmentize(line, spacing)) for line in (first, second)
-    ]
+    points = [_points_along(line, spacing) for line in (first, second)]
     there = cKDTree(points[1]).query(points[0])[0]
     back = cKDTree(points[0]).query(points[1])[0]
     return float(np.concatenate([there, back]).mean())
+
+
+def _points_along(line: BaseGeometry, spacing: float) -> np.ndarray:
+    """Return evenly spaced points of all pieces of a line, float64 (N, 2)."""
+    points = []
+    for piece in shapely.get_parts(line):
+        count = max(2, round(piece.length / spacing) + 1)
+        points.append(shapely.line_interpolate_point(piece, np.linspace(0, piece.length, count)))
+    return shapely.get_coordinates(np.concatenate(points))
 
 
 def write_demo_scene(scene: DemoScene, folder: Path) -> None:

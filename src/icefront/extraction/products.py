@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
+import io
 import json
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import rasterio
 from pyproj import CRS
+from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
 from icefront import __version__
@@ -28,6 +30,9 @@ FRONTS_GEOJSON = "fronts.geojson"
 FRONTS_PIXELS_GPKG = "fronts_pixels.gpkg"
 RUN_JSON = "run.json"
 FRONTS_LAYER = "fronts"
+
+BLOCK = 512
+"""Side of the tiles of a raster in pixels."""
 
 VERSIONED = ("torch", "transformers", "numpy", "scipy", "rasterio", "pyproj", "geopandas")
 """Packages whose versions a run records, since its numbers depend on them."""
@@ -104,14 +109,25 @@ def write_tables(
     if mapped:
         crs = common_crs(mapped, [latitude for latitude in latitudes if latitude is not None])
         table = join_tables(mapped, crs)
-        table.to_file(folder / FRONTS_GPKG, layer=FRONTS_LAYER, driver="GPKG")
-        table.to_crs(4326).to_file(folder / FRONTS_GEOJSON, driver="GeoJSON", RFC7946="YES")
+        _write_table(table, folder / FRONTS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
+        degrees = table.to_crs(4326)
+        _write_table(degrees, folder / FRONTS_GEOJSON, driver="GeoJSON", RFC7946="YES")
         files += [folder / FRONTS_GPKG, folder / FRONTS_GEOJSON]
     if drawn:
         table = join_tables(drawn, None)
-        table.to_file(folder / FRONTS_PIXELS_GPKG, layer=FRONTS_LAYER, driver="GPKG")
+        _write_table(table, folder / FRONTS_PIXELS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
         files.append(folder / FRONTS_PIXELS_GPKG)
     return files
+
+
+def _write_table(table: gpd.GeoDataFrame, path: Path, **options: str) -> None:
+    """Write a table, made in memory first: GDAL may lose the error of a full disk."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        # Tables in pixels are meant to have no CRS.
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        table.to_file(content, **options)
+    path.write_bytes(content.getvalue())
 
 
 def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:
@@ -127,50 +143,46 @@ def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) ->
         Grid and name.
     card : ModelCard
         The model that made them, named in the tags.
-
-    Raises
-    ------
-    OSError
-        If what the disk holds afterwards is not what was written.
     """
     height, width = scene.shape
-    plain = path.with_suffix(".plain.tif")
-    with rasterio.open(
-        plain,
-        "w",
-        driver="GTiff",
-        height=height,
-        width=width,
-        count=1,
-        dtype="uint8",
-        nodata=NO_DATA,
-        crs=None if scene.crs is None else scene.crs.to_wkt(),
-        transform=scene.transform,
-        compress="deflate",
-        tiled=True,
-        blockxsize=512,
-        blockysize=512,
-    ) as raster:
-        colours = {code: (*rgb, 255) for code, rgb in enumerate(ZONE_COLOURS)}
-        colours[NO_DATA] = (*ZONE_COLOURS[NO_DATA], 0)
-        raster.write_colormap(1, colours)
-        raster.set_band_description(1, "zone")
-        raster.update_tags(
-            SCENE=scene.path.name if scene.path else scene.name,
-            ZONES=", ".join(f"{code} {name}" for code, name in enumerate(ZONE_NAMES)),
-            MODEL=card.name,
-            MODEL_SHA256=card.sha256,
-            ICEFRONT_VERSION=__version__,
+    layout: dict[str, Any] = {
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": "uint8",
+        "nodata": NO_DATA,
+        "compress": "deflate",
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+    }
+    if scene.crs is not None:
+        layout |= {"crs": scene.crs.to_wkt(), "transform": scene.transform}
+    colours = {code: (*rgb, 255) for code, rgb in enumerate(ZONE_COLOURS)}
+    colours[NO_DATA] = (*ZONE_COLOURS[NO_DATA], 0)
+    # Made in memory, where compressed zones are small, and written in one go: GDAL may lose the
+    # error of a full disk.
+    with MemoryFile() as plain, MemoryFile() as optimised:
+        with plain.open(driver="GTiff", **layout) as raster:
+            raster.write_colormap(1, colours)
+            raster.set_band_description(1, "zone")
+            raster.update_tags(
+                SCENE=scene.path.name if scene.path else scene.name,
+                ZONES=", ".join(f"{code} {name}" for code, name in enumerate(ZONE_NAMES)),
+                MODEL=card.name,
+                MODEL_SHA256=card.sha256,
+                ICEFRONT_VERSION=__version__,
+            )
+            raster.write(zones, 1)
+        copy_raster(
+            plain.name,
+            optimised.name,
+            driver="COG",
+            compress="deflate",
+            overview_resampling="nearest",
+            blocksize=BLOCK,
         )
-        raster.write(zones, 1)
-    copy_raster(
-        plain, path, driver="COG", compress="deflate", overview_resampling="nearest", blocksize=512
-    )
-    plain.unlink()
-    # GDAL loses write errors of the last blocks when it closes a file: read it back.
-    with rasterio.open(path) as raster:
-        if not np.array_equal(raster.read(1), zones):
-            raise OSError(errno.EIO, "what was written reads back otherwise", path.name)
+        path.write_bytes(optimised.getbuffer())
 
 
 def run_record(

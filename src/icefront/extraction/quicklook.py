@@ -7,10 +7,13 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import shapely
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as MatplotlibPath
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from shapely import affinity
@@ -201,18 +204,32 @@ def _draw_front(panel: Axes, line: BaseGeometry, uncertainty: float | None) -> N
     if line.is_empty:
         return
     if uncertainty is not None and uncertainty > 0:
-        band = gpd.GeoSeries([line.buffer(uncertainty, cap_style="flat")])
-        limits = panel.get_xlim(), panel.get_ylim()
-        band.plot(ax=panel, color=FRONT_COLOUR, alpha=0.28, linewidth=0, aspect=None)
-        panel.set_xlim(limits[0])
-        panel.set_ylim(limits[1])
-        panel.set(xlabel="", ylabel="")
+        panel.add_patch(
+            PathPatch(
+                _outline_path(line.buffer(uncertainty, cap_style="flat")),
+                facecolor=FRONT_COLOUR,
+                alpha=0.28,
+                linewidth=0,
+            )
+        )
     casing = [withStroke(linewidth=3.4, foreground=BACKGROUND, alpha=0.65)]
     for piece in getattr(line, "geoms", [line]):
         x, y = np.asarray(piece.coords)[:, :2].T
         panel.plot(
             x, y, color=FRONT_COLOUR, linewidth=1.9, solid_capstyle="round", path_effects=casing
         )
+
+
+def _outline_path(area: BaseGeometry) -> MatplotlibPath:
+    """Return the rings of polygons as one path."""
+    rings = [
+        ring
+        for polygon in shapely.get_parts(area)
+        for ring in (polygon.exterior, *polygon.interiors)
+    ]
+    return MatplotlibPath.make_compound_path(
+        *(MatplotlibPath(shapely.get_coordinates(ring), closed=True) for ring in rings)
+    )
 
 
 def _draw_scale(
