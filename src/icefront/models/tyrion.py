@@ -102,7 +102,10 @@ def texture_channels(image: Tensor) -> Tensor:
     """
 
     def mean(x: Tensor, side: int) -> Tensor:
-        return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+        # Rows, then columns: the same mean at a fraction of the work.
+        half = side // 2
+        x = F.avg_pool2d(x, (side, 1), 1, (half, 0), count_include_pad=False)
+        return F.avg_pool2d(x, (1, side), 1, (0, half), count_include_pad=False)
 
     wide, near = mean(image, 15), mean(image, 5)
     variance = (mean(image * image, 5) - near * near).clamp_min(1e-6)

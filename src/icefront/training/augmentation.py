@@ -37,8 +37,9 @@ class AugmentationConfig(BaseModel):
         sample, with its label and a rim of the ice around it: new coastlines and fronts from a
         few glaciers (after ClassMix, Olsson et al. 2021, arXiv:2007.07936).
     level : float
-        Chance that ocean and glacier are brought to the same mean brightness, up to a random
-        factor, so that mélange as bright as ice has to be told by its texture.
+        Chance that the ocean is brought to a random share (`level_range`, uniform in its
+        logarithm) of the glacier's mean brightness and smoothed by a random weight: from dark open
+        water to mélange as bright as ice, which has to be told by texture and shape.
     brightness, gamma, speckle : float
         Chances; ranges in the attributes of similar name. Speckle is gamma distributed with
         `speckle_looks` looks and mean one.
@@ -55,6 +56,7 @@ class AugmentationConfig(BaseModel):
     ocean_mix_weight: tuple[float, float] = (0.15, 0.30)
     paste: float = Field(0.0, ge=0, le=1)
     level: float = Field(0.0, ge=0, le=1)
+    level_range: tuple[float, float] = (0.08, 1.6)
     brightness: float = Field(0.2, ge=0, le=1)
     brightness_range: tuple[float, float] = (0.6, 1.4)
     gamma: float = Field(0.2, ge=0, le=1)
@@ -143,7 +145,8 @@ def paste_ocean(
     """
     picked = _chance(image.shape[0], config.paste, generator).to(image.device)
     ocean = (zones.roll(1, 0) == OCEAN).float().unsqueeze(1)
-    cover = (F.max_pool2d(ocean, 17, 1, 8) > 0) & picked[:, None, None, None]
+    rim = F.max_pool2d(F.max_pool2d(ocean, (17, 1), 1, (8, 0)), (1, 17), 1, (0, 8))
+    cover = (rim > 0) & picked[:, None, None, None]
     image = torch.where(cover, image.roll(1, 0), image)
     return image, torch.where(cover.squeeze(1), zones.roll(1, 0), zones)
 
@@ -151,24 +154,29 @@ def paste_ocean(
 def level_zones(
     image: Tensor, zones: Tensor, config: AugmentationConfig, generator: torch.Generator
 ) -> Tensor:
-    """Bring ocean and glacier of some samples to about the same brightness, (B, 1, S, S).
+    """Bring the ocean of some samples to another brightness and texture, (B, 1, S, S).
 
-    The gain of the ocean is blurred by two pixels, lest the edge of a label become the feature
-    that is learned.
+    Gain and smoothing fade over two pixels, lest the edge of a label become the feature that is
+    learned.
     """
     count = image.shape[0]
     picked = _chance(count, config.level, generator).to(image.device)
-    spread = torch.exp(0.25 * torch.randn(count, generator=generator)).to(image.device)
+    low, high = (math.log(v) for v in config.level_range)
+    share = torch.exp(_uniform(count, low, high, generator)).to(image.device)
+    calm = _uniform(count, 0.0, 1.0, generator).to(image.device)[:, None, None, None]
     ocean = ((zones == OCEAN).unsqueeze(1) & (image > 0)).float()
     ice = ((zones == GLACIER).unsqueeze(1) & (image > 0)).float()
     dims = (1, 2, 3)
     enough = (ocean.sum(dims) > 50) & (ice.sum(dims) > 50) & picked
     mean_ocean = (image * ocean).sum(dims) / ocean.sum(dims).clamp_min(1)
     mean_ice = (image * ice).sum(dims) / ice.sum(dims).clamp_min(1)
-    gain = torch.where(enough, spread * mean_ice / mean_ocean.clamp_min(0.02), 1.0).clamp(0.2, 8)
-    change = (zones == OCEAN).unsqueeze(1).float() * (gain.log()[:, None, None, None])
-    change = F.avg_pool2d(F.avg_pool2d(change, 3, 1, 1), 3, 1, 1)
-    return (image * change.exp()).clamp(0, 1)
+    gain = torch.where(enough, share * mean_ice / mean_ocean.clamp_min(0.02), 1.0).clamp(0.04, 8)
+    inside = ((zones == OCEAN).unsqueeze(1) & enough[:, None, None, None]).float()
+    inside = F.avg_pool2d(F.avg_pool2d(inside, 3, 1, 1), 3, 1, 1)
+    calmed = torch.where(ocean > 0, image, mean_ocean[:, None, None, None])
+    calmed = F.avg_pool2d(F.avg_pool2d(calmed, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
+    image = torch.where(image > 0, image + inside * calm * (calmed - image), image)
+    return (image * (inside * gain.log()[:, None, None, None]).exp()).clamp(0, 1)
 
 
 def change_radiometry(

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -269,6 +270,10 @@ def train(
         raise IcefrontError(
             f"{out} holds a run already; use --resume, --overwrite or another name."
         )
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and advertisements
+    # The running mean of the weights is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
     L.seed_everything(config.seed, verbose=False)
     splits = split_data(config.data, config.seed)
     learned = CaffeDataset(
