@@ -87,8 +87,8 @@ class TyrionConfig:
 def texture_channels(image: Tensor) -> Tensor:
     """Return the image, its mean over 15×15 pixels and its contrast over 5×5 pixels.
 
-    The contrast is the local standard deviation times four, about 0..1 for a flat histogram. Borders
-    count the pixels that exist.
+    The contrast is the local standard deviation times four, about 0..1 for a flat histogram; at
+    borders the pixels that exist count.
 
     Parameters
     ----------

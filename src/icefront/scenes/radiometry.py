@@ -276,9 +276,9 @@ def equalise(image: np.ndarray) -> np.ndarray:
 
     Each valid pixel becomes its rank among all valid pixels, divided by their number; equal
     values share the mean of their ranks. What is exactly 0 carries no signal (radar shadow, gaps
-    of 8-bit images): it stays 0 and is not counted. Values are told apart by 1024 bins between the least
-    and the greatest one, so any increasing linear change of the image leaves the result as it
-    is, up to rounding at the bins' borders.
+    of 8-bit images): it stays 0 and is not counted. Values are told apart by 1024 bins between
+    the least and the greatest one, so any increasing linear change of the image leaves the result
+    as it is, up to rounding at the bins' borders.
 
     Parameters
     ----------
