@@ -88,8 +88,8 @@ def _hills(rng: np.random.Generator, size: int) -> np.ndarray:
 def _ocean(rng: np.random.Generator, coast: _Coast, ice: float) -> np.ndarray:
     """Backscatter of water, mélange and bergs."""
     size = len(coast.ocean)
-    water = ice * 10 ** rng.uniform(-1.3, -0.1)
-    water = water * np.exp(rng.uniform(0, 0.4) * fractal(rng, size, 3.0))
+    level = ice * 10 ** rng.uniform(-1.3, -0.1)
+    water = level * np.exp(rng.uniform(0, 0.4) * fractal(rng, size, 3.0))
     grain = fractal(rng, size, rng.uniform(0.3, 2.0))
     floes = fractal(rng, size, rng.uniform(1.5, 2.8))
     mélange = ice * rng.uniform(0.5, 1.4) * np.exp(rng.uniform(0.05, 0.35) * grain)
