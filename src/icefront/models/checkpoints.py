@@ -37,13 +37,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_own(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
+def write_own(path: Path, network: nn.Module, card: ModelCard, *, half: bool = False) -> ModelCard:
     """Write a network as ``path`` (``.safetensors``) and its card beside it (``.json``).
 
-    Both appear whole or not at all. Returns the card with the SHA-256 of the weights.
+    Both appear whole or not at all. `half` stores 16-bit numbers, for weights that travel with the
+    package; they are computed with in 32 bits all the same. Returns the card with the SHA-256 of
+    the weights.
     """
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     weights, text = path.with_name(path.name + ".part"), path.with_name(path.stem + ".json.part")
     try:
         save_file(state, weights)

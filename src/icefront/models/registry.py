@@ -160,6 +160,13 @@ def load_model(name_or_path: str | Path | None = None) -> nn.Module:
             provenance={"format": "official Lightning checkpoint", "file": path.name},
         )
         network = build(card)
+    own = network.state_dict()
+    resized = [k for k, v in state.items() if k in own and v.shape != own[k].shape]
+    if resized:
+        raise IcefrontError(
+            f"{path} does not fit the architecture that it names: {len(resized)} parameters have "
+            f"other shapes, for example {resized[0]}."
+        )
     missing, unexpected = network.load_state_dict(state, strict=False)
     if missing or unexpected:
         odd = (list(missing) or list(unexpected))[0]

@@ -25,7 +25,7 @@ class TyrionConfig:
     Attributes
     ----------
     image_size : int
-        Side of the window the encoder is built for, in (reduced) pixels. Other sizes run too.
+        Side of the window the encoder is built for, in pixels. Other sizes run too.
     patch_size, embed_dim, depths, num_heads, window_size, mlp_ratio
         The encoder (Swin-V2 tiny by default); `window_size` in tokens.
     pretrained_window_sizes : tuple of int
@@ -38,17 +38,10 @@ class TyrionConfig:
         Before the second convolution of each residual block.
     head_width : int or None
         Width of the last decoder step at full resolution; None keeps the width of the step before.
-    detail_width : int
-        Width of a convolutional branch at full resolution whose features enter the last step
-        (0: none, as published). It gives small members the sharp edges that 4×4 patches lose.
     channels : "repeat" or "texture"
         What the encoder's three input channels hold: the image three times, as published, or the
         image and its local mean and contrast (`texture_channels`), which a small network that
         sees few images would have to find first.
-    reduce : int
-        The network sees the window averaged to 1/`reduce` of its side, and its logits are brought
-        back by bilinear interpolation (1: at full resolution, as published). It buys context and
-        speed with detail.
     calm_start : bool
         Start each encoder block as the identity (its closing norms at zero), as the authors of
         Swin-V2 do when they train from scratch.
@@ -66,9 +59,7 @@ class TyrionConfig:
     groups: int = 32
     dropout: float = 0.1
     head_width: int | None = None
-    detail_width: int = 0
     channels: Literal["repeat", "texture"] = "repeat"
-    reduce: int = 1
     calm_start: bool = False
 
     @classmethod
@@ -207,17 +198,6 @@ class Tyrion(nn.Module):
         # doubled them once; the head brings what is left back to full resolution.
         head = c.head_width or below
         self.head = UpStep(below, head, c.groups, c.dropout, factor=c.patch_size // 2)
-        if c.detail_width:
-            self.detail: nn.Module | None = nn.Sequential(
-                nn.Conv2d(1, c.detail_width, 3, padding=1),
-                nn.SiLU(),
-                nn.Conv2d(c.detail_width, c.detail_width, 3, padding=1),
-            )
-            self.merge: nn.Module | None = ResidualBlock(
-                head + c.detail_width, head, _common_groups(c.groups, head, c.detail_width), 0.0
-            )
-        else:
-            self.detail = self.merge = None
         self.classify = nn.Conv2d(head, N_ZONES, 1)
 
     def _channels(self, image: Tensor) -> Tensor:
@@ -242,23 +222,8 @@ class Tyrion(nn.Module):
         x = self.deepest(maps[-1])
         for step, skip in zip(self.steps, reversed(maps), strict=True):
             x = step(torch.cat([x, skip], dim=1))
-        x = self.head(x)
-        if self.detail is not None and self.merge is not None:
-            x = self.merge(torch.cat([x, self.detail(image)], dim=1))
-        return x
+        return self.head(x)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, 1, H, W) in 0..1 to logits (B, 4, H, W)."""
-        factor = self.config.reduce
-        if factor == 1:
-            return self.classify(self.features(image))
-        logits = self.classify(self.features(F.avg_pool2d(image, factor)))
-        return F.interpolate(
-            logits, scale_factor=float(factor), mode="bilinear", align_corners=False
-        )
-
-
-def _common_groups(groups: int, *widths: int) -> int:
-    """Largest number of groups, at most `groups`, that divides all sums a norm will see."""
-    total = sum(widths)
-    return next(g for g in range(groups, 0, -1) if total % g == 0 and widths[0] % g == 0)
+        return self.classify(self.features(image))
