@@ -324,7 +324,7 @@ def train(
         precision=_precision(config.precision),
         max_epochs=config.epochs if config.epochs is not None else -1,
         gradient_clip_val=config.optimiser.clip,
-        logger=[CSVLogger(out, "logs", ""), TensorBoardLogger(out, "logs", "tensorboard")],
+        logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=progress,
