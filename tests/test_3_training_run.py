@@ -99,3 +99,21 @@ def test_a_run_is_not_overwritten_unasked(recipe: Path) -> None:
     train(recipe, ["epochs=1"], progress=False)
     with pytest.raises(IcefrontError, match="holds a run already"):
         train(recipe, ["epochs=1"], progress=False)
+
+
+def test_a_damaged_state_and_a_full_disk_get_one_sentence(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = train(recipe, ["epochs=1"], progress=False)
+    state = Path(done["folder"]) / "state.ckpt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(IcefrontError, match="is damaged"):
+        train(recipe, resume=True, progress=False)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("icefront.training.run.os.replace", full)
+    with pytest.raises(IcefrontError, match="No space left"):
+        train(recipe, ["name=full", "epochs=1"], progress=False)
+    assert not list((state.parents[1] / "full").glob("*.part"))

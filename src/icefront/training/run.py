@@ -352,7 +352,21 @@ def train(
         ", ".join(card.provenance["glaciers"]),
     )
     module.to(memory_format=torch.channels_last)
-    trainer.fit(module, loader, ckpt_path=state if resume else None, weights_only=True)
+    if resume:
+        try:
+            torch.load(state, map_location="cpu", weights_only=True)
+        except Exception:  # damaged bytes fail in many ways inside the reader
+            raise IcefrontError(
+                f"{state} is damaged; start the run anew with --overwrite."
+            ) from None
+    try:
+        trainer.fit(module, loader, ckpt_path=state if resume else None, weights_only=True)
+    except OSError as error:
+        state.with_suffix(".part").unlink(missing_ok=True)
+        raise IcefrontError(
+            f"The run in {out} could not be written ({error.strerror}); free some space and go on "
+            "with --resume."
+        ) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
     result: dict[str, Any] = {
