@@ -1,4 +1,4 @@
-"""The family: names, cards, checkpoints of ours, texture channels."""
+"""The family: names, cards, checkpoints of ours, the compact members."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ import icefront
 from icefront.errors import IcefrontError
 from icefront.models import MEMBERS, build, list_models
 from icefront.models.checkpoints import write_own
-from icefront.models.tyrion import texture_channels
+from icefront.models.compact import CompactConfig, CompactTyrion
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +84,31 @@ def test_the_family_is_listed_and_the_default_has_weights() -> None:
     assert icefront.load_model().card == cards["tyrion-mini"]
 
 
-def test_texture_channels_of_known_images() -> None:
-    flat = torch.full((1, 1, 20, 24), 0.4)
-    assert torch.allclose(texture_channels(flat)[:, :2], torch.full((1, 2, 20, 24), 0.4))
-    assert float(texture_channels(flat)[:, 2].max()) < 5e-3
-    checks = ((torch.arange(40)[:, None] + torch.arange(40)) % 2).float()[None, None]
-    inside = texture_channels(checks)[0, :, 15:25, 15:25]
-    assert inside[1].mean() == pytest.approx(0.5, abs=0.01)
-    assert inside[2].mean() == pytest.approx(2.0, rel=0.01)  # four times a deviation of a half
+@pytest.mark.parametrize("size", [(256, 256), (64, 96), (272, 400)])
+def test_compact_members_take_any_multiple_of_16(size: tuple[int, int]) -> None:
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=1, num_heads=2)).eval()
+    with torch.inference_mode():
+        assert network(torch.rand(1, 1, *size)).shape == (1, 4, *size)
+
+
+def test_attention_starts_as_the_identity_and_is_learned() -> None:
+    """Zeroed closing norms: blocks pass their input on, and still receive gradients."""
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=2, num_heads=2)).train()
+    stage = network.encoder.encoder.layers[0]
+    tokens = torch.rand(1, 256, 32)
+    assert torch.allclose(stage.blocks[1](tokens, (16, 16))[0], tokens, atol=1e-6)
+    network(torch.rand(2, 1, 256, 256)).square().mean().backward()
+    assert all(float(b.layernorm_after.weight.grad.abs().sum()) > 0 for b in stage.blocks)
+
+
+def test_no_data_is_told_from_dark_water() -> None:
+    """The network is given where the image is exactly zero, so the step to it is seen."""
+    torch.manual_seed(0)
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=1, num_heads=2)).eval()
+    with torch.inference_mode():
+        black = network(torch.zeros(1, 1, 64, 64))
+        dark = network(torch.full((1, 1, 64, 64), 1e-4))
+    assert float((black - dark).abs().max()) > 1e-2
 
 
 def test_gradients_reach_every_parameter() -> None:

@@ -14,10 +14,14 @@ from icefront.scenes.radiometry import equalise
 from icefront.training.augmentation import (
     AugmentationConfig,
     augment,
+    bend,
     equalise_batch,
     level_zones,
+    open_water,
     orient,
     paste_ocean,
+    roughen_ice,
+    shade_image,
 )
 from icefront.training.config import load_config
 from icefront.training.losses import smooth_targets, soft_dice_loss, zone_loss
@@ -122,9 +126,69 @@ def test_pasted_ocean_brings_its_label() -> None:
     assert torch.equal(new_image[0, :, :, 8:], image[3, :, :, 8:])
 
 
+def test_bending_moves_image_and_zones_together_and_leaves_no_gap() -> None:
+    ramp = torch.linspace(0.1, 0.9, 64)
+    image = ramp.expand(8, 1, 64, 64).contiguous()
+    zones = torch.where(image[:, 0] < 0.5, 2, 3)
+    config = QUIET.model_copy(update={"bend": 1.0})
+    bent, bent_zones = bend(image, zones, config, seeded(2))
+    assert not torch.equal(bent, image)
+    assert float(bent.min()) > 0
+    # the ramp tells where each pixel came from, to half a pixel of the label
+    clear = (bent[:, 0] - 0.5).abs() > 0.02
+    assert torch.equal(bent_zones[clear], torch.where(bent[:, 0] < 0.5, 2, 3)[clear])
+
+
+def test_open_water_stays_within_the_ocean_and_has_the_brightness_asked_for() -> None:
+    image, zones = sample(64, 64)
+    config = QUIET.model_copy(update={"water": 1.0, "water_range": (0.2, 0.2)})
+    wet = open_water(image, zones, config, seeded(4))
+    changed = wet != image
+    assert not changed[:, 0][zones == 2].any()
+    ocean = (zones == 3).unsqueeze(1)
+    shares = [float(c[o].float().mean()) for c, o in zip(changed, ocean, strict=True)]
+    assert max(shares) > 0.95  # water all over
+    assert min(shares) < 0.6  # and in parts
+    ice = image[:, 0][zones == 2].mean()
+    assert float(wet[changed].median() / ice) == pytest.approx(0.2, rel=0.25)
+
+
+def test_grain_stays_on_the_glacier_and_reaches_every_part_of_it() -> None:
+    image, zones = sample(64, 64)
+    config = QUIET.model_copy(update={"grain": 1.0, "grain_size": (0.5, 0.5)})
+    grainy = roughen_ice(image, zones, config, seeded(4))
+    changed = (grainy != image)[:, 0]
+    assert not changed[zones == 3].any()
+    reached = changed.any(0)
+    assert float(reached[:, :32].float().mean()) > 0.99
+    assert not changed[:, :, :32].all()
+
+
+def test_shade_changes_brightness_smoothly_and_keeps_no_data() -> None:
+    image, zones = torch.full((16, 1, 64, 64), 0.5), torch.full((16, 64, 64), 2)
+    image[:, :, :4] = 0
+    shaded = shade_image(image, zones, QUIET.model_copy(update={"shade": 1.0}), seeded(6))
+    assert (shaded[:, :, :4] == 0).all()
+    inside = shaded[:, :, 4:]
+    assert float(inside.min()) < 0.4 < 0.6 < float(inside.max()) < 1
+    assert float(inside.diff(dim=-1).abs().max()) < 0.05
+
+
+def test_a_decoy_draws_an_edge_without_a_label() -> None:
+    image, zones = sample(2, 64)
+    zones[0] = 2  # no ocean here; the other one has some
+    config = QUIET.model_copy(update={"decoy": 1.0, "decoy_range": (2.0, 2.0)})
+    marked = shade_image(image, zones, config, seeded())
+    assert torch.equal(marked[1], image[1])
+    assert torch.allclose(marked[0, :, :, 36:], image[0, :, :, 36:] ** 0.5)
+    assert torch.equal(marked[0, :, :, :28], image[0, :, :, :28])
+
+
 def test_the_same_seed_augments_the_same() -> None:
     image, zones = sample(8)
-    config = AugmentationConfig(turn=0.5, paste=0.5, level=0.5)
+    config = AugmentationConfig(
+        turn=0.5, paste=0.5, level=0.5, bend=0.5, grain=0.5, water=0.5, shade=0.5, decoy=0.5
+    )
     a, b = (augment(image, zones, config, seeded(9)) for _ in range(2))
     c = augment(image, zones, config, seeded(10))
     assert torch.equal(a[0], b[0])

@@ -28,10 +28,6 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         With this chance the side of the crop is `window` times a factor from this range
         (uniform in its logarithm), resized to `window`.
     seed : int
-    made : (images, zones), optional
-        Made scenes beside the real ones, uint8 (N, H, W) each.
-    made_share : float
-        Share of the crops that are drawn from them.
 
     Notes
     -----
@@ -48,21 +44,14 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         zoom: tuple[float, float] = (1.0, 1.0),
         zoom_chance: float = 0.0,
         seed: int = 0,
-        made: tuple[np.ndarray, np.ndarray] | None = None,
-        made_share: float = 0.0,
     ) -> None:
-        self.made, self.made_share = made, made_share
         self.cache, self.indices, self.window = cache, list(indices), window
         self.zoom, self.zoom_chance, self.seed = zoom, zoom_chance, seed
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image float32 (1, S, S) in 0..1 (0: no data) and zones int64 (S, S)."""
         rng = np.random.default_rng((self.seed, number))
-        if self.made is not None and rng.random() < self.made_share:
-            pick = rng.integers(len(self.made[0]))
-            image, zones = self.made[0][pick], self.made[1][pick]
-        else:
-            image, zones = self.cache.arrays(self.indices[rng.integers(len(self.indices))])
+        image, zones = self.cache.arrays(self.indices[rng.integers(len(self.indices))])
         side = self.window
         if rng.random() < self.zoom_chance:
             low, high = (math.log(z) for z in self.zoom)

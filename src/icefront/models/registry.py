@@ -12,24 +12,12 @@ from torch import nn
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import read_checkpoint, read_official, read_own
+from icefront.models.compact import CompactConfig, CompactTyrion
 from icefront.models.tyrion import Tyrion, TyrionConfig
 from icefront.models.unet import UNet, UNetConfig
 
 DEFAULT = "tyrion-mini"
 """Member whose packaged weights `load_model()` gives."""
-
-_MINI = TyrionConfig(
-    image_size=256,
-    embed_dim=32,
-    depths=(0, 0, 2, 2),
-    num_heads=(2, 4, 8, 16),
-    window_size=8,
-    groups=8,
-    dropout=0.0,
-    head_width=16,
-    channels="texture",
-    calm_start=True,
-)
 
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
 
@@ -37,7 +25,7 @@ MEMBERS: dict[str, ModelCard] = {
     "tyrion": ModelCard("tyrion", {"family": "tyrion", **TyrionConfig().as_dict()}),
     "tyrion-mini": ModelCard(
         "tyrion-mini",
-        {"family": "tyrion", **_MINI.as_dict()},
+        {"family": "compact", **CompactConfig().as_dict()},
         input_mapping="equalised",
         **_SQUEEZED,
     ),
@@ -50,7 +38,11 @@ MEMBERS: dict[str, ModelCard] = {
 }
 """Members by name, as cards without weights."""
 
-_FAMILIES = {"tyrion": (Tyrion, TyrionConfig), "unet": (UNet, UNetConfig)}
+_FAMILIES = {
+    "tyrion": (Tyrion, TyrionConfig),
+    "compact": (CompactTyrion, CompactConfig),
+    "unet": (UNet, UNetConfig),
+}
 
 
 def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:

@@ -1,14 +1,14 @@
 """Tyrion: a Swin Transformer V2 encoder with a residual convolutional decoder.
 
 The network of the SSL4SAR study (Gourmelon et al. 2025), built on the encoder of Liu et al. 2022
-("Swin Transformer V2", arXiv:2111.09883) as `transformers` has it. Smaller members of the family
-are the same code with other numbers (`icefront.models.registry`).
+("Swin Transformer V2", arXiv:2111.09883) as `transformers` has it. Members for small machines are
+in `icefront.models.compact`.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,15 +36,6 @@ class TyrionConfig:
         Groups of the decoder's GroupNorm.
     dropout : float
         Before the second convolution of each residual block.
-    head_width : int or None
-        Width of the last decoder step at full resolution; None keeps the width of the step before.
-    channels : "repeat" or "texture"
-        What the encoder's three input channels hold: the image three times, as published, or the
-        image and its local mean and contrast (`texture_channels`), which a small network that
-        sees few images would have to find first.
-    calm_start : bool
-        Start each encoder block as the identity (its closing norms at zero), as the authors of
-        Swin-V2 do when they train from scratch.
     """
 
     image_size: int = 512
@@ -58,9 +49,6 @@ class TyrionConfig:
     drop_path: float = 0.0
     groups: int = 32
     dropout: float = 0.1
-    head_width: int | None = None
-    channels: Literal["repeat", "texture"] = "repeat"
-    calm_start: bool = False
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TyrionConfig:
@@ -73,34 +61,6 @@ class TyrionConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON."""
         return asdict(self)
-
-
-def texture_channels(image: Tensor) -> Tensor:
-    """Return the image, its mean over 15×15 pixels and its contrast over 5×5 pixels.
-
-    The contrast is the local standard deviation times four, about 0..1 for a flat histogram; at
-    borders the pixels that exist count.
-
-    Parameters
-    ----------
-    image : Tensor
-        (B, 1, H, W) in 0..1.
-
-    Returns
-    -------
-    Tensor
-        (B, 3, H, W).
-    """
-
-    def mean(x: Tensor, side: int) -> Tensor:
-        # Rows, then columns: the same mean at a fraction of the work.
-        half = side // 2
-        x = F.avg_pool2d(x, (side, 1), 1, (half, 0), count_include_pad=False)
-        return F.avg_pool2d(x, (1, side), 1, (0, half), count_include_pad=False)
-
-    wide, near = mean(image, 15), mean(image, 5)
-    variance = (mean(image * image, 5) - near * near).clamp_min(1e-6)
-    return torch.cat([image, wide, 4 * variance.sqrt()], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -155,10 +115,10 @@ class Tyrion(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from icefront.models.registry import build
-    >>> network = build("tyrion-mini").eval()
-    >>> network(torch.rand(1, 1, 256, 256)).shape
-    torch.Size([1, 4, 256, 256])
+    >>> from icefront.models.tyrion import Tyrion, TyrionConfig
+    >>> config = TyrionConfig(image_size=64, embed_dim=32, depths=(1, 1), num_heads=(1, 2))
+    >>> Tyrion(config).eval()(torch.rand(1, 1, 64, 64)).shape
+    torch.Size([1, 4, 64, 64])
     """
 
     def __init__(self, config: TyrionConfig | None = None) -> None:
@@ -180,11 +140,6 @@ class Tyrion(nn.Module):
                 out_features=[f"stage{i + 1}" for i in range(n)],  # type: ignore[call-arg]
             )
         )
-        if c.calm_start:
-            for stage in self.encoder.encoder.layers:
-                for block in stage.blocks:  # type: ignore[union-attr]
-                    for norm in (block.layernorm_before, block.layernorm_after):
-                        nn.init.zeros_(norm.weight)
         widths = [c.embed_dim * 2**i for i in range(n)]
         self.deepest = ResidualBlock(widths[-1], widths[-1], c.groups, c.dropout)
         steps: list[nn.Module] = []
@@ -196,14 +151,8 @@ class Tyrion(nn.Module):
         self.steps = nn.ModuleList(steps)
         # The encoder's tokens are `patch_size` pixels wide, and the last of the steps above has
         # doubled them once; the head brings what is left back to full resolution.
-        head = c.head_width or below
-        self.head = UpStep(below, head, c.groups, c.dropout, factor=c.patch_size // 2)
-        self.classify = nn.Conv2d(head, N_ZONES, 1)
-
-    def _channels(self, image: Tensor) -> Tensor:
-        if self.config.channels == "texture":
-            return texture_channels(image)
-        return image.expand(-1, 3, -1, -1)
+        self.head = UpStep(below, below, c.groups, c.dropout, factor=c.patch_size // 2)
+        self.classify = nn.Conv2d(below, N_ZONES, 1)
 
     def features(self, image: Tensor) -> Tensor:
         """Return what the decoder makes of an image, before the classes.
@@ -218,7 +167,7 @@ class Tyrion(nn.Module):
         Tensor
             (B, width of the head, H, W).
         """
-        maps = self.encoder(self._channels(image)).feature_maps
+        maps = self.encoder(image.expand(-1, 3, -1, -1)).feature_maps
         x = self.deepest(maps[-1])
         for step, skip in zip(self.steps, reversed(maps), strict=True):
             x = step(torch.cat([x, skip], dim=1))

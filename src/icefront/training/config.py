@@ -98,9 +98,6 @@ class TrainingConfig(_Strict):
         How scenes are prepared for the model; they become part of the checkpoint.
     training_pixel_sizes_m : list
         Likewise; sizes of the training pixels where the names do not tell them.
-    sketches, sketch_share
-        How many made scenes (`icefront.simulation.sketches`) are drawn at the start of the run,
-        and the share of the crops that comes from them.
     smoothing : float
         Label smoothing.
     centre_loss : bool
@@ -131,8 +128,6 @@ class TrainingConfig(_Strict):
     stride: int | None = None
     pixel_size_m: float | None = None
     training_pixel_sizes_m: list[Any] = []
-    sketches: int = Field(0, ge=0)
-    sketch_share: float = Field(0.0, ge=0, le=1)
     smoothing: float = Field(0.1, ge=0, lt=1)
     centre_loss: bool = True
 
@@ -140,8 +135,6 @@ class TrainingConfig(_Strict):
     def _ends(self) -> TrainingConfig:
         if self.epochs is None and self.minutes is None:
             raise ValueError("a run needs an end: give epochs or minutes")
-        if self.sketch_share and not self.sketches:
-            raise ValueError("sketch_share needs a number of sketches")
         if self.batch > self.crops_per_epoch:
             raise ValueError("batch is larger than crops_per_epoch")
         return self

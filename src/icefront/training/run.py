@@ -31,7 +31,6 @@ from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import load_imagenet_encoder, write_own
 from icefront.models.registry import MEMBERS, build, load_model
-from icefront.simulation.sketches import sketches
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
 from icefront.training.scoring import score_images, summarise
@@ -213,7 +212,6 @@ def _provenance(config: TrainingConfig, splits: Splits, origin: str) -> dict[str
         "data": Path(config.data.root).name,
         "glaciers": glaciers,
         "images": len(splits.train),
-        "sketches": config.sketches,
         "init": origin,
         "seed": config.seed,
         "recipe": _portable(config.model_dump(mode="json")),
@@ -301,9 +299,6 @@ def train(
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)
-    made = None
-    if config.sketches:
-        made = sketches(config.sketches, card.window, config.seed, progress=progress)
     crops = CropDataset(
         cache,
         range(len(cache)),
@@ -311,8 +306,6 @@ def train(
         zoom=config.augmentation.zoom,
         zoom_chance=config.augmentation.zoom_chance,
         seed=config.seed,
-        made=made,
-        made_share=config.sketch_share,
     )
     keeper = Keeper(config, splits, card, out)
     callbacks: list[Callback] = [keeper, LastState(state)]

@@ -1,0 +1,167 @@
+"""The small members of the family: Swin-V2 attention on a convolutional stem.
+
+A transformer that starts from 4×4 patches needs more images than a few glaciers give before it
+sees texture. Here strided residual convolutions lead down to 1/8 (Xiao et al. 2021, "Early
+convolutions help transformers see better", arXiv:2106.14881), Swin-V2 blocks (Liu et al. 2022,
+arXiv:2111.09883, as `transformers` has them) look at the whole scene at 1/16, and a residual
+convolutional decoder leads back up over skips, as in Tyrion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Swinv2Backbone, Swinv2Config
+
+from icefront.zones import N_ZONES
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Numbers that make a compact member.
+
+    Attributes
+    ----------
+    image_size : int
+        Side of the window the encoder is built for, in pixels. Other multiples of 16 run too.
+    widths : tuple of int
+        Features of the stem at 1/2, 1/4 and 1/8; the attention at 1/16 has twice the last.
+    blocks : tuple of int
+        Residual blocks of the stem at each of these.
+    depth, num_heads, window_size, mlp_ratio, drop_path
+        The Swin-V2 blocks at 1/16; `window_size` in tokens of 16 pixels.
+    head_width : int
+        Features at full resolution.
+    """
+
+    image_size: int = 256
+    widths: tuple[int, ...] = (16, 32, 64)
+    blocks: tuple[int, ...] = (1, 1, 1)
+    depth: int = 2
+    num_heads: int = 4
+    window_size: int = 16
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.0
+    head_width: int = 8
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
+        """Build from plain types (lists become tuples); an unknown name raises `TypeError`."""
+        options: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, for JSON."""
+        return asdict(self)
+
+
+class NormedBlock(nn.Module):
+    """Two 3×3 convolutions with BatchNorm around a shortcut (He et al. 2016).
+
+    Maps (B, `width_in`, H, W) to (B, `width_out`, H / `stride`, W / `stride`).
+    """
+
+    def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width_out)
+        self.conv2 = nn.Conv2d(width_out, width_out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or width_in != width_out:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+                nn.Conv2d(width_in, width_out, 1, bias=False),
+                nn.BatchNorm2d(width_out),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, `width_in`, H, W) to (B, `width_out`, H / stride, W / stride)."""
+        h = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.shortcut(x) + self.norm2(self.conv2(h)))
+
+
+class CompactTyrion(nn.Module):
+    """Zones from one SAR window, with a hundredth of the work of `Tyrion`.
+
+    Parameters
+    ----------
+    config : CompactConfig
+
+    Examples
+    --------
+    >>> import torch
+    >>> from icefront.models.compact import CompactTyrion
+    >>> CompactTyrion().eval()(torch.rand(1, 1, 256, 256)).shape
+    torch.Size([1, 4, 256, 256])
+    """
+
+    def __init__(self, config: CompactConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or CompactConfig()
+        self.first = nn.Conv2d(2, c.widths[0], 5, 2, 2, bias=False)
+        self.first_norm = nn.BatchNorm2d(c.widths[0])
+        stages: list[nn.Module] = []
+        below = c.widths[0]
+        for i, (width, count) in enumerate(zip(c.widths, c.blocks, strict=True)):
+            parts: list[nn.Module] = [NormedBlock(below, width, 1 if i == 0 else 2)]
+            parts += [NormedBlock(width, width) for _ in range(count - 1)]
+            stages.append(nn.Sequential(*parts))
+            below = width
+        self.stem = nn.ModuleList(stages)
+        deep = 2 * below
+        self.encoder = Swinv2Backbone(
+            Swinv2Config(
+                image_size=c.image_size // 8,
+                patch_size=2,
+                num_channels=below,
+                embed_dim=deep,
+                depths=[c.depth],
+                num_heads=[c.num_heads],
+                window_size=c.window_size,
+                mlp_ratio=c.mlp_ratio,
+                drop_path_rate=c.drop_path,
+                out_features=["stage1"],  # type: ignore[call-arg]
+            )
+        )
+        for stage in self.encoder.encoder.layers:
+            # Each block starts as the identity, as Swin-V2 is trained from scratch.
+            for block in stage.blocks:  # type: ignore[union-attr]
+                for norm in (block.layernorm_before, block.layernorm_after):
+                    nn.init.zeros_(norm.weight)
+        self.deepest = NormedBlock(deep, deep)
+        steps: list[nn.Module] = []
+        below = deep
+        for width in reversed(c.widths):
+            steps.append(NormedBlock(below + width, width))
+            below = width
+        self.steps = nn.ModuleList(steps)
+        self.reduce = nn.Conv2d(below, c.head_width, 1)
+        self.head = nn.Conv2d(c.head_width + 2, c.head_width, 3, 1, 1, bias=False)
+        self.head_norm = nn.BatchNorm2d(c.head_width)
+        self.classify = nn.Conv2d(c.head_width, N_ZONES, 1)
+
+    def features(self, image: Tensor) -> Tensor:
+        """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W)."""
+        # What is exactly 0 has no data; said in a channel of its own, lest it pass for dark water.
+        full = torch.cat([image, (image <= 0).to(image.dtype)], dim=1)
+        x = F.relu(self.first_norm(self.first(full)))
+        skips = []
+        for stage in self.stem:
+            x = stage(x)
+            skips.append(x)
+        x = self.deepest(self.encoder(x).feature_maps[0])
+        for step, skip in zip(self.steps, reversed(skips), strict=True):
+            x = step(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
+        x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.relu(self.head_norm(self.head(torch.cat([x, full], dim=1))))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, 1, H, W) in 0..1 to logits (B, 4, H, W)."""
+        return self.classify(self.features(image))
