@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from PIL import Image
 from scipy import ndimage
 
@@ -40,3 +41,18 @@ def make_caffe(root: Path, size: int = 64, names: tuple[str, ...] = NAMES) -> Pa
             root / "fronts/train" / f"{name}_front.png"
         )
     return root
+
+
+def write_patch(folder: Path, name: str, image: np.ndarray, zones: np.ndarray) -> None:
+    """Write a patch and its zone codes as `icefront.datasets.mosaics` reads them."""
+    for suffix, array in (("", image), ("_zones", zones)):
+        with rasterio.open(
+            folder / f"{name}{suffix}.tif",
+            "w",
+            driver="GTiff",
+            width=array.shape[1],
+            height=array.shape[0],
+            count=1,
+            dtype=array.dtype,
+        ) as target:
+            target.write(array, 1)

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import icefront
 from icefront.errors import IcefrontError
 from icefront.training.run import train
-from tests.made_caffe import make_caffe
+from tests.made_caffe import make_caffe, write_patch
 
 RECIPE = """
 name: small
@@ -79,6 +80,24 @@ def test_training_starts_from_a_checkpoint(recipe: Path) -> None:
     b = icefront.load_model(Path(second["folder"]) / "last.safetensors").state_dict()
     weights = [k for k in a if k.endswith("weight") and a[k].ndim > 1]
     assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in weights)
+
+
+def test_textures_are_made_into_mosaics_and_recorded(recipe: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "patches"
+    folder.mkdir()
+    zones = np.full((170, 350), 2, np.uint8)
+    zones[:, 175:] = 3
+    image = np.random.default_rng(0).integers(20, 200, zones.shape).astype(np.uint8)
+    write_patch(folder, "JAC_1", image, zones)
+    textured = [f"data.textures={folder}", "data.mosaics=4", "data.mosaic_share=1.0", "epochs=1"]
+    card = icefront.load_model(
+        Path(train(recipe, textured, progress=False)["folder"]) / "last.safetensors"
+    ).card
+    assert card.provenance["recipe"]["data"]["textures"] == "patches"
+    assert str(tmp_path) not in json.dumps(card.as_dict())
+    held_out = [*textured, "data.test_glaciers=[JAC]", "name=other"]
+    with pytest.raises(IcefrontError, match="no patches"):
+        train(recipe, held_out, progress=False)
 
 
 def test_what_stops_a_run_before_it_starts(recipe: Path) -> None:

@@ -28,6 +28,10 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         With this chance the side of the crop is `window` times a factor from this range
         (uniform in its logarithm), resized to `window`.
     seed : int
+    made : sequence of (image, zones)
+        Other scenes beside them (`icefront.datasets.mosaics`), uint8 each, of any size.
+    made_share : float
+        Share of the crops that are drawn from those.
 
     Notes
     -----
@@ -44,14 +48,20 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         zoom: tuple[float, float] = (1.0, 1.0),
         zoom_chance: float = 0.0,
         seed: int = 0,
+        made: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+        made_share: float = 0.0,
     ) -> None:
+        self.made, self.made_share = made, made_share
         self.cache, self.indices, self.window = cache, list(indices), window
         self.zoom, self.zoom_chance, self.seed = zoom, zoom_chance, seed
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image float32 (1, S, S) in 0..1 (0: no data) and zones int64 (S, S)."""
         rng = np.random.default_rng((self.seed, number))
-        image, zones = self.cache.arrays(self.indices[rng.integers(len(self.indices))])
+        if self.made and rng.random() < self.made_share:
+            image, zones = self.made[int(rng.integers(len(self.made)))]
+        else:
+            image, zones = self.cache.arrays(self.indices[rng.integers(len(self.indices))])
         side = self.window
         if rng.random() < self.zoom_chance:
             low, high = (math.log(z) for z in self.zoom)

@@ -50,8 +50,9 @@ class AugmentationConfig(BaseModel):
         logarithm), with or without the bright bergs that were there. Quantised to 8 bit, as dark
         water is in the images that are distributed.
     grain : float
-        Chance that a part of the glacier becomes as grainy as mélange, by noise of a spread from
-        `grain_size`: crevassed trunks, which few of the training glaciers show.
+        Chance that a part of the glacier loses its flow lines, more or less, and becomes as grainy
+        as mélange, by noise of a spread from `grain_size`: crevassed trunks, which few of the
+        training glaciers show.
     shade : float
         Chance that a smooth random field brightens and darkens the image (it is the logarithm
         of a power, with a spread of `shade_size`): wet and dry snow, incidence; no place keeps
@@ -272,12 +273,15 @@ def roughen_ice(
     """Make a part of the glacier of some samples grainy, (B, 1, S, S)."""
     count, side, device = image.shape[0], image.shape[-1], image.device
     picked = _chance(count, config.grain, generator)
-    spread = (_uniform(count, *config.grain_size, generator) * picked)[:, None, None, None]
+    spread = _uniform(count, *config.grain_size, generator)[:, None, None, None].to(device)
+    calm = _uniform(count, 0.0, 1.0, generator)[:, None, None, None].to(device)
     # From a third of the glacier to nearly all of it.
     shift = _uniform(count, 0.0, 1.5, generator)[:, None, None, None]
-    where = (2 * (_smooth_field(count, 1, 4, side, generator) + shift)).clamp(0, 1) * spread
-    ice = (zones == GLACIER).unsqueeze(1)
-    noise = _grain(image, generator) * where.to(device) * ice
+    where = (2 * (_smooth_field(count, 1, 4, side, generator) + shift)).clamp(0, 1)
+    where = (where * picked[:, None, None, None]).to(device) * (zones == GLACIER).unsqueeze(1)
+    noise = _grain(image, generator) * spread * where
+    near = F.avg_pool2d(F.avg_pool2d(image, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
+    image = torch.where(image > 0, image + where * calm * (near - image), image)
     return (image * noise.exp()).clamp(0, 1)
 
 

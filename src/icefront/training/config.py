@@ -35,6 +35,11 @@ class DataConfig(_Strict):
         Remove thin false classes of resized labels from what is trained on. Scores are always
         taken against the labels as they are.
     damaged : "refuse" or "skip"
+    textures : str or None
+        Folder of finer patches; mosaics are made of their textures (`icefront.datasets.mosaics`).
+        Patches of `test_glaciers` are left out.
+    mosaics, mosaic_share : int, float
+        How many, and the share of the crops that is drawn from them.
     """
 
     root: str
@@ -44,6 +49,9 @@ class DataConfig(_Strict):
     min_length_m: float = Field(750.0, gt=0)
     mend_zones: bool = False
     damaged: Literal["refuse", "skip"] = "refuse"
+    textures: str | None = None
+    mosaics: int = Field(200, ge=0)
+    mosaic_share: float = Field(0.2, ge=0, le=1)
 
 
 class OptimiserConfig(_Strict):

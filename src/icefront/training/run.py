@@ -27,6 +27,7 @@ import icefront
 from icefront.datasets.cache import build_cache
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
+from icefront.datasets.mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import load_imagenet_encoder, write_own
@@ -221,7 +222,8 @@ def _provenance(config: TrainingConfig, splits: Splits, origin: str) -> dict[str
 def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Drop what belongs to one machine from a recipe."""
     out = {k: v for k, v in recipe.items() if k not in ("out", "workers", "devices")}
-    out["data"] = {**out["data"], "root": Path(out["data"]["root"]).name}
+    folders = {k: Path(out["data"][k]).name for k in ("root", "textures") if out["data"].get(k)}
+    out["data"] = {**out["data"], **folders}
     if out.get("init") not in (None, "imagenet"):
         out["init"] = Path(out["init"]).name
     return out
@@ -299,6 +301,15 @@ def train(
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)
+    made: list[Patch] = []
+    if config.data.textures is not None:
+        made = mosaics(
+            read_textures(config.data.textures, config.data.test_glaciers),
+            lambda number: cache.arrays(number % len(cache)),
+            config.data.mosaics,
+            card.window,
+            config.seed,
+        )
     crops = CropDataset(
         cache,
         range(len(cache)),
@@ -306,6 +317,8 @@ def train(
         zoom=config.augmentation.zoom,
         zoom_chance=config.augmentation.zoom_chance,
         seed=config.seed,
+        made=made,
+        made_share=config.data.mosaic_share,
     )
     keeper = Keeper(config, splits, card, out)
     callbacks: list[Callback] = [keeper, LastState(state)]
