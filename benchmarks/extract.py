@@ -9,9 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from icefront.extraction.demo import SCENE_FILE, write_demo_scene
-from icefront.extraction.demo_scene import make_scene
 from icefront.models.registry import DEFAULT, packaged_weights
+from icefront.simulation.layouts import simulate_scenes
 
 DATA = Path(os.environ.get("ICEFRONT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 HELHEIM = DATA / "sentinel1" / "helheim_20180602_S1_HH.tif"
@@ -49,8 +48,8 @@ def run() -> list[dict]:
         raise SystemExit("The default model comes without weights: nothing to measure.")
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        write_demo_scene(make_scene(), Path(scratch))
-        rows += extract(Path(scratch) / SCENE_FILE, "made scene, 1024 x 1024")
+        (name,) = simulate_scenes(scratch, "Kronebreen", count=1, pixel_m=14.0, progress=False)
+        rows += extract(Path(scratch) / f"{name}.tif", "made scene, 1000 x 1000")
     if HELHEIM.exists():
         rows += extract(HELHEIM, "Helheim, Sentinel-1")
     return rows

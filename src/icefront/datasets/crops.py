@@ -28,10 +28,9 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         With this chance the side of the crop is `window` times a factor from this range
         (uniform in its logarithm), resized to `window`.
     seed : int
-    made : sequence of (image, zones)
-        Other scenes beside them (`icefront.datasets.mosaics`), uint8 each, of any size.
-    made_share : float
-        Share of the crops that are drawn from those.
+    made : sequence of (share, scenes)
+        Other scenes beside them (mosaics, simulated ones), and the share of the crops that is
+        drawn from each kind. Scenes are (image, zones), uint8 each, of any size.
 
     Notes
     -----
@@ -48,20 +47,25 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         zoom: tuple[float, float] = (1.0, 1.0),
         zoom_chance: float = 0.0,
         seed: int = 0,
-        made: Sequence[tuple[np.ndarray, np.ndarray]] = (),
-        made_share: float = 0.0,
+        made: Sequence[tuple[float, Sequence[tuple[np.ndarray, np.ndarray]]]] = (),
     ) -> None:
-        self.made, self.made_share = made, made_share
+        self.made = [(share, scenes) for share, scenes in made if share > 0 and scenes]
         self.cache, self.indices, self.window = cache, list(indices), window
         self.zoom, self.zoom_chance, self.seed = zoom, zoom_chance, seed
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Choose a scene, made or real."""
+        place = rng.random()
+        for share, scenes in self.made:
+            if place < share:
+                return scenes[int(rng.integers(len(scenes)))]
+            place -= share
+        return self.cache.arrays(self.indices[rng.integers(len(self.indices))])
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image float32 (1, S, S) in 0..1 (0: no data) and zones int64 (S, S)."""
         rng = np.random.default_rng((self.seed, number))
-        if self.made and rng.random() < self.made_share:
-            image, zones = self.made[int(rng.integers(len(self.made)))]
-        else:
-            image, zones = self.cache.arrays(self.indices[rng.integers(len(self.indices))])
+        image, zones = self._draw(rng)
         side = self.window
         if rng.random() < self.zoom_chance:
             low, high = (math.log(z) for z in self.zoom)

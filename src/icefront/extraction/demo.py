@@ -1,28 +1,36 @@
-"""The whole way on a scene whose true front is known: make it, extract its front, compare."""
+"""The whole way on a glacier whose true fronts are known: make a series, extract it, compare."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 import shapely
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.dates import ConciseDateFormatter
+from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.extraction.demo_scene import CRS_OF_DEMO, PIXEL_SIZE_M, DemoScene, make_scene
-from icefront.extraction.folder import check_folder, explained_writing, staging
 from icefront.extraction.run import ExtractionReport, extract_scenes
 from icefront.models.registry import load_model
+from icefront.output import check_folder, explained_writing
+from icefront.scenes.reading import open_scene
+from icefront.simulation.layouts import simulate_scenes
 
-SCENE_FILE = "demo_scene.tif"
-TRUTH_FILE = "demo_true_front.geojson"
-SPACING_M = PIXEL_SIZE_M
-"""Distance of the points along two lines that are compared."""
+GLACIER = "Kronebreen"
+SEED = 0
+PIXEL_SIZE_M = 20.0
+SCENES = 12
+FIRST, LAST = dt.date(2017, 3, 1), dt.date(2020, 2, 1)
+PICTURE = "demo.png"
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,23 @@ class DemoReport:
     Attributes
     ----------
     run : ExtractionReport
-        As for any other scene.
-    distance_m : float or None
-        Mean distance between the extracted and the true front, both ways; None without a front.
-    quicklook : Path
-        The picture to look at.
+        As for any other scenes.
+    distances_m : tuple of (float or None)
+        For each scene the mean distance between the extracted and the true front, both ways;
+        None without a front.
+    picture : Path
+        All fronts over the newest scene, and their positions through time.
     """
 
     run: ExtractionReport
-    distance_m: float | None
-    quicklook: Path
+    distances_m: tuple[float | None, ...]
+    picture: Path
+
+    @property
+    def median_m(self) -> float | None:
+        """Median of the distances of the scenes with a front."""
+        found = [distance for distance in self.distances_m if distance is not None]
+        return float(np.median(found)) if found else None
 
 
 def mean_distance(first: BaseGeometry, second: BaseGeometry, spacing: float) -> float:
@@ -69,46 +84,25 @@ def _points_along(line: BaseGeometry, spacing: float) -> np.ndarray:
     return shapely.get_coordinates(np.concatenate(points))
 
 
-def write_demo_scene(scene: DemoScene, folder: Path) -> None:
-    """Write a made scene as a GeoTIFF with the tags of a real one, and its true front."""
-    height, width = scene.sigma0.shape
-    with rasterio.open(
-        folder / SCENE_FILE,
-        "w",
-        driver="GTiff",
-        height=height,
-        width=width,
-        count=1,
-        dtype="float32",
-        nodata=float("nan"),
-        crs=CRS_OF_DEMO.to_wkt(),
-        transform=scene.transform,
-        compress="deflate",
-        predictor=3,
-        tiled=True,
-    ) as raster:
-        raster.write(scene.sigma0, 1)
-        raster.set_band_description(1, "sigma0, linear power")
-        raster.update_tags(glacier="Demo", date="2024-08-15")
-    truth = gpd.GeoDataFrame({"name": ["true front"]}, geometry=[scene.front], crs=CRS_OF_DEMO)
-    truth.to_crs(4326).to_file(folder / TRUTH_FILE, driver="GeoJSON", RFC7946="YES")
-
-
 def make_demo(
     out: str | Path,
     *,
     model: nn.Module | str | Path | None = None,
+    scenes: int = SCENES,
     overwrite: bool = False,
     progress: bool = True,
 ) -> DemoReport:
-    """Make a scene with a known front, extract the front from it, and measure how far it is off.
+    """Simulate three years of a glacier, extract the fronts, and measure how far they are off.
 
     Parameters
     ----------
     out : path
-        Folder for the scene, the true front and everything `extract_scenes` writes.
+        Receives ``scenes/`` with the images and their truth, ``fronts/`` with everything that
+        `extract_scenes` writes, and a picture.
     model : nn.Module, str, Path or None
         As for `extract_scenes`.
+    scenes : int
+        How many.
     overwrite : bool
         Replace files of an earlier demonstration.
     progress : bool
@@ -117,7 +111,7 @@ def make_demo(
     Returns
     -------
     DemoReport
-        The run, the distance to the true front and the picture.
+        The run, the distances to the true fronts and the picture.
 
     Raises
     ------
@@ -127,16 +121,99 @@ def make_demo(
     folder = Path(out)
     check_folder(folder, overwrite=overwrite)
     network = model if isinstance(model, nn.Module) else load_model(model)
-    scene = make_scene()
-    with staging(folder) as unfinished, explained_writing(folder):
-        write_demo_scene(scene, unfinished)
-    # The folder holds the scene now, so its files are ours to go beside.
-    run = extract_scenes(
-        [folder / SCENE_FILE], folder, model=network, overwrite=True, progress=progress
+    made = folder / "scenes"
+    names = simulate_scenes(
+        made,
+        GLACIER,
+        seed=SEED,
+        start=FIRST,
+        end=LAST,
+        count=scenes,
+        pixel_m=PIXEL_SIZE_M,
+        progress=progress,
     )
-    report = run.scenes[0]
-    if report.front is None:
-        raise IcefrontError(f"The demonstration failed: {report.error}")
-    front = report.front.geometry.to_crs(CRS_OF_DEMO).iloc[0]
-    distance = None if front.is_empty else mean_distance(front, scene.front, SPACING_M)
-    return DemoReport(run, distance, folder / report.files["quicklook"])
+    paths = [made / f"{name}.tif" for name in names]
+    truth = gpd.read_file(made / "truth.gpkg", layer="fronts")
+    # As one would for a real glacier: the front is looked for in its terminus box.
+    box = gpd.read_file(made / "truth.gpkg", layer="box")
+    run = extract_scenes(
+        paths, folder / "fronts", model=network, aoi=box, overwrite=True, progress=progress
+    )
+    if run.failed:
+        raise IcefrontError(f"The demonstration failed: {run.failed[0].error}")
+    truth = truth.set_geometry(truth.intersection(box.geometry.iloc[0]))
+    found = [
+        report.front.geometry.to_crs(truth.crs).iloc[0]
+        for report in run.scenes
+        if report.front is not None
+    ]
+    distances = tuple(
+        None if line.is_empty else mean_distance(line, true, PIXEL_SIZE_M)
+        for line, true in zip(found, truth.geometry, strict=True)
+    )
+    flow = gpd.read_file(made / "truth.gpkg", layer="centreline").geometry.iloc[0]
+    with explained_writing(folder):
+        _draw(folder / PICTURE, paths[-1], truth, found, flow, distances)
+    return DemoReport(run, distances, folder / PICTURE)
+
+
+def position_along(line: BaseGeometry, flow: shapely.LineString) -> float | None:
+    """Where a front crosses the centreline, in metres along the flow; None if it does not."""
+    crossing = line.intersection(flow)
+    if crossing.is_empty:
+        return None
+    points = shapely.points(shapely.get_coordinates(crossing))
+    return float(np.mean(shapely.line_locate_point(flow, points)))
+
+
+def _draw(
+    path: Path,
+    newest: Path,
+    truth: gpd.GeoDataFrame,
+    found: list[BaseGeometry],
+    flow: shapely.LineString,
+    distances: tuple[float | None, ...],
+) -> None:
+    """Draw all fronts over the newest scene, and true and extracted positions through time."""
+    scene = open_scene(newest)
+    height, width = scene.shape
+    left, top = scene.transform.c, scene.transform.f
+    size = scene.transform.a
+    extent = (0.0, width * size / 1e3, 0.0, height * size / 1e3)
+    dates = [dt.date.fromisoformat(text) for text in truth["date"]]
+    days = np.array([date.toordinal() for date in dates], float)
+    figure = Figure(figsize=(13, 5.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    scenery, through_time = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    low, high = np.nanquantile(scene.image, [0.01, 0.99])
+    scenery.imshow(scene.image, cmap="gray", vmin=low, vmax=high, extent=extent)
+    norm = Normalize(days.min(), days.max())
+    colours = colormaps["plasma"](norm(days))
+    for line, colour in zip(found, colours, strict=True):
+        for piece in shapely.get_parts(line):
+            x, y = shapely.get_coordinates(piece).T
+            bottom = top - height * size
+            scenery.plot((x - left) / 1e3, (y - bottom) / 1e3, color=colour, linewidth=1.4)
+    scenery.set(xlim=extent[:2], ylim=extent[2:], xlabel="km", ylabel="km")
+    scenery.set_title(f"{len(found)} fronts of a made glacier, {dates[0]:%Y} to {dates[-1]:%Y}")
+
+    origin = position_along(truth.geometry.iloc[0], flow) or 0.0
+    for lines, style, label in (
+        (list(truth.geometry), {"color": "#667788", "linewidth": 3, "alpha": 0.6}, "true"),
+        (found, {"color": "#ff2e63", "marker": "o", "linestyle": "none"}, "extracted"),
+    ):
+        stands = [position_along(line, flow) for line in lines]
+        values = [np.nan if s is None else s - origin for s in stands]
+        through_time.plot(dates, values, label=label, **style)  # type: ignore[arg-type]
+    through_time.set_ylabel("front along the centreline, m (advance is positive)")
+    through_time.xaxis.set_major_formatter(
+        ConciseDateFormatter(through_time.xaxis.get_major_locator())
+    )
+    known = [d for d in distances if d is not None]
+    if known:
+        through_time.set_title(f"median distance to the true fronts: {np.median(known):.0f} m")
+    through_time.legend(frameon=False)
+    through_time.grid(alpha=0.3)
+    part = path.with_name(f".{path.stem}.part.png")
+    figure.savefig(part)
+    part.replace(path)

@@ -17,7 +17,6 @@ from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.extraction.folder import check_folder, explained_writing, staging
 from icefront.extraction.grids import wanted_size, zones_on_scene
 from icefront.extraction.products import (
     RUN_JSON,
@@ -34,6 +33,7 @@ from icefront.fronts.pixels import mean_side
 from icefront.inference.predict import card_of, predict_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import load_model
+from icefront.output import check_folder, explained_writing, staging
 from icefront.scenes.grid import resample
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import PixelSize, Scene

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from icefront.errors import IcefrontError
-from icefront.inference.progress import steps
+from icefront.progress import steps
 from icefront.zones import N_ZONES
 
 Network = Callable[[torch.Tensor], torch.Tensor]

@@ -230,7 +230,8 @@ def load_imagenet_encoder(
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Swinv2Backbone):
         raise IcefrontError(
-            "ImageNet weights exist for the encoder of Tyrion only; set init to null for others."
+            "ImageNet weights exist for the encoders of tyrion and tyrion-mini only; set init to "
+            "null for others."
         )
     try:
         trained = Swinv2Backbone.from_pretrained(source)

@@ -1,10 +1,11 @@
-"""The small members of the family: Swin-V2 attention on a convolutional stem.
+"""The small members of the family: Swin-V2 attention on a convolutional encoder.
 
 A transformer that starts from 4×4 patches needs more images than a few glaciers give before it
-sees texture. Here strided residual convolutions lead down to 1/8 (Xiao et al. 2021, "Early
-convolutions help transformers see better", arXiv:2106.14881), Swin-V2 blocks (Liu et al. 2022,
-arXiv:2111.09883, as `transformers` has them) look at the whole scene at 1/16, and a residual
-convolutional decoder leads back up over skips, as in Tyrion.
+sees texture. Here EfficientNet-Lite0, which ImageNet weights are at hand for, leads down to 1/16
+(convolutions first: Xiao et al. 2021, "Early convolutions help transformers see better",
+arXiv:2106.14881), Swin-V2 blocks (Liu et al. 2022, arXiv:2111.09883, as `transformers` has them)
+look at the whole scene there, and a residual convolutional decoder leads back up over skips, as in
+Tyrion.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Swinv2Backbone, Swinv2Config
 
+from icefront.models.efficientnet import (
+    FEATURES,
+    IMAGENET_MEAN,
+    IMAGENET_SPREAD,
+    EfficientNetLite,
+)
 from icefront.zones import N_ZONES
 
 
@@ -29,9 +36,9 @@ class CompactConfig:
     image_size : int
         Side of the window the encoder is built for, in pixels. Other multiples of 16 run too.
     widths : tuple of int
-        Features of the stem at 1/2, 1/4 and 1/8; the attention at 1/16 has twice the last.
-    blocks : tuple of int
-        Residual blocks of the stem at each of these.
+        Features of the decoder at 1/2, 1/4 and 1/8.
+    deep : int
+        Features at 1/16, where the attention is; a multiple of `num_heads`.
     depth, num_heads, window_size, mlp_ratio, drop_path
         The Swin-V2 blocks at 1/16; `window_size` in tokens of 16 pixels.
     head_width : int
@@ -40,7 +47,7 @@ class CompactConfig:
 
     image_size: int = 256
     widths: tuple[int, ...] = (16, 32, 64)
-    blocks: tuple[int, ...] = (1, 1, 1)
+    deep: int = 128
     depth: int = 2
     num_heads: int = 4
     window_size: int = 16
@@ -64,25 +71,23 @@ class CompactConfig:
 class NormedBlock(nn.Module):
     """Two 3×3 convolutions with BatchNorm around a shortcut (He et al. 2016).
 
-    Maps (B, `width_in`, H, W) to (B, `width_out`, H / `stride`, W / `stride`).
+    Maps (B, `width_in`, H, W) to (B, `width_out`, H, W).
     """
 
-    def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
+    def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, 1, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(width_out)
         self.conv2 = nn.Conv2d(width_out, width_out, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(width_out)
         self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or width_in != width_out:
+        if width_in != width_out:
             self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
-                nn.Conv2d(width_in, width_out, 1, bias=False),
-                nn.BatchNorm2d(width_out),
+                nn.Conv2d(width_in, width_out, 1, bias=False), nn.BatchNorm2d(width_out)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, `width_in`, H, W) to (B, `width_out`, H / stride, W / stride)."""
+        """Map (B, `width_in`, H, W) to (B, `width_out`, H, W)."""
         h = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.shortcut(x) + self.norm2(self.conv2(h)))
 
@@ -105,23 +110,16 @@ class CompactTyrion(nn.Module):
     def __init__(self, config: CompactConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or CompactConfig()
-        self.first = nn.Conv2d(2, c.widths[0], 5, 2, 2, bias=False)
-        self.first_norm = nn.BatchNorm2d(c.widths[0])
-        stages: list[nn.Module] = []
-        below = c.widths[0]
-        for i, (width, count) in enumerate(zip(c.widths, c.blocks, strict=True)):
-            parts: list[nn.Module] = [NormedBlock(below, width, 1 if i == 0 else 2)]
-            parts += [NormedBlock(width, width) for _ in range(count - 1)]
-            stages.append(nn.Sequential(*parts))
-            below = width
-        self.stem = nn.ModuleList(stages)
-        deep = 2 * below
+        self.stem = EfficientNetLite(2)
+        self.bridge = nn.Sequential(
+            nn.Conv2d(FEATURES[-1], c.deep, 1, bias=False), nn.BatchNorm2d(c.deep)
+        )
         self.encoder = Swinv2Backbone(
             Swinv2Config(
-                image_size=c.image_size // 8,
-                patch_size=2,
-                num_channels=below,
-                embed_dim=deep,
+                image_size=c.image_size // 16,
+                patch_size=1,
+                num_channels=c.deep,
+                embed_dim=c.deep,
                 depths=[c.depth],
                 num_heads=[c.num_heads],
                 window_size=c.window_size,
@@ -135,11 +133,11 @@ class CompactTyrion(nn.Module):
             for block in stage.blocks:  # type: ignore[union-attr]
                 for norm in (block.layernorm_before, block.layernorm_after):
                     nn.init.zeros_(norm.weight)
-        self.deepest = NormedBlock(deep, deep)
+        self.deepest = NormedBlock(c.deep, c.deep)
         steps: list[nn.Module] = []
-        below = deep
-        for width in reversed(c.widths):
-            steps.append(NormedBlock(below + width, width))
+        below = c.deep
+        for width, skip in zip(reversed(c.widths), reversed(FEATURES[:-1]), strict=True):
+            steps.append(NormedBlock(below + skip, width))
             below = width
         self.steps = nn.ModuleList(steps)
         self.reduce = nn.Conv2d(below, c.head_width, 1)
@@ -150,13 +148,11 @@ class CompactTyrion(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W)."""
         # What is exactly 0 has no data; said in a channel of its own, lest it pass for dark water.
-        full = torch.cat([image, (image <= 0).to(image.dtype)], dim=1)
-        x = F.relu(self.first_norm(self.first(full)))
-        skips = []
-        for stage in self.stem:
-            x = stage(x)
-            skips.append(x)
-        x = self.deepest(self.encoder(x).feature_maps[0])
+        full = torch.cat(
+            [(image - IMAGENET_MEAN) / IMAGENET_SPREAD, (image <= 0).to(image.dtype)], dim=1
+        )
+        *skips, x = self.stem(full)
+        x = self.deepest(self.encoder(self.bridge(x)).feature_maps[0])
         for step, skip in zip(self.steps, reversed(skips), strict=True):
             x = step(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -40,6 +40,9 @@ class DataConfig(_Strict):
         Patches of `test_glaciers` are left out.
     mosaics, mosaic_share : int, float
         How many, and the share of the crops that is drawn from them.
+    simulated, simulated_share : int, float
+        Simulated scenes (`icefront.simulation`): how many, and the share of the crops that is
+        drawn from them; a share of 1 leaves the images of `root` for testing only.
     """
 
     root: str
@@ -52,6 +55,8 @@ class DataConfig(_Strict):
     textures: str | None = None
     mosaics: int = Field(200, ge=0)
     mosaic_share: float = Field(0.2, ge=0, le=1)
+    simulated: int = Field(0, ge=0)
+    simulated_share: float = Field(0.2, ge=0, le=1)
 
 
 class OptimiserConfig(_Strict):

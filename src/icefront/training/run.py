@@ -20,18 +20,22 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.progress import track
 from torch import nn
 from torch.utils.data import DataLoader
 
 import icefront
-from icefront.datasets.cache import build_cache
+from icefront.datasets.cache import ZoneCache, build_cache
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
 from icefront.datasets.mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import load_imagenet_encoder, write_own
+from icefront.models.compact import CompactTyrion
+from icefront.models.efficientnet import load_imagenet
 from icefront.models.registry import MEMBERS, build, load_model
+from icefront.simulation.stream import SimulatedScenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
 from icefront.training.scoring import score_images, summarise
@@ -108,6 +112,8 @@ def start_network(config: TrainingConfig, card: ModelCard) -> tuple[nn.Module, s
     if config.init is None:
         return network, "random"
     if config.init == "imagenet":
+        if isinstance(network, CompactTyrion):
+            return network, load_imagenet(network.stem)
         return network, f"ImageNet encoder {load_imagenet_encoder(network)}"
     donor = load_model(config.init)
     own = network.state_dict()
@@ -229,6 +235,29 @@ def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def made_scenes(
+    config: TrainingConfig, cache: ZoneCache, window: int, progress: bool = False
+) -> list[tuple[float, list[Patch]]]:
+    """Make the mosaics and the simulated scenes of a recipe, each with its share of the crops."""
+    data = config.data
+    found: list[tuple[float, list[Patch]]] = []
+    if data.simulated:
+        source = SimulatedScenes(data.simulated, window=window, seed=config.seed)
+        numbers = track(range(data.simulated), "Simulating", disable=not progress, transient=True)
+        found.append((data.simulated_share, [source.arrays(number) for number in numbers]))
+    if data.textures is not None:
+        textures = read_textures(data.textures, data.test_glaciers)
+        made = mosaics(
+            textures,
+            lambda number: cache.arrays(number % len(cache)),
+            data.mosaics,
+            window,
+            config.seed,
+        )
+        found.append((data.mosaic_share, made))
+    return found
+
+
 def train(
     recipe: str | Path,
     overrides: list[str] | None = None,
@@ -301,15 +330,7 @@ def train(
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)
-    made: list[Patch] = []
-    if config.data.textures is not None:
-        made = mosaics(
-            read_textures(config.data.textures, config.data.test_glaciers),
-            lambda number: cache.arrays(number % len(cache)),
-            config.data.mosaics,
-            card.window,
-            config.seed,
-        )
+    made = made_scenes(config, cache, card.window, progress)
     crops = CropDataset(
         cache,
         range(len(cache)),
@@ -318,7 +339,6 @@ def train(
         zoom_chance=config.augmentation.zoom_chance,
         seed=config.seed,
         made=made,
-        made_share=config.data.mosaic_share,
     )
     keeper = Keeper(config, splits, card, out)
     callbacks: list[Callback] = [keeper, LastState(state)]

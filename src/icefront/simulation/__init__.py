@@ -1,0 +1,1 @@
+"""Glaciers, sensors and seasons with a known truth."""

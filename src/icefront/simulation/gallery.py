@@ -1,0 +1,80 @@
+"""A sheet of made scenes: each sensor in each season, with true zones and front."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import shapely
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from icefront.output import explained_writing
+from icefront.progress import steps
+from icefront.simulation.radar import SENSORS
+from icefront.simulation.samples import make_image, random_landscape
+from icefront.zones import ZONE_COLOURS
+
+SEASONS = {"winter": 45, "spring": 135, "summer": 215, "autumn": 290}
+"""Days of the year; of the northern one."""
+
+
+def draw_gallery(
+    path: str | Path, *, seed: int = 0, pixels: int = 600, progress: bool = True
+) -> Path:
+    """Draw every sensor in every season, a glacier for each sensor.
+
+    Parameters
+    ----------
+    path : path
+        The PNG file to write.
+    seed : int
+    pixels : int
+        Along the longer side of each scene, before it is drawn.
+    progress : bool
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    IcefrontError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    names = [name for name in SENSORS if name != "TDX"]  # the twin of TerraSAR-X
+    figure = Figure(
+        figsize=(2.4 * 2 * len(SEASONS), 2.5 * len(names)), dpi=80, layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(names), 2 * len(SEASONS), squeeze=False)
+    colours = np.array(ZONE_COLOURS, np.uint8)
+    with steps("Drawing", len(names) * len(SEASONS), show=progress) as advance:
+        for row, name in enumerate(names):
+            landscape = random_landscape(seed * 1_000_003 + 17 * row)
+            southern = landscape.glacier.parameters.southern
+            for column, (season, day) in enumerate(SEASONS.items()):
+                shifted = (day + 182) % 365 if southern else day
+                date = dt.date(2016, 1, 1) + dt.timedelta(shifted)
+                pixel = max(
+                    max(landscape.glacier.parameters.extent_m) / pixels, SENSORS[name].pixel_m
+                )
+                image = make_image(landscape, date, SENSORS[name], pixel, seed)
+                left, right = panels[row, 2 * column], panels[row, 2 * column + 1]
+                left.imshow(image.grey, cmap="gray", vmin=0, vmax=255)
+                right.imshow(colours[image.zones])
+                for piece in shapely.get_parts(image.front):
+                    x, y = ~image.grid.transform * shapely.get_coordinates(piece).T
+                    right.plot(x - 0.5, y - 0.5, color="#ff2e63", linewidth=1.2)
+                left.set_title(f"{name}, {season}", fontsize=9)
+                for panel in (left, right):
+                    panel.set_axis_off()
+                advance(1)
+    part = path.with_name(f".{path.stem}.part.png")
+    with explained_writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(part)
+        part.replace(path)
+    return path

@@ -1,0 +1,467 @@
+"""Writing made images in the layouts of CaFFe and SSL4SAR, and as georeferenced series.
+
+Every file is written under a temporary name and renamed when it is whole. An image counts as done
+when its last file is there, so an interrupted run goes on where it was. What a file holds depends
+on the seed and its name alone, not on the order or the number of workers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from PIL import Image
+from rasterio.features import rasterize
+
+import icefront
+from icefront.errors import IcefrontError
+from icefront.output import explained_writing
+from icefront.progress import steps
+from icefront.simulation.glacier import Glacier
+from icefront.simulation.optical import CHANNELS, as_archive, sentinel2
+from icefront.simulation.presets import Acquisitions, Preset, arctic_presets, caffe_presets, preset
+from icefront.simulation.radar import Pass, sensor_named
+from icefront.simulation.samples import MadeImage, make_image
+from icefront.simulation.surfaces import Grid, Landscape, grid_of
+from icefront.zones import ZONE_GREYS
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to make: of which glacier and sensor, on which day, under which name."""
+
+    glacier: str
+    acquisitions: Acquisitions
+    date: dt.date
+    orbit: Pass
+    name: str
+    split: str
+
+
+def seed_of(seed: int, *words: str) -> int:
+    """Derive a seed from words, the same on every machine."""
+    return zlib.crc32("/".join([str(seed), *words]).encode())
+
+
+@lru_cache(maxsize=4)
+def landscape_of(name: str, seed: int) -> Landscape:
+    """The landscape of a preset; the last four are kept.
+
+    A seed whose front leaves the area is passed over for the next.
+    """
+    chosen = preset(name)
+    for attempt in range(50):
+        number = seed_of(seed, name, str(attempt))
+        try:
+            return Landscape(Glacier(chosen.glacier, number, chosen.first, chosen.last))
+        except IcefrontError:
+            continue
+    raise IcefrontError(f"No glacier like {name!r} could be made from the seed {seed}.")
+
+
+def tasks_of(presets: dict[str, Preset], seed: int, share: float) -> list[Task]:
+    """List the images of presets, thinned to a share of them, at least one a sensor."""
+    found = []
+    for name, chosen in presets.items():
+        for images in chosen.acquisitions:
+            rng = np.random.default_rng(seed_of(seed, name, images.sensor, str(images.pixel_m)))
+            span = (images.last - images.first).days
+            count = max(1, round(images.count * share))
+            days = rng.choice(span + 1, min(count, span + 1), replace=False)
+            for day in sorted(days.tolist()):
+                date = images.first + dt.timedelta(day)
+                orbit: Pass = "ascending" if rng.random() < 0.5 else "descending"
+                label = f"{name}_{date}_{images.sensor}_{images.pixel_m:g}"
+                label += f"_{int(rng.integers(1, 6))}_{int(rng.integers(1, 400)):03d}"
+                found.append(Task(name, images, date, orbit, label, chosen.split))
+    return found
+
+
+def _make(task: Task, seed: int, coarser: float) -> MadeImage:
+    landscape = landscape_of(task.glacier, seed)
+    pixel = task.acquisitions.pixel_m * coarser
+    number = seed_of(seed, task.name)
+    return make_image(
+        landscape, task.date, sensor_named(task.acquisitions.sensor), pixel, number, task.orbit
+    )
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a name to write to; the file appears under its own when the block has ended well."""
+    part = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _save_grey(path: Path, values: np.ndarray) -> None:
+    with _whole(path) as part:
+        Image.fromarray(values).save(part)
+
+
+def front_mask(image: MadeImage) -> np.ndarray:
+    """Draw the true front one pixel wide, bool (H, W)."""
+    if image.front.is_empty:
+        return np.zeros(image.zones.shape, bool)
+    drawn = rasterize(
+        [(image.front, 1)], image.zones.shape, transform=image.grid.transform, all_touched=False
+    )
+    return drawn.astype(bool)
+
+
+def _write_caffe(task: Task, seed: int, coarser: float, out: Path) -> str:
+    last = out / "sar_images" / task.split / f"{task.name}.png"
+    if last.exists():
+        return task.name
+    image = _make(task, seed, coarser)
+    greys = np.array(ZONE_GREYS, np.uint8)
+    _save_grey(out / "zones" / task.split / f"{task.name}_zones.png", greys[image.zones])
+    mask = front_mask(image).astype(np.uint8) * 255
+    _save_grey(out / "fronts" / task.split / f"{task.name}_front.png", mask)
+    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    margin = round(1_500 / image.grid.pixel_m)
+    top, bottom, left, right = 0, height - 1, 0, width - 1
+    if rows.size:
+        top, bottom = max(rows.min() - margin, 0), min(rows.max() + margin, height - 1)
+        left, right = max(columns.min() - margin, 0), min(columns.max() + margin, width - 1)
+    corners = [(left, bottom), (left, top), (right, top), (right, bottom)]
+    text = "Bounding box: left upper, left lower, right lower, right upper\n"
+    text += "".join(f"{x},{y}\n" for x, y in corners)
+    with _whole(out / "bounding_boxes" / f"{task.name}_bounding_box.txt") as part:
+        part.write_text(text)
+    _save_grey(last, image.grey)
+    return task.name
+
+
+def _save_raster(
+    path: Path,
+    values: np.ndarray,
+    grid: Grid,
+    epsg: int,
+    tags: dict[str, str],
+    bands: Sequence[str] = (),
+) -> None:
+    """Write (H, W) or (bands, H, W) as a cloud-optimised GeoTIFF with tags."""
+    stack = values if values.ndim == 3 else values[None]
+    floating = np.issubdtype(stack.dtype, np.floating)
+    with (
+        _whole(path) as part,
+        rasterio.open(
+            part,
+            "w",
+            driver="COG",
+            height=stack.shape[1],
+            width=stack.shape[2],
+            count=stack.shape[0],
+            dtype=stack.dtype.name,
+            nodata=float("nan") if floating else None,
+            crs=f"EPSG:{epsg}",
+            transform=grid.transform,
+            compress="deflate",
+            predictor="YES",
+        ) as raster,
+    ):
+        raster.write(stack)
+        for number, name in enumerate(bands, 1):
+            raster.set_band_description(number, name)
+        raster.update_tags(software=f"icefront {icefront.__version__} (simulated)", **tags)
+
+
+def _write_unlabelled(task: Task, seed: int, coarser: float, out: Path) -> str:
+    path = out / task.split / f"{task.name}.tif"
+    if not path.exists():
+        image = _make(task, seed, coarser)
+        tags = {"glacier": task.glacier, "date": str(task.date)}
+        epsg = landscape_of(task.glacier, seed).glacier.parameters.epsg
+        _save_raster(path, image.grey, image.grid, epsg, tags)
+    return task.name
+
+
+def _write_scene(task: Task, seed: int, coarser: float, out: Path) -> str:
+    path = out / f"{task.name}.tif"
+    beside = out / "truth" / f"{task.name}.json"
+    if not (path.exists() and beside.exists()):
+        image = _make(task, seed, coarser)
+        sensor = sensor_named(task.acquisitions.sensor)
+        tags = {
+            "glacier": task.glacier,
+            "date": str(task.date),
+            "sensor": sensor.name,
+            "polarisation": sensor.polarisation,
+            "orbit": task.orbit,
+        }
+        epsg = landscape_of(task.glacier, seed).glacier.parameters.epsg
+        bands = [f"{sensor.polarisation} sigma0 dB"]
+        _save_raster(path, image.decibel, image.grid, epsg, tags, bands)
+        with _whole(beside) as part:
+            part.write_text(json.dumps(shapely.geometry.mapping(image.front)))
+    return task.name
+
+
+Writer = Callable[[Task, int, float, Path], str]
+
+
+def _run(
+    writer: Writer,
+    tasks: Sequence[Task],
+    seed: int,
+    coarser: float,
+    out: Path,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Make all images, in this process or in several."""
+    with steps("Simulating", len(tasks), show=progress) as advance:
+        if workers <= 1:
+            for task in tasks:
+                with explained_writing(out):
+                    writer(task, seed, coarser, out)
+                advance(1)
+            return
+        # Neighbours share a glacier, whose landscape a worker makes once.
+        with ProcessPoolExecutor(workers) as pool:
+            jobs = [pool.submit(writer, task, seed, coarser, out) for task in tasks]
+            try:
+                for job in as_completed(jobs):
+                    with explained_writing(out):
+                        job.result()
+                    advance(1)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+
+def _check(share: float, coarser: float, workers: int) -> None:
+    if not 0 < share <= 1:
+        raise IcefrontError(f"A share of {share:g} of the images cannot be made; give 0 to 1.")
+    if not coarser >= 1:
+        raise IcefrontError(
+            f"Pixels cannot be {coarser:g} times as large as the sensor's; give 1 or more."
+        )
+    if workers < 1:
+        raise IcefrontError(f"{workers} workers make nothing; give 1 or more.")
+
+
+def _chosen(known: dict[str, Preset], glaciers: Sequence[str] | None) -> dict[str, Preset]:
+    unknown = [name for name in glaciers or () if name not in known]
+    if unknown:
+        raise IcefrontError(
+            f"There is no glacier named {unknown[0]!r} here; known are {', '.join(known)}."
+        )
+    return known if not glaciers else {name: known[name] for name in glaciers}
+
+
+def _folders(out: Path, names: Sequence[str]) -> None:
+    with explained_writing(out):
+        for name in names:
+            (out / name).mkdir(parents=True, exist_ok=True)
+
+
+def simulate_caffe(
+    out: str | Path,
+    *,
+    seed: int = 0,
+    glaciers: Sequence[str] | None = None,
+    share: float = 1.0,
+    coarser: float = 1.0,
+    workers: int = 1,
+    progress: bool = True,
+) -> list[str]:
+    """Write a made CaFFe: images, zones, fronts and boxes, training and test.
+
+    Parameters
+    ----------
+    out : path
+        Folder; images that are there already are kept.
+    seed : int
+    glaciers : sequence of str, optional
+        Some of the seven; all by default.
+    share : float
+        Of the images of each sensor.
+    coarser : float
+        Pixels are this many times as large as the originals'; the names keep theirs.
+    workers : int
+        Processes.
+    progress : bool
+
+    Returns
+    -------
+    list of str
+        Names of the images.
+
+    Raises
+    ------
+    IcefrontError
+        If a value cannot be, or the folder cannot be written.
+    """
+    _check(share, coarser, workers)
+    folder = Path(out)
+    tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, share)
+    kinds = ("sar_images", "zones", "fronts")
+    _folders(folder, [f"{k}/{s}" for k in kinds for s in ("train", "test")] + ["bounding_boxes"])
+    _run(_write_caffe, tasks, seed, coarser, folder, workers, progress)
+    return [task.name for task in tasks]
+
+
+def simulate_ssl4sar(
+    out: str | Path,
+    *,
+    seed: int = 0,
+    glaciers: Sequence[str] | None = None,
+    images: int = 24,
+    coarser: float = 1.0,
+    workers: int = 1,
+    progress: bool = True,
+) -> list[str]:
+    """Write a made archive as SSL4SAR has it: Sentinel-1 series, one Sentinel-2 image a glacier.
+
+    Parameters
+    ----------
+    out, seed, glaciers, coarser, workers, progress
+        As for `simulate_caffe`, of the fourteen Arctic glaciers.
+    images : int
+        Of each glacier; every tenth is for validation.
+
+    Returns
+    -------
+    list of str
+        Names of the radar images.
+    """
+    _check(1.0, coarser, workers)
+    if images < 1:
+        raise IcefrontError(f"{images} images of each glacier make no archive; give 1 or more.")
+    folder = Path(out)
+    presets = _chosen(arctic_presets(images), glaciers)
+    splits = "unlabeled_data_raw_train", "unlabeled_data_raw_val"
+    _folders(folder, [*splits, "data_optical"])
+    tasks = []
+    for number, task in enumerate(tasks_of(presets, seed, 1.0)):
+        name = f"S1_{task.glacier}_{task.date}"
+        tasks.append(replace(task, name=name, split=splits[number % 10 == 9]))
+    _run(_write_unlabelled, tasks, seed, coarser, folder, workers, progress)
+    for name, chosen in presets.items():
+        year = (chosen.first + (chosen.last - chosen.first) / 2).year
+        date = dt.date(year, 7, 25)
+        path = folder / "data_optical" / f"{name}_S2_{date}.tif"
+        if path.exists():
+            continue
+        landscape = landscape_of(name, seed)
+        grid = grid_of(landscape.glacier, chosen.acquisitions[0].pixel_m * coarser)
+        channels = as_archive(sentinel2(landscape, date, grid)[0])
+        tags = {"glacier": name, "date": str(date)}
+        with explained_writing(folder):
+            _save_raster(path, channels, grid, chosen.glacier.epsg, tags, CHANNELS)
+    return [task.name for task in tasks]
+
+
+def simulate_scenes(
+    out: str | Path,
+    glacier: str,
+    *,
+    seed: int = 0,
+    start: dt.date = dt.date(2017, 1, 1),
+    end: dt.date = dt.date(2019, 12, 31),
+    count: int = 36,
+    sensor: str = "S1",
+    pixel_m: float | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> list[str]:
+    """Write a series of georeferenced scenes of one glacier, and a GeoPackage with its truth.
+
+    Parameters
+    ----------
+    out : path
+        Receives ``NAME.tif`` (COG, σ⁰ in dB) for each scene and ``truth.gpkg`` with the layers
+        ``fronts`` (column ``date``), ``box`` and ``centreline``.
+    glacier : str
+        Name of a preset.
+    seed : int
+    start, end : datetime.date
+    count : int
+        Scenes, evenly spaced.
+    sensor : str
+    pixel_m : float, optional
+        The sensor's by default.
+    workers : int
+    progress : bool
+
+    Returns
+    -------
+    list of str
+        Names of the scenes.
+
+    Raises
+    ------
+    IcefrontError
+        If a value cannot be, or the folder cannot be written.
+    """
+    _check(1.0, 1.0, workers)
+    chosen, radar = preset(glacier), sensor_named(sensor)
+    size = radar.pixel_m if pixel_m is None else pixel_m
+    if not size > 0:
+        raise IcefrontError(f"A pixel of {size:g} m cannot be; give a positive size.")
+    if count < 1 or end < start:
+        raise IcefrontError(
+            f"{count} scenes from {start} to {end} cannot be made; give 1 or more, and a start "
+            "before the end."
+        )
+    if start < chosen.first or end > chosen.last:
+        raise IcefrontError(
+            f"The made {glacier} exists from {chosen.first} to {chosen.last}; "
+            f"{start} to {end} goes beyond."
+        )
+    folder = Path(out)
+    _folders(folder, ["truth"])
+    images = Acquisitions(radar.name, size, count, start, end)
+    tasks = []
+    for number in range(count):
+        date = start + (end - start) * number / max(count - 1, 1)
+        orbit: Pass = "descending" if number % 2 else "ascending"
+        name = f"{glacier}_{date:%Y%m%d}_{radar.name}_{number:03d}"
+        tasks.append(Task(glacier, images, date, orbit, name, ""))
+    _run(_write_scene, tasks, seed, 1.0, folder, workers, progress)
+    _write_truth(folder, glacier, seed, tasks)
+    return [task.name for task in tasks]
+
+
+def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -> None:
+    """Gather the fronts of all scenes, the box and the centreline in one GeoPackage."""
+    made = landscape_of(glacier, seed).glacier
+    fronts = [
+        shapely.geometry.shape(json.loads((folder / "truth" / f"{task.name}.json").read_text()))
+        for task in tasks
+    ]
+    rows = {
+        "glacier": [glacier] * len(tasks),
+        "date": [str(task.date) for task in tasks],
+        "scene": [task.name for task in tasks],
+    }
+    width = made.parameters.width_m
+    layers = {
+        "fronts": gpd.GeoDataFrame(rows, geometry=fronts, crs=made.crs),
+        "box": gpd.GeoDataFrame(
+            {"glacier": [glacier]}, geometry=[made.box(2 * width, width)], crs=made.crs
+        ),
+        "centreline": gpd.GeoDataFrame(
+            {"glacier": [glacier]}, geometry=[made.centreline()], crs=made.crs
+        ),
+    }
+    with explained_writing(folder), _whole(folder / "truth.gpkg") as part:
+        for layer, table in layers.items():
+            table.to_file(part, layer=layer, driver="GPKG")
