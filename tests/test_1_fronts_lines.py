@@ -628,3 +628,16 @@ def test_real_zones_give_the_labelled_front(name):
     x, y = points_of(line).T.astype(int)
     close = ndimage.maximum_filter(zones == GLACIER, 5) & ndimage.maximum_filter(zones == OCEAN, 5)
     assert close[y, x].mean() > 0.98
+
+
+@pytest.mark.parametrize(("rows", "pieces"), [(18, 1), (24, 2)])
+def test_a_piece_below_an_eighth_of_the_longest_is_a_shore(rows: int, pieces: int) -> None:
+    """900 m and 1200 m beside 7500 m, both longer than the shortest front."""
+    zones = np.full((210, 200), ROCK, np.uint8)
+    zones[5:155, :100] = GLACIER
+    zones[175 : 175 + rows, :100] = GLACIER
+    zones[:, 100:] = OCEAN
+    probabilities = np.stack([(zones == code).astype(np.float32) for code in range(4)])
+    scene = Scene(np.full(zones.shape, 0.5, np.float32), pixel_size_m=50.0)
+    line = extract_front(probabilities, scene).geometry.iloc[0]
+    assert len(shapely.get_parts(line)) == pieces

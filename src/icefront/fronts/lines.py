@@ -42,7 +42,7 @@ def extract_front(
     where log(P(glacier) / P(ocean)) is zero. It keeps away from rock, from missing data and from
     the image edge, leaves out bergs, islands, lakes and slivers thinner than 3 pixels, bridges gaps
     of up to 6 pixels, and has no piece shorter than 750 m (12 pixels where the size of a pixel is
-    not known).
+    not known) or than an eighth of the longest piece.
 
     Parameters
     ----------

@@ -21,6 +21,9 @@ SMOOTHING_PX = 2.0
 TOLERANCE_PX = 0.05
 """How far thinning out its vertices may move the line, in pixels."""
 
+STRAY_SHARE = 1 / 8
+"""A piece shorter than this share of the longest one is mostly a shore of snow-covered land."""
+
 _MARGIN_PX = 4
 
 
@@ -84,7 +87,7 @@ def trace_front(
     sides : (float, float)
         Height and width of a pixel, in any unit.
     min_length : float
-        Shorter pieces are dropped; in the unit of `sides`.
+        Shorter pieces are dropped, in the unit of `sides`, as are those below `STRAY_SHARE`.
 
     Returns
     -------
@@ -114,7 +117,9 @@ def trace_front(
     if not contours:
         return Trace((), "glacier meets ocean only at the image edge or at missing data")
     lines = curves.join(contours, MAX_GAP_PX)
-    lines = [line for line in lines if curves.length(line, sides) >= min_length]
+    lengths = [curves.length(line, sides) for line in lines]
+    least = max(min_length, STRAY_SHARE * max(lengths))
+    lines = [line for line, length in zip(lines, lengths, strict=True) if length >= least]
     if not lines:
         return Trace((), "glacier and ocean meet only in short pieces")
     pieces = []
