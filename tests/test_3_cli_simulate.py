@@ -70,6 +70,14 @@ def test_a_second_run_keeps_what_is_there_and_workers_change_nothing(
     assert all((again / p).read_bytes() == (caffe / p).read_bytes() for p in made)
 
 
+def test_images_of_another_seed_are_not_mixed_in(caffe: Path) -> None:
+    before = sorted(caffe.rglob("*"))
+    code, text = run("caffe", "--out", caffe, "--share", 0.01, "--coarser", 8, "--seed", 3)
+    assert code == 2
+    assert "made with seed 2, not 3: name another folder" in " ".join(text.split())
+    assert sorted(caffe.rglob("*")) == before
+
+
 def test_an_interrupted_image_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was reported done stays, what was being written leaves nothing."""
     real, count = layouts._save_grey, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from icefront.extraction.run import ExtractionReport, extract_scenes
 from icefront.models.registry import load_model
 from icefront.output import check_folder, explained_writing
 from icefront.scenes.reading import open_scene
-from icefront.simulation.layouts import simulate_scenes
+from icefront.simulation.layouts import STAMP, simulate_scenes
 
 GLACIER = "Kronebreen"
 SEED = 0
@@ -122,6 +123,8 @@ def make_demo(
     check_folder(folder, overwrite=overwrite)
     network = model if isinstance(model, nn.Module) else load_model(model)
     made = folder / "scenes"
+    if (made / STAMP).exists():
+        shutil.rmtree(made)  # those of an earlier demonstration, maybe of another version
     names = simulate_scenes(
         made,
         GLACIER,

@@ -76,6 +76,10 @@ class GlacierParameters:
         Height of the ice cliff.
     relief_m : float
         Height of the mountains above the fjord.
+    ridge_m : float
+        Distance between their ridges.
+    plateau : float
+        Share of them that is a plateau.
     upland_ice : float
         Share of the mountains under ice.
     wall_ice : float
@@ -101,6 +105,8 @@ class GlacierParameters:
     front: FrontParameters = field(default_factory=FrontParameters)
     cliff_m: float = 60.0
     relief_m: float = 900.0
+    ridge_m: float = 3_500.0
+    plateau: float = 0.1
     upland_ice: float = 0.3
     wall_ice: float = 0.0
     islands: int = 0
@@ -116,6 +122,7 @@ class GlacierParameters:
             ("extent", min(height, width)),
             ("width", self.width_m),
             ("relief", self.relief_m),
+            ("distance between ridges", self.ridge_m),
             ("cliff", self.cliff_m),
         ):
             if not value > 0:
@@ -127,7 +134,10 @@ class GlacierParameters:
                 f"The glacier {self.name!r} is {self.width_m:g} m wide and does not fit into its "
                 f"area of {width:g} x {height:g} m; make the area larger."
             )
-        for what, share in (("mountains", self.upland_ice), ("walls", self.wall_ice)):
+        for what, share in (
+            ("mountains", self.upland_ice),
+            ("walls", self.wall_ice),
+        ):
             if not 0 <= share <= 1:
                 raise IcefrontError(
                     f"The glacier {self.name!r} has {share:g} of its {what} under ice; give a "

@@ -2,7 +2,8 @@
 
 Every file is written under a temporary name and renamed when it is whole. An image counts as done
 when its last file is there, so an interrupted run goes on where it was. What a file holds depends
-on the seed and its name alone, not on the order or the number of workers.
+on the seed and its name alone, not on the order or the number of workers. What all images of a
+folder were made with is kept in ``simulation.json``; others are not mixed in.
 """
 
 from __future__ import annotations
@@ -266,10 +267,35 @@ def _chosen(known: dict[str, Preset], glaciers: Sequence[str] | None) -> dict[st
     return known if not glaciers else {name: known[name] for name in glaciers}
 
 
-def _folders(out: Path, names: Sequence[str]) -> None:
+STAMP = "simulation.json"
+"""What the images of a folder were made with."""
+
+
+def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
+    """Make the folders; refuse one with images that were made with something else.
+
+    What follows from the rest of the parameters is in the names of the files.
+    """
+    stamp = {"software": f"icefront {icefront.__version__}", **made_with}
+    path = out / STAMP
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError):
+            found = {}
+        if not isinstance(found, dict):
+            found = {}
+        for what, value in stamp.items():
+            if found.get(what) != value:
+                raise IcefrontError(
+                    f"The folder {out} holds images made with {what} {found.get(what)}, not "
+                    f"{value}: name another folder, or delete that one."
+                )
     with explained_writing(out):
         for name in names:
             (out / name).mkdir(parents=True, exist_ok=True)
+        with _whole(path) as part:
+            part.write_text(json.dumps(stamp, indent=1) + "\n")
 
 
 def simulate_caffe(
@@ -307,13 +333,16 @@ def simulate_caffe(
     Raises
     ------
     IcefrontError
-        If a value cannot be, or the folder cannot be written.
+        If a value cannot be, or the folder cannot be written or holds other images.
     """
     _check(share, coarser, workers)
     folder = Path(out)
     tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, share)
     kinds = ("sar_images", "zones", "fronts")
-    _folders(folder, [f"{k}/{s}" for k in kinds for s in ("train", "test")] + ["bounding_boxes"])
+    stamp: dict[str, str | float] = {"layout": "caffe", "seed": seed, "coarser": float(coarser)}
+    _folders(
+        folder, [f"{k}/{s}" for k in kinds for s in ("train", "test")] + ["bounding_boxes"], **stamp
+    )
     _run(_write_caffe, tasks, seed, coarser, folder, workers, progress)
     return [task.name for task in tasks]
 
@@ -348,7 +377,9 @@ def simulate_ssl4sar(
     folder = Path(out)
     presets = _chosen(arctic_presets(images), glaciers)
     splits = "unlabeled_data_raw_train", "unlabeled_data_raw_val"
-    _folders(folder, [*splits, "data_optical"])
+    made_with: dict[str, str | float] = {"layout": "ssl4sar", "seed": seed}
+    made_with |= {"coarser": float(coarser), "images": images}
+    _folders(folder, [*splits, "data_optical"], **made_with)
     tasks = []
     for number, task in enumerate(tasks_of(presets, seed, 1.0)):
         name = f"S1_{task.glacier}_{task.date}"
@@ -409,7 +440,7 @@ def simulate_scenes(
     Raises
     ------
     IcefrontError
-        If a value cannot be, or the folder cannot be written.
+        If a value cannot be, or the folder cannot be written or holds other images.
     """
     _check(1.0, 1.0, workers)
     chosen, radar = preset(glacier), sensor_named(sensor)
@@ -427,7 +458,8 @@ def simulate_scenes(
             f"{start} to {end} goes beyond."
         )
     folder = Path(out)
-    _folders(folder, ["truth"])
+    period = f"{start} to {end}, {count} scenes"
+    _folders(folder, ["truth"], layout="scenes", seed=seed, pixel_m=float(size), period=period)
     images = Acquisitions(radar.name, size, count, start, end)
     tasks = []
     for number in range(count):

@@ -315,6 +315,11 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
             )
         )
     southern = bool(rng.random() < 0.5)
+    # Some flow from an ice sheet, with ice on all sides; the others come down between mountains.
+    sheet = bool(rng.random() < 0.3)
+    relief = float(
+        rng.uniform(150, 500) if sheet else np.exp(rng.uniform(np.log(600), np.log(2_600)))
+    )
     return GlacierParameters(
         "Random",
         3031 if southern else 3413,
@@ -327,9 +332,11 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         sides=tuple(sides),
         front=front,
         cliff_m=float(rng.uniform(25, 100)),
-        relief_m=float(np.exp(rng.uniform(np.log(250), np.log(2_200)))),
-        upland_ice=float(rng.uniform(0.35, 1.0)),
-        wall_ice=float(rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),
+        relief_m=relief,
+        ridge_m=float(np.exp(rng.uniform(np.log(2_000), np.log(8_000)))),
+        plateau=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
+        upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.5, 0.97)),
+        wall_ice=float(1.0 if sheet else rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),
         islands=int(rng.choice([0, 0, 0, 1, 2])),
         nunataks=int(rng.choice([0, 0, 1, 2])),
         lake=bool(rng.random() < 0.1),

@@ -76,9 +76,9 @@ SENSORS: dict[str, Sensor] = {
 
 _MEANS = {
     # kind:   rock   firn    ice  debris water seaice mélange berg
-    "L": (-14.0, -7.0, -13.5, -13.0, -26.0, -17.0, -11.0, -8.0),
-    "C": (-11.0, -6.0, -8.5, -10.0, -21.0, -12.5, -7.5, -5.0),
-    "X": (-10.0, -7.0, -8.0, -9.0, -20.0, -12.0, -7.0, -4.5),
+    "L": (-16.0, -7.0, -13.5, -13.0, -26.0, -16.0, -11.0, -8.0),
+    "C": (-13.0, -6.0, -8.5, -10.0, -21.0, -11.0, -7.5, -5.0),
+    "X": (-12.5, -7.0, -8.0, -9.0, -20.0, -10.5, -7.0, -4.5),
 }
 """Backscatter of dry surfaces at 35°, in dB, by band and kind of surface."""
 
@@ -205,9 +205,10 @@ def backscatter(
     mean = mean + np.array(_SLOPE) * tilt + rng.normal(0, _SPREAD)
     mean[WATER] += 9 * (sky.wind - 0.5) - (3 if sensor.polarisation == "HH" else 0)
     mean[ROCK_FACE] += 2 * sky.snow * (1 - sky.melt)
-    # Dry firn and crevassed ice are about as bright; wet ones differ by season only.
     decibel = np.take(mean.astype(np.float32), ground.kinds)
-    decibel += np.take(np.array(_RELIEF, np.float32), ground.kinds) * ground.relief
+    # Roughness shows more in one scene than in the next: snow hides it, and oblique views bring it.
+    contrast = np.array(_RELIEF) * rng.uniform(0.35, 1.1, len(_RELIEF))
+    decibel += np.take(contrast.astype(np.float32), ground.kinds) * ground.relief
     facing = float(np.clip(rng.normal(0, 1), -1.5, 1.5))
     decibel += np.float32(4.5 * facing) * ground.cliff
 
@@ -217,9 +218,9 @@ def backscatter(
     decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 11)
     # Snow is wetter here and coarser there, over kilometres.
     broad = enlarge(fractal(rng, (128, 128), 1.6, coarsest=1.5), shape)
-    decibel += np.where(ground.kinds == UPLAND, 2.2, 1.0).astype(np.float32) * broad
+    decibel += np.where(ground.kinds == UPLAND, 2.2, 1.3).astype(np.float32) * broad
     detail = enlarge(fractal(rng, (512, 512), 0.9, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(2.5), np.float32(0.8))
+    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(3.0), np.float32(0.6))
     decibel += np.where(land, rugged * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0

@@ -176,12 +176,20 @@ class Landscape:
     def _terrain(self) -> np.ndarray:
         """Heights in metres: mountains outside of the fjord, rising ice inland, 0 at sea."""
         p = self.glacier.parameters
-        # The waves of mountains are kilometres long, whatever the area.
-        waves = max(p.extent_m) / 7_000
-        rough = fractal(self._rng, self.coarse.shape, 2.6, coarsest=waves)
-        ridges = 1 - np.abs(fractal(self._rng, self.coarse.shape, 2.3, coarsest=1.5 * waves))
-        climb = 1 - np.exp(-self.beyond_walls / (0.8 * p.relief_m + 300))
-        mountains = p.relief_m * climb * np.clip(0.6 + 0.35 * rough + 0.3 * ridges, 0.05, 2)
+        shape, rng = self.coarse.shape, self._rng
+        waves = max(max(p.extent_m) / p.ridge_m, 1.5)
+        # Crests run where a smooth field changes its sign, with flat-floored valleys between them.
+        crest = 1 - 1.2 * np.abs(fractal(rng, shape, 2.4, coarsest=0.5 * waves))
+        spurs = fractal(rng, shape, 1.9, coarsest=3 * waves)
+        broad = fractal(rng, shape, 2.2, coarsest=0.4 * waves)
+        crest = np.clip(crest - 0.1 + 0.15 * spurs, 0, None)
+        rough = 0.12 + 0.06 * broad + 1.2 * crest * np.clip(0.7 + 0.5 * broad, 0.05, 1.6)
+        wall = (0.3 * p.relief_m + 150) * np.exp(0.7 * broad)
+        climb = 1 - np.exp(-self.beyond_walls / wall)
+        mountains = p.relief_m * climb * np.clip(rough, 0.05, 2)
+        if p.plateau > 0:
+            top = np.quantile(mountains, 1 - p.plateau)
+            mountains = np.where(mountains > top, top + 0.08 * (mountains - top), mountains)
         along, across = self.flow[0]
         rise = 0.03 * np.clip(-along, 0, None)
         ice = p.cliff_m + rise - 15 * np.clip(np.abs(across), 0, 1) ** 2
@@ -189,21 +197,29 @@ class Landscape:
         return np.where(self.beyond_walls > 0, mountains + rise, ice).astype(np.float32)
 
     @cached_property
-    def upland(self) -> BaseGeometry:
-        """Polygons of the mountains that are under ice: high and flat places first.
+    def _shore(self) -> BaseGeometry:
+        """Where there is water at some time, and 400 m about it."""
+        glacier = self.glacier
+        dates = [glacier.start, glacier.start + (glacier.end - glacier.start) / 2, glacier.end]
+        return shapely.union_all([glacier.water(date) for date in dates]).buffer(400, quad_segs=2)
 
-        Elsewhere than at walls of ice a rim of rock is left along the fjord.
+    @cached_property
+    def upland(self) -> BaseGeometry:
+        """Polygons of the mountains that are under ice: flat and high places first.
+
+        Elsewhere than at walls of ice a rim of rock is left along the water.
         """
         p = self.glacier.parameters
         if p.upland_ice <= 0 and p.wall_ice <= 0:
             return shapely.Polygon()
         coarse = self.coarse
-        smooth = ndimage.gaussian_filter(self.height, 5)
-        steep = ndimage.gaussian_gradient_magnitude(self.height, 2.5) / coarse.pixel_m
-        liking = smooth / (smooth.std() + 1) - 3.0 * steep
+        smooth = ndimage.gaussian_filter(self.height, 4)
+        steep = ndimage.gaussian_gradient_magnitude(self.height, 1.5) / coarse.pixel_m
+        # Ice keeps off steep faces first, and off low ground a little.
+        liking = 0.25 * smooth / (smooth.std() + 1) - steep / (steep.std() + 1e-6)
         where = fractal(np.random.default_rng((self.glacier.seed, 11)), (64, 64), 1.2)
         icy = enlarge(where, coarse.shape) >= np.quantile(where, 1 - p.wall_ice)
-        near = self.beyond_walls < 250
+        near = (self.beyond_walls < 250) & self._mask(self._shore, coarse)
         free = (self.beyond_walls > 0) & (icy | ~near)
         if not free.any():
             return shapely.Polygon()

@@ -1,0 +1,5 @@
+"""`python -m icefront`."""
+
+from icefront.cli import main
+
+main()

@@ -1,0 +1,183 @@
+"""Commands that read scenes: extract, info, models, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from icefront.cli.options import (
+    Band,
+    Model,
+    Out,
+    Overwrite,
+    PixelSizeText,
+    RadiometryName,
+    job,
+)
+from icefront.errors import IcefrontError
+
+if TYPE_CHECKING:
+    from icefront.extraction.run import SceneReport
+
+
+@job
+def extract(
+    scenes: Annotated[
+        list[str], typer.Argument(metavar="SCENE...", help="SAR images.", show_default=False)
+    ],
+    out: Out,
+    model: Model = None,
+    aoi: Annotated[
+        Path | None, typer.Option(help="Polygons outside of which no front is drawn; any CRS.")
+    ] = None,
+    band: Band = None,
+    radiometry: RadiometryName = "auto",
+    pixel_size: PixelSizeText = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over flips and rotations; eight times slower.")
+    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Full precision everywhere.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    glacier: Annotated[str | None, typer.Option(help="Name, instead of the file's.")] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Date such as 2018-06-02, instead of the file's.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Extract the calving front of each scene, as a map layer with uncertainty and pictures."""
+    from icefront.extraction.parameters import (
+        parse_band,
+        parse_date,
+        parse_pixel_size,
+        read_area,
+    )
+    from icefront.output import check_folder
+
+    size = None if pixel_size is None else parse_pixel_size(pixel_size)
+    day = None if date is None else parse_date(date)
+    check_folder(out, overwrite=overwrite)
+    area = None if aoi is None else read_area(aoi)
+
+    from icefront.extraction.run import extract_scenes
+
+    report = extract_scenes(
+        scenes,
+        out,
+        model=model,
+        aoi=area,
+        band=None if band is None else parse_band(band),
+        radiometry=radiometry,
+        pixel_size=size,
+        tta=tta,
+        exact=exact,
+        device=device,
+        glacier=glacier,
+        date=day,
+        overwrite=overwrite,
+        on_scene=_tell_scene,
+    )
+    if report.files:
+        typer.echo(f"{len(report.files)} files are in {out}")
+    raise typer.Exit(report.exit_code)
+
+
+def _tell_scene(report: SceneReport) -> None:
+    """Print one line about a scene, its notes on stderr."""
+    if report.front is None:
+        typer.echo(report.error, err=True)
+        return
+    for note in report.notes:
+        typer.echo(f"{Path(report.path).name}: {note}", err=True)
+    typer.echo(f"{Path(report.path).name}: {report.sentence()} [{report.seconds:.0f} s]")
+
+
+@job
+def info(
+    scenes: Annotated[
+        list[str], typer.Argument(metavar="SCENE...", help="SAR images.", show_default=False)
+    ],
+    band: Band = None,
+    radiometry: RadiometryName = "auto",
+    pixel_size: PixelSizeText = None,
+) -> None:
+    """Say what the program sees in a file."""
+    from icefront.extraction.parameters import parse_band, parse_pixel_size
+    from icefront.scenes.describe import describe
+
+    size = None if pixel_size is None else parse_pixel_size(pixel_size)
+    failed = 0
+    for scene in scenes:
+        try:
+            facts = describe(
+                scene,
+                band=None if band is None else parse_band(band),
+                radiometry=radiometry,
+                pixel_size_m=size,
+            )
+        except IcefrontError as error:
+            typer.echo(str(error), err=True)
+            failed += 1
+            continue
+        _tell_facts(facts)
+    raise typer.Exit(0 if not failed else 2 if failed == len(scenes) else 1)
+
+
+def _tell_facts(facts: dict[str, Any]) -> None:
+    """Print what a file holds, a line each."""
+    for name, value in facts.items():
+        if name == "notes":
+            continue
+        if isinstance(value, list):
+            value = ", ".join(
+                f"{item:.6g}" if isinstance(item, float) else str(item) for item in value
+            )
+        elif isinstance(value, float):
+            value = f"{value:.6g}"
+        elif value is None:
+            value = "-"
+        typer.echo(f"{name.replace('_', ' '):16} {value}")
+    for note in facts["notes"]:
+        typer.echo(f"  {note}")
+
+
+@job
+def models() -> None:
+    """List the models there are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from icefront.models.registry import DEFAULT, count_parameters, list_models
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "parameters", "window", "input", "trained at", "weights"):
+        table.add_column(title)
+    for card in list_models():
+        size = "any size" if card.pixel_size_m is None else f"{card.pixel_size_m:g} m"
+        weights = f"packaged, sha256 {card.sha256[:12]}" if card.sha256 else "none"
+        table.add_row(
+            f"{card.name} (default)" if card.name == DEFAULT else card.name,
+            f"{count_parameters(card) / 1e6:.1f} M",
+            f"{card.window}/{card.target}/{card.stride}",
+            card.input_mapping,
+            size,
+            weights,
+        )
+    Console().print(table)
+
+
+@job
+def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
+    """Simulate three years of a glacier, extract its fronts, and say how far off they are."""
+    from icefront.extraction.demo import make_demo
+
+    report = make_demo(out, model=model, overwrite=overwrite)
+    for scene, distance in zip(report.run.scenes, report.distances_m, strict=True):
+        off = "" if distance is None else f", {distance:.0f} m from the truth"
+        typer.echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
+    if report.median_m is None:
+        typer.echo("No front was found.")
+    else:
+        typer.echo(f"Median distance to the true fronts: {report.median_m:.0f} m")
+    typer.echo(f"Look at {report.picture}")

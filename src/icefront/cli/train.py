@@ -1,0 +1,25 @@
+"""Commands that make models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icefront.cli.options import job
+
+
+@job
+def train(
+    config: Annotated[Path, typer.Option(help="The recipe, a YAML file.", show_default=False)],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a value.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start such a run anew.")] = False,
+) -> None:
+    """Train a model from a recipe."""
+    from icefront.training.run import train as run
+
+    run(config, set_, resume=resume, overwrite=overwrite)
