@@ -237,7 +237,22 @@ class Landscape:
         land = shapely.make_valid(rounded).difference(self.glacier.fjord)
         # Slivers that no pixel would show are left to the rock.
         thick = land.buffer(-60, quad_segs=2).buffer(80, quad_segs=2)
-        return land.intersection(thick)
+        land = land.intersection(thick)
+        # And so are wedges of rock between ice and water, which would end thinner than a pixel.
+        both = shapely.union_all([land, self.glacier.fjord])
+        wedges = both.buffer(60, quad_segs=4).buffer(-60, quad_segs=4).difference(both)
+        beside = [part for part in shapely.get_parts(wedges) if part.distance(land) < 1]
+        return shapely.union_all([land, *beside]).buffer(0.01).difference(self.glacier.fjord)
+
+    def upland_on(self, date: dt.date) -> BaseGeometry:
+        """The upland ice with the slivers of a fjord beside it that are neither ice nor water."""
+        glacier = self.glacier
+        if self.upland.is_empty:
+            return self.upland
+        known = [glacier.ice(date), glacier.water(date), glacier.islands, glacier.nunataks]
+        rest = shapely.get_parts(glacier.fjord.difference(shapely.union_all(known)))
+        beside = [part for part in rest if part.area > 1 and part.distance(self.upland) < 1]
+        return shapely.union_all([self.upland, *beside])
 
     def contact(self, date: dt.date) -> BaseGeometry:
         """The line between glacier and ocean within the area: the front and walls of ice.
@@ -249,7 +264,7 @@ class Landscape:
         """
         glacier = self.glacier
         shore = glacier.water(date).boundary
-        ice = shapely.union_all([glacier.ice(date), self.upland]).buffer(0.05)
+        ice = shapely.union_all([glacier.ice(date), self.upland_on(date)]).buffer(0.05)
         line = shapely.line_merge(shore.intersection(ice).intersection(glacier.area))
         pieces = [part for part in shapely.get_parts(line) if part.length > 1.0]
         return shapely.MultiLineString([part for part in pieces if part.geom_type == "LineString"])
@@ -295,7 +310,7 @@ def surfaces(landscape: Landscape, date: dt.date, grid: Grid) -> Surfaces:
 
     zones = np.full(shape, ROCK, np.uint8)
     layers = [
-        (landscape.upland, GLACIER),
+        (landscape.upland_on(date), GLACIER),
         (ice, GLACIER),
         (water, OCEAN),
         (glacier.islands, ROCK),
@@ -376,13 +391,14 @@ def _lay_ice(
         opened = np.clip(np.exp(-near / zone) + 0.35 * patches - 0.15, 0, 1)
         strength = rng.uniform(0.5, 1.3) * opened * (1 - shear)
         crushed = _sample(textures["grain"], m / 14, s / 14)
-        relief[rows, columns] = (
+        rough = (
             rng.uniform(0.3, 0.9) * lines * np.clip(1 - 0.6 * strength, 0.2, 1)
             + strength * arcs
             + rng.uniform(0.0, 0.8) * strength * crushed
             + 0.9 * shear * oblique
             + 0.25 * patches
         )
+        relief[rows, columns] = rough - rough.mean()
         for place in rng.uniform(-0.8, 0.8, int(rng.integers(0, 4))):
             wander = 0.03 * _sample(textures["patches"], np.zeros_like(s) + 7, s / 200)
             stripe = np.abs(n - place - wander) < rng.uniform(0.008, 0.025)
