@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from icefront.simulation.radar import (
     speckle,
 )
 from icefront.simulation.samples import make_image, random_image, random_landscape
-from icefront.simulation.stream import SimulatedScenes
+from icefront.simulation.stream import SimulatedScenes, kept_scenes
 from icefront.simulation.surfaces import ICE, WATER, Landscape, grid_of, surfaces, weather
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
@@ -364,3 +365,18 @@ def test_the_stream_gives_what_training_takes() -> None:
     )
     with pytest.raises(IndexError):
         scenes[3]
+
+
+def test_scenes_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = SimulatedScenes(3, window=64, seed=2)
+    kept = kept_scenes(scenes, tmp_path, progress=False)
+    assert kept.shape == (3, 2, 64, 64)
+    image, zones = scenes.arrays(2)
+    assert (kept[2, 0] == image).all()
+    assert (kept[2, 1] == zones).all()
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr(SimulatedScenes, "arrays", None)  # none may be made again
+    assert (kept_scenes(scenes, tmp_path, progress=False) == kept).all()
+    with pytest.raises(TypeError):
+        kept_scenes(SimulatedScenes(3, window=64, seed=3), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == [file]

@@ -84,6 +84,8 @@ class GlacierParameters:
         Share of the mountains under ice.
     wall_ice : float
         Share of the fjord's walls at which the upland ice comes down to the water.
+    dry_regions : float
+        How far bare rock keeps to regions of its own rather than to steep faces; 1 is evenly.
     islands, nunataks : int
     lake : bool
         Fresh water: no tide, little mélange, ice cover in winter.
@@ -109,6 +111,7 @@ class GlacierParameters:
     plateau: float = 0.1
     upland_ice: float = 0.3
     wall_ice: float = 0.0
+    dry_regions: float = 0.7
     islands: int = 0
     nunataks: int = 0
     lake: bool = False

@@ -337,6 +337,7 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         plateau=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
         upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.5, 0.97)),
         wall_ice=float(1.0 if sheet else rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),
+        dry_regions=float(rng.uniform(0.2, 3.0)),
         islands=int(rng.choice([0, 0, 0, 1, 2])),
         nunataks=int(rng.choice([0, 0, 1, 2])),
         lake=bool(rng.random() < 0.1),

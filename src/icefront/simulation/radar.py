@@ -203,7 +203,7 @@ def backscatter(
     tilt = view.incidence_deg - 35
     mean = np.array(_MEANS[sensor.band]) + np.array(_WET[sensor.band]) * sky.melt
     mean = mean + np.array(_SLOPE) * tilt + rng.normal(0, _SPREAD)
-    mean[WATER] += 9 * (sky.wind - 0.5) - (3 if sensor.polarisation == "HH" else 0)
+    mean[WATER] += 12 * (sky.wind - 0.6) - (3 if sensor.polarisation == "HH" else 0)
     mean[ROCK_FACE] += 2 * sky.snow * (1 - sky.melt)
     decibel = np.take(mean.astype(np.float32), ground.kinds)
     # Roughness shows more in one scene than in the next: snow hides it, and oblique views bring it.
@@ -218,7 +218,7 @@ def backscatter(
     decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 11)
     # Snow is wetter here and coarser there, over kilometres.
     broad = enlarge(fractal(rng, (128, 128), 1.6, coarsest=1.5), shape)
-    decibel += np.where(ground.kinds == UPLAND, 2.2, 1.3).astype(np.float32) * broad
+    decibel += np.where(ground.kinds == UPLAND, 2.6, 1.3).astype(np.float32) * broad
     detail = enlarge(fractal(rng, (512, 512), 0.9, coarsest=20), shape)
     rugged = np.where(ground.kinds == ROCK_FACE, np.float32(3.0), np.float32(0.6))
     decibel += np.where(land, rugged * detail, 0)
@@ -329,7 +329,8 @@ def observe(
     """
     power = backscatter(landscape, ground, sensor, view, rng)
     hidden = power < 2e-4 if sensor.shadow_is_gap else None
-    power += np.float32(10 ** (sensor.noise_db / 10))
+    # Archives differ in whether the noise was taken off.
+    power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
     seen = speckle(power, sensor.looks, sensor.resolution_m, ground.grid.pixel_m, rng)
     decibel = 10 * np.log10(np.maximum(seen, 1e-6))
     if hidden is not None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from pathlib import Path
+
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from icefront.errors import IcefrontError
 from icefront.simulation.samples import random_image
 
 
@@ -59,3 +65,56 @@ class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
         gap = seen < 0.5
         image[gap], zones[gap] = 0, 0
         return image[0].clamp(max=1), zones[0, 0].long()
+
+
+def _fingerprint(scenes: SimulatedScenes) -> str:
+    """Tell the scenes by what they are made with: their numbers, and the simulator itself."""
+    facts = hashlib.sha256(
+        f"{scenes.length} {scenes.window} {scenes.seed} {scenes.per_glacier}".encode()
+    )
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        facts.update(module.read_bytes())
+    return facts.hexdigest()[:20]
+
+
+def kept_scenes(scenes: SimulatedScenes, folder: Path, *, progress: bool = True) -> np.ndarray:
+    """Make all scenes of a data set, or open the file in which they were kept.
+
+    Parameters
+    ----------
+    scenes : SimulatedScenes
+    folder : Path
+        Of caches.
+    progress : bool
+
+    Returns
+    -------
+    uint8 (N, 2, S, S)
+        Image and zones of each scene, mapped from the disk.
+
+    Raises
+    ------
+    IcefrontError
+        If the file cannot be written.
+    """
+    path = folder / f"simulated-{_fingerprint(scenes)}.npy"
+    if not path.is_file():
+        part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
+        shape = (len(scenes), 2, scenes.window, scenes.window)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+            for number in track(
+                range(len(scenes)), "Simulating", disable=not progress, transient=True
+            ):
+                file[number] = scenes.arrays(number)
+            file.flush()
+            part.replace(path)
+        except OSError as error:
+            raise IcefrontError(
+                f"The simulated scenes could not be kept in {folder} ({error.strerror}); free "
+                "some space or set ICEFRONT_CACHE to another folder."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")

@@ -215,9 +215,11 @@ class Landscape:
         coarse = self.coarse
         smooth = ndimage.gaussian_filter(self.height, 4)
         steep = ndimage.gaussian_gradient_magnitude(self.height, 1.5) / coarse.pixel_m
-        # Ice keeps off steep faces first, and off low ground a little.
+        rng = np.random.default_rng((self.glacier.seed, 11))
+        where, dry = fractal(rng, (64, 64), 1.2), fractal(rng, (64, 64), 1.8)
+        # Ice keeps off steep faces first, off low ground a little, and off whole regions.
         liking = 0.25 * smooth / (smooth.std() + 1) - steep / (steep.std() + 1e-6)
-        where = fractal(np.random.default_rng((self.glacier.seed, 11)), (64, 64), 1.2)
+        liking += p.dry_regions * enlarge(dry, coarse.shape)
         icy = enlarge(where, coarse.shape) >= np.quantile(where, 1 - p.wall_ice)
         near = (self.beyond_walls < 250) & self._mask(self._shore, coarse)
         free = (self.beyond_walls > 0) & (icy | ~near)
@@ -396,7 +398,7 @@ def _lay_ice(
             + strength * arcs
             + rng.uniform(0.0, 0.8) * strength * crushed
             + 0.9 * shear * oblique
-            + 0.25 * patches
+            + rng.uniform(0.1, 0.8) * patches
         )
         relief[rows, columns] = rough - rough.mean()
         for place in rng.uniform(-0.8, 0.8, int(rng.integers(0, 4))):
@@ -443,7 +445,9 @@ def _lay_sea(
     packed = distance < reach * (1 + 0.35 * patches)
     loose = ~packed & (floes > 1.2 + 1.2 * (distance - reach) / (reach + 300)) & (reach > 0)
     kind[packed | loose] = MELANGE
-    rough = np.where(packed | loose, grain + 0.2 * patches, rough)
+    # Brash in one fjord, slabs and swirls of kilometres in another.
+    fine, slabs, swirls = rng.uniform((0.3, 0.0, 0.0), (1.0, 0.9, 0.8))
+    rough = np.where(packed | loose, fine * grain + slabs * floes + swirls * patches, rough)
     kinds[rows, columns], relief[rows, columns] = kind, rough
     _float_bergs(glacier, date, kinds, relief, from_ice, reach, event is not None, grid, rng)
 
@@ -492,7 +496,7 @@ def _float_bergs(
     )
     found = (numbers > 0) & water
     kinds[found] = BERG
-    tone = rng.normal(0, 0.7, 65_001).astype(np.float32)
+    tone = rng.normal(0, rng.uniform(0.5, 1.6), 65_001).astype(np.float32)
     relief[found] = tone[numbers[found]] + 0.3 * relief[found]
 
 

@@ -20,12 +20,11 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from rich.progress import track
 from torch import nn
 from torch.utils.data import DataLoader
 
 import icefront
-from icefront.datasets.cache import ZoneCache, build_cache
+from icefront.datasets.cache import ZoneCache, build_cache, default_cache_folder
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
 from icefront.datasets.mosaics import Patch, mosaics, read_textures
@@ -35,7 +34,7 @@ from icefront.models.checkpoints import load_imagenet_encoder, write_own
 from icefront.models.compact import CompactTyrion
 from icefront.models.efficientnet import load_imagenet
 from icefront.models.registry import MEMBERS, build, load_model
-from icefront.simulation.stream import SimulatedScenes
+from icefront.simulation.stream import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
 from icefront.training.scoring import score_images, summarise
@@ -243,8 +242,8 @@ def made_scenes(
     found: list[tuple[float, list[Patch]]] = []
     if data.simulated:
         source = SimulatedScenes(data.simulated, window=window, seed=config.seed)
-        numbers = track(range(data.simulated), "Simulating", disable=not progress, transient=True)
-        found.append((data.simulated_share, [source.arrays(number) for number in numbers]))
+        kept = kept_scenes(source, default_cache_folder(), progress=progress)
+        found.append((data.simulated_share, [(scene[0], scene[1]) for scene in kept]))
     if data.textures is not None:
         textures = read_textures(data.textures, data.test_glaciers)
         made = mosaics(
