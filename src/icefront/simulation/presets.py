@@ -333,7 +333,7 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         front=front,
         cliff_m=float(rng.uniform(25, 100)),
         relief_m=relief,
-        ridge_m=float(np.exp(rng.uniform(np.log(2_000), np.log(8_000)))),
+        ridge_m=float(np.clip(extent * np.exp(rng.uniform(np.log(0.1), np.log(0.4))), 2e3, 9e3)),
         plateau=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
         upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.5, 0.97)),
         wall_ice=float(1.0 if sheet else rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),

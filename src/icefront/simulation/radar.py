@@ -219,8 +219,8 @@ def backscatter(
     # Snow is wetter here and coarser there, over kilometres.
     broad = enlarge(fractal(rng, (128, 128), 1.6, coarsest=1.5), shape)
     decibel += np.where(ground.kinds == UPLAND, 2.6, 1.3).astype(np.float32) * broad
-    detail = enlarge(fractal(rng, (512, 512), 0.9, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(3.0), np.float32(0.6))
+    detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
+    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(4.0), np.float32(0.6))
     decibel += np.where(land, rugged * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0
