@@ -206,6 +206,13 @@ def backscatter(
     mean[WATER] += 12 * (sky.wind - 0.6) - (3 if sensor.polarisation == "HH" else 0)
     mean[ROCK_FACE] += 2 * sky.snow * (1 - sky.melt)
     decibel = np.take(mean.astype(np.float32), ground.kinds)
+    p = landscape.glacier.parameters
+    # A stream in an ice sheet has no sharp edges; one between mountains does.
+    merging = p.width_m * rng.uniform(0.02, 0.3) * np.exp(-p.relief_m / 500)
+    share = _share_of_stream(ground, merging)
+    ice = (ground.kinds == ICE) | (ground.kinds == UPLAND)
+    merged = mean[UPLAND] + (mean[ICE] - mean[UPLAND]) * share
+    decibel = np.where(ice, merged.astype(np.float32), decibel)
     # Roughness shows more in one scene than in the next: snow hides it, and oblique views bring it.
     contrast = np.array(_RELIEF) * rng.uniform(0.35, 1.1, len(_RELIEF))
     decibel += np.take(contrast.astype(np.float32), ground.kinds) * ground.relief
@@ -226,6 +233,19 @@ def backscatter(
     decibel[dark & land] = -40.0
     power = np.exp(decibel * np.float32(np.log(10) / 10))
     return _misplace(power, land, enlarge(geometry.shift_m, shape), gain, view, ground.grid.pixel_m)
+
+
+def _share_of_stream(ground: Surfaces, reach_m: float) -> np.ndarray:
+    """How much of the ice about a place belongs to a stream, 0 to 1, float32 (H, W)."""
+    step = max(1, min(ground.kinds.shape) // 192)
+    kinds = ground.kinds[::step, ::step]
+    sigma = reach_m / (ground.grid.pixel_m * step)
+    stream = (kinds == ICE).astype(np.float32)
+    if sigma < 0.5:
+        return (ground.kinds == ICE).astype(np.float32)
+    ice = stream + (kinds == UPLAND)
+    stream, about = (ndimage.gaussian_filter(field, sigma) for field in (stream, ice))
+    return enlarge(stream / np.maximum(about, 1e-6), ground.kinds.shape)
 
 
 def _misplace(

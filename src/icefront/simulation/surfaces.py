@@ -400,7 +400,8 @@ def _lay_ice(
             + 0.9 * shear * oblique
             + rng.uniform(0.1, 0.8) * patches
         )
-        relief[rows, columns] = rough - rough.mean()
+        # Broken ice is brighter as a whole, too.
+        relief[rows, columns] = rough - rough.mean() + rng.uniform(0, 1.2) * opened * (1 - shear)
         for place in rng.uniform(-0.8, 0.8, int(rng.integers(0, 4))):
             wander = 0.03 * _sample(textures["patches"], np.zeros_like(s) + 7, s / 200)
             stripe = np.abs(n - place - wander) < rng.uniform(0.008, 0.025)
@@ -471,9 +472,9 @@ def _float_bergs(
         return
     area = water.sum() * grid.pixel_m**2
     smallest = max(2.5 * grid.pixel_m, 40.0)
-    density = rng.lognormal(0.0, 0.8) * (0.3 if p.lake else 1.0) * 2.0e-6
+    density = rng.lognormal(0.0, 1.1) * (0.3 if p.lake else 1.0) * 2.0e-6
     count = int(min(rng.poisson(area * density * (60 / smallest)), 4000))
-    sizes = smallest * (1 - rng.random(count)) ** (-1 / 1.9)
+    sizes = smallest * (1 - rng.random(count)) ** (-1 / rng.uniform(1.0, 1.9))
     sizes = np.minimum(sizes, 0.12 * p.width_m)
     picks = rng.integers(0, rows.size, 3 * count + 1)
     near = from_ice[rows[picks] * 4, columns[picks] * 4]
@@ -496,7 +497,7 @@ def _float_bergs(
     )
     found = (numbers > 0) & water
     kinds[found] = BERG
-    tone = rng.normal(0, rng.uniform(0.5, 1.6), 65_001).astype(np.float32)
+    tone = rng.normal(0, rng.uniform(0.5, 2.2), 65_001).astype(np.float32)
     relief[found] = tone[numbers[found]] + 0.3 * relief[found]
 
 
