@@ -341,6 +341,6 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         islands=int(rng.choice([0, 0, 0, 1, 2])),
         nunataks=int(rng.choice([0, 0, 1, 2])),
         lake=bool(rng.random() < 0.1),
-        melange_m=float(np.exp(rng.uniform(np.log(0.3), np.log(6.0))) * width),
+        melange_m=float(np.exp(rng.uniform(np.log(0.5), np.log(10.0))) * width),
         southern=southern,
     )

@@ -76,9 +76,9 @@ SENSORS: dict[str, Sensor] = {
 
 _MEANS = {
     # kind:   rock   firn    ice  debris water seaice mélange berg
-    "L": (-16.0, -7.0, -13.5, -13.0, -26.0, -16.0, -11.0, -8.0),
-    "C": (-13.0, -6.0, -8.5, -10.0, -21.0, -11.0, -7.5, -5.0),
-    "X": (-12.5, -7.0, -8.0, -9.0, -20.0, -10.5, -7.0, -4.5),
+    "L": (-16.0, -7.0, -13.5, -13.0, -26.0, -14.5, -9.5, -8.0),
+    "C": (-13.0, -6.0, -8.5, -10.0, -21.0, -9.5, -6.0, -5.0),
+    "X": (-12.5, -7.0, -8.0, -9.0, -20.0, -9.0, -5.5, -4.5),
 }
 """Backscatter of dry surfaces at 35°, in dB, by band and kind of surface."""
 
@@ -89,13 +89,13 @@ _WET = {
 }
 """What melt adds to it, in dB."""
 
-_SPREAD = (1.5, 1.5, 1.5, 1.5, 2.5, 2.5, 2.0, 1.5)
+_SPREAD = (1.5, 1.5, 1.5, 1.5, 2.5, 3.0, 2.5, 1.5)
 """Standard deviation between scenes, in dB, by kind."""
 
 _SLOPE = (-0.08, -0.10, -0.10, -0.10, -0.35, -0.15, -0.10, -0.10)
 """Change with incidence, in dB a degree, by kind."""
 
-_RELIEF = (3.0, 0.7, 2.6, 1.0, 0.8, 1.4, 2.8, 2.0)
+_RELIEF = (3.0, 0.7, 2.6, 1.0, 0.8, 2.0, 3.2, 2.0)
 """What one standard deviation of roughness makes, in dB, by kind."""
 
 
@@ -214,7 +214,7 @@ def backscatter(
     merged = mean[UPLAND] + (mean[ICE] - mean[UPLAND]) * share
     decibel = np.where(ice, merged.astype(np.float32), decibel)
     # Roughness shows more in one scene than in the next: snow hides it, and oblique views bring it.
-    contrast = np.array(_RELIEF) * rng.uniform(0.35, 1.1, len(_RELIEF))
+    contrast = np.array(_RELIEF) * rng.uniform(0.5, 1.2, len(_RELIEF))
     decibel += np.take(contrast.astype(np.float32), ground.kinds) * ground.relief
     facing = float(np.clip(rng.normal(0, 1), -1.5, 1.5))
     decibel += np.float32(4.5 * facing) * ground.cliff
@@ -227,7 +227,7 @@ def backscatter(
     broad = enlarge(fractal(rng, (128, 128), 1.6, coarsest=1.5), shape)
     decibel += np.where(ground.kinds == UPLAND, 2.6, 1.3).astype(np.float32) * broad
     detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(4.0), np.float32(0.6))
+    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(4.0), np.float32(rng.uniform(0.5, 2.5)))
     decibel += np.where(land, rugged * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0

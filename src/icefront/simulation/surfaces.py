@@ -447,7 +447,7 @@ def _lay_sea(
     loose = ~packed & (floes > 1.2 + 1.2 * (distance - reach) / (reach + 300)) & (reach > 0)
     kind[packed | loose] = MELANGE
     # Brash in one fjord, slabs and swirls of kilometres in another.
-    fine, slabs, swirls = rng.uniform((0.3, 0.0, 0.0), (1.0, 0.9, 0.8))
+    fine, slabs, swirls = rng.uniform((0.6, 0.0, 0.0), (1.1, 0.7, 0.5))
     rough = np.where(packed | loose, fine * grain + slabs * floes + swirls * patches, rough)
     kinds[rows, columns], relief[rows, columns] = kind, rough
     _float_bergs(glacier, date, kinds, relief, from_ice, reach, event is not None, grid, rng)
