@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.annotators import annotators
 from icefront.cli.compare import compare
 from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.simulate import simulate
@@ -43,7 +44,7 @@ def _main(
     pass
 
 
-for command in (extract, info, models, train, compare, demo):
+for command in (extract, info, models, train, annotators, compare, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 

@@ -31,10 +31,17 @@ def points_along(line: BaseGeometry, spacing: float) -> np.ndarray:
         if piece.length == 0:
             continue
         count = max(2, int(np.ceil(piece.length / spacing - 1e-9)) + 1)
-        points.append(shapely.line_interpolate_point(piece, np.linspace(0, piece.length, count)))
-    if not points:
-        return np.empty((0, 2))
-    return shapely.get_coordinates(np.concatenate(points))
+        points.append(evenly(piece, count))
+    return np.concatenate(points) if points else np.empty((0, 2))
+
+
+def evenly(piece: shapely.LineString, count: int) -> np.ndarray:
+    """So many points along one line, its ends among them; float64 (count, 2)."""
+    # shapely walks along the whole line for each point.
+    vertices = shapely.get_coordinates(piece)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(vertices, axis=0).T))])
+    places = np.linspace(0, along[-1], count)
+    return np.stack([np.interp(places, along, vertices[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def line_distances(first: BaseGeometry, second: BaseGeometry, spacing: float) -> np.ndarray:
