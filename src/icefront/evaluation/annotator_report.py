@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from pyproj import CRS, Transformer
+from scipy.ndimage import uniform_filter1d
 from shapely.geometry.base import BaseGeometry
 
 from icefront import __version__
@@ -300,27 +301,84 @@ def draw_traces(path: Path, image: StudiedImage, study: Study, images: Path | No
     middle = place(image.consensus.line)
     bounds = np.array([line.bounds for line in (*lines.values(), middle)])
     low, high = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
-    margin = 0.12 * float((high - low).max())
-    low, high = low - margin, high + margin
-    width, height = high - low
-    # A long narrow front gets a panel that is not narrower than half as wide as it is long.
-    if width < height / 2:
-        low[0], high[0] = low[0] - (height / 2 - width) / 2, high[0] + (height / 2 - width) / 2
-    if height < width / 2:
-        low[1], high[1] = low[1] - (width / 2 - height) / 2, high[1] + (width / 2 - height) / 2
-    width, height = high - low
-    tall = 7.0 if height >= width else 7.0 * height / width + 0.6
-    figure = Figure(figsize=(7.0 * min(width / height, 1.25) + 2.9, tall + 0.4), dpi=150)
-    figure.set_layout_engine("constrained")
+    boxes = [_widened(low, high, 0.12 * float((high - low).max()))]
+    boxes.append(_close_up(image, place, middle))
+    shapes = [(box[1] - box[0])[0] / (box[1] - box[0])[1] for box in boxes]
+    figure = Figure(figsize=(6.4 * sum(shapes) + 2.3, 7.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    upward = scene is None
-    axis.set_facecolor("#3b4650")
-    if scene is not None:
-        _draw_scene(axis, scene, low, high)
+    panels = figure.subplots(1, 2, width_ratios=shapes)
+    for number, (axis, (low, high)) in enumerate(zip(panels, boxes, strict=True)):
+        axis.set_facecolor("#3b4650")
+        if scene is not None:
+            _draw_scene(axis, scene, low, high)
+        _draw_everybody(axis, image, study, lines, middle, 1.0 if number == 0 else 1.8)
+        axis.set_xlim(low[0], high[0])
+        axis.set_ylim((low[1], high[1]) if scene is None else (high[1], low[1]))
+        axis.set_aspect("equal")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        _scale_bar(axis, image, scene, study.unit, low, high)
+    (left, bottom), (right, top) = boxes[1]
+    panels[0].plot(
+        [left, right, right, left, left], [bottom, bottom, top, top, bottom],
+        color="white", linewidth=1.1, linestyle=(0, (4, 3)), zorder=9,
+    )  # fmt: skip
+    panels[0].set_title(image.traced.name, loc="left", fontsize=11.5, fontweight="bold")
+    panels[1].set_title(
+        f"where people differ most; on average by {image.disagreement:.0f} {study.unit}",
+        loc="left",
+        fontsize=10,
+    )
+    legend = panels[1].legend(
+        loc="upper left", bbox_to_anchor=(1.02, 1), frameon=True, fontsize=9.5, borderaxespad=0,
+        facecolor="#3b4650", edgecolor="none", labelcolor="white", handlelength=2.6,
+    )  # fmt: skip
+    legend.set_zorder(10)
+    figure.savefig(path)
+
+
+def _widened(low: np.ndarray, high: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Add a margin, and more across a long narrow front: no panel is thinner than 1 to 2."""
+    low, high = low - margin, high + margin
+    size = high - low
+    more = np.maximum(size.max() / 2 - size, 0) / 2
+    return low - more, high + more
+
+
+CLOSE_UP_SHARE = 1 / 14
+"""Half the side of the close-up, as a share of the length of the front."""
+
+
+def _close_up(
+    image: StudiedImage, place: Any, middle: BaseGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the square about the part of the front on which people differ most."""
+    consensus = image.consensus
+    offsets = np.stack([consensus.offsets[name] for name in image.traced.people])
+    known = np.isfinite(offsets).sum(axis=0) > 1
+    spread = np.zeros(offsets.shape[1])
+    spread[known] = np.nanstd(offsets[:, known], axis=0)
+    spread = uniform_filter1d(spread, 9, mode="nearest")
+    centre = shapely.get_coordinates(
+        place(shapely.Point(consensus.transects.origins[int(spread.argmax())]))
+    )[0]
+    # In the frame a unit is a metre, in a scene a pixel.
+    scale = middle.length / consensus.line.length
+    half = max(middle.length * CLOSE_UP_SHARE, 5 * scale * image.disagreement)
+    return centre - half, centre + half
+
+
+def _draw_everybody(
+    axis: Axes,
+    image: StudiedImage,
+    study: Study,
+    lines: dict[str, BaseGeometry],
+    middle: BaseGeometry,
+    width: float,
+) -> None:
     order = [person.name for person in study.people]
     models = [person.name for person in study.models]
-    casing = [withStroke(linewidth=2.6, foreground="#10161c", alpha=0.55)]
+    casing = [withStroke(linewidth=width + 1.2, foreground="#10161c", alpha=0.55)]
     for name, line in lines.items():
         model = name in image.traced.models
         number = models.index(name) if model else order.index(name)
@@ -328,29 +386,13 @@ def draw_traces(path: Path, image: StudiedImage, study: Study, images: Path | No
         style = "-" if model else DASHES[number // len(PERSON_COLOURS) % len(DASHES)]
         _draw_line(
             axis, line, name + (" (model)" if model else ""), zorder=5 if model else 3,
-            color=colours[number % len(colours)], linewidth=2.4 if model else 1.3, linestyle=style,
-            path_effects=casing,
+            color=colours[number % len(colours)], linewidth=width * (1.4 if model else 1),
+            linestyle=style, path_effects=casing,
         )  # fmt: skip
     _draw_line(
-        axis, middle, "consensus", color=CONSENSUS_COLOUR, linewidth=2.0, zorder=4,
-        path_effects=[withStroke(linewidth=3.8, foreground="#10161c")],
+        axis, middle, "consensus", color=CONSENSUS_COLOUR, linewidth=width * 1.5, zorder=4,
+        path_effects=[withStroke(linewidth=width * 1.5 + 1.6, foreground="#10161c")],
     )  # fmt: skip
-    axis.set_xlim(low[0], high[0])
-    axis.set_ylim((low[1], high[1]) if upward else (high[1], low[1]))
-    axis.set_aspect("equal")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    _scale_bar(axis, image, scene, study.unit, low, high, upward)
-    axis.set_title(image.traced.name, loc="left", fontsize=11.5, fontweight="bold")
-    axis.set_title(
-        f"people differ by {image.disagreement:.0f} {study.unit}", loc="right", fontsize=10
-    )
-    legend = axis.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1), frameon=True, fontsize=9.5, borderaxespad=0,
-        facecolor="#3b4650", edgecolor="none", labelcolor="white", handlelength=2.6,
-    )  # fmt: skip
-    legend.set_zorder(10)
-    figure.savefig(path)
 
 
 def _scene(path: Path, image: StudiedImage) -> Scene | None:
@@ -410,7 +452,6 @@ def _scale_bar(
     unit: str,
     low: np.ndarray,
     high: np.ndarray,
-    upward: bool,
 ) -> None:
     """Draw a bar of a round length at the lower left."""
     side = 1.0
@@ -425,7 +466,7 @@ def _scale_bar(
     if unit == "m":
         words = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     x = low[0] + 0.04 * across
-    y = low[1] + 0.05 * tall if upward else high[1] - 0.05 * tall
+    y = low[1] + 0.05 * tall if scene is None else high[1] - 0.05 * tall
     casing = [withStroke(linewidth=5.5, foreground="#10161c")]
     axis.plot(
         [x, x + length / side], [y, y], color="white", linewidth=3, solid_capstyle="butt", zorder=8,
