@@ -11,7 +11,8 @@ import shapely
 from scipy.ndimage import gaussian_filter1d
 
 from icefront.simulation.glacier import Glacier
-from icefront.simulation.layouts import landscape_of
+from icefront.simulation.layouts import seed_of
+from icefront.simulation.presets import preset
 
 GLACIER = "Helheim"
 STEP_M = 10.0
@@ -34,7 +35,9 @@ PEOPLE = {
 
 
 def made_glacier(seed: int = 0) -> Glacier:
-    return landscape_of(GLACIER, seed).glacier
+    """As in `icefront.simulation.layouts.landscape_of`, without the landscape."""
+    chosen = preset(GLACIER)
+    return Glacier(chosen.glacier, seed_of(seed, GLACIER, "0"), chosen.first, chosen.last)
 
 
 def days(count: int) -> list[dt.date]:

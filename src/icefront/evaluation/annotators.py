@@ -142,16 +142,21 @@ class Study:
 
     def sentence(self) -> str:
         """Say how well people agree, and how far off the models are."""
-        unit, number = self.unit, len(self.images)
+        number = len(self.images)
+        unit = self.unit
+
+        def of(value: float) -> str:
+            return f"{value:.0f} {unit}" if unit == "m" else f"{value:.1f} {unit}"
+
         over = "one image" if number == 1 else f"{number} images"
-        said = f"{len(self.people)} people agree to {self.agreement:.0f} {unit} on {over}"
+        said = f"{len(self.people)} people agree to {of(self.agreement)} on {over}"
         middle = float(np.nanmean([person.to_consensus for person in self.people]))
-        said += f" (each lies {middle:.0f} {unit} from the consensus of the others)"
+        said += f" (each lies {of(middle)} from the consensus of the others)"
         for model in self.models:
             missing = number - model.images
             said += (
-                f"; {model.name} lies {model.to_people:.0f} {unit} off them and "
-                f"{model.to_consensus:.0f} {unit} off their consensus"
+                f"; {model.name} lies {of(model.to_people)} off them and "
+                f"{of(model.to_consensus)} off their consensus"
             )
             if missing:
                 said += f", with no front in {missing} image{'s' * (missing != 1)}"

@@ -120,27 +120,26 @@ def crossings(transects: Transects, line: BaseGeometry, reach: float) -> np.ndar
         Distance from the origin along the direction; of several crossings the one nearest to the
         origin; NaN without one.
     """
-    starts, steps = [], []
+    best = np.full(len(transects.pieces), np.nan)
+    across = np.stack([-transects.directions[:, 1], transects.directions[:, 0]], axis=1)
+    level = (across * transects.origins).sum(axis=1)
     for piece in shapely.get_parts(line):
         points = shapely.get_coordinates(piece)
-        starts.append(points[:-1])
-        steps.append(np.diff(points, axis=0))
-    start, step = np.concatenate(starts), np.concatenate(steps)
-    to_start = start[None] - transects.origins[:, None]
-    direction = transects.directions[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parallel = _cross(direction, step[None])
-        away = _cross(to_start, step[None]) / parallel
-        share = _cross(to_start, direction) / parallel
-        hit = (share >= 0) & (share <= 1) & (np.abs(away) <= reach)
-    away = np.where(hit, away, np.inf)
-    nearest = np.abs(away).argmin(axis=1)
-    found = away[np.arange(len(away)), nearest]
-    return np.where(np.isfinite(found), found, np.nan)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+        # On which side of each transect each vertex lies; a change of side is a crossing.
+        side = across @ points.T - level[:, None]
+        below = side < 0
+        which, segment = np.nonzero(below[:, 1:] != below[:, :-1])
+        before, after = side[which, segment], side[which, segment + 1]
+        share = (before / (before - after))[:, None]
+        hit = points[segment] * (1 - share) + points[segment + 1] * share
+        away = ((hit - transects.origins[which]) * transects.directions[which]).sum(axis=1)
+        order = np.argsort(-np.abs(away), kind="stable")  # the nearest is written last
+        order = order[np.abs(away[order]) <= reach]
+        found = np.full(len(best), np.nan)
+        found[which[order]] = away[order]
+        nearer = np.isnan(best) | (np.abs(found) < np.abs(best))
+        best = np.where(nearer & np.isfinite(found), found, best)
+    return best
 
 
 def medoid(distances: Mapping[tuple[str, str], float]) -> str:
@@ -186,7 +185,10 @@ def draw_consensus(
         drawn = middle_line(transects, table, needed)
         if drawn.is_empty:
             break
+        moved = line.hausdorff_distance(drawn)
         line = drawn
+        if moved < spacing:
+            break
     transects = make_transects(line, spacing, smoothing)
     far = 2 * spacing + 1.25 * max(
         float(trace.tree.query(transects.origins)[0].max()) for trace in everybody.values()
@@ -272,8 +274,8 @@ def seaward_by_zones(consensus: Consensus, zones_at: Placed, reach: float) -> np
     Returns
     -------
     float64 (T,)
-        For each transect +1 where its direction leads to the sea, −1 to the glacier, 0 if the zones
-        do not tell.
+        For each transect from +1, where its direction leads to the sea, to −1, where it leads to
+        the glacier; 0 if the zones do not tell.
     """
     t = consensus.transects
     vote = np.zeros(len(t.pieces))
@@ -281,7 +283,7 @@ def seaward_by_zones(consensus: Consensus, zones_at: Placed, reach: float) -> np
         for side in (1, -1):
             zones = zones_at(t.origins + side * distance * t.directions)
             vote += side * ((zones == OCEAN) * 1.0 - (zones == GLACIER) * 1.0)
-    return vote
+    return vote / 16
 
 
 def seaward_by_flow(consensus: Consensus, flow: BaseGeometry) -> np.ndarray:
@@ -311,8 +313,9 @@ def seaward_by_compass(consensus: Consensus, degrees: float) -> np.ndarray:
     return consensus.transects.directions @ towards
 
 
-LEAST_VOTE = 0.15
-"""A piece whose transects agree on the seaward side by less than this share stays without sign."""
+LEAST_VOTE = 0.25
+"""A piece whose transects vote less clearly than this on average stays without sign: along a line
+that runs with the flow, or between zones that contradict each other."""
 
 
 def oriented(consensus: Consensus, votes: np.ndarray) -> Consensus:
@@ -329,8 +332,8 @@ def oriented(consensus: Consensus, votes: np.ndarray) -> Consensus:
     pieces = list(shapely.get_parts(consensus.line))
     for number, piece in enumerate(pieces):
         here = t.pieces == number
-        total = np.abs(votes[here]).sum()
-        if total == 0 or abs(votes[here].sum()) < LEAST_VOTE * total:
+        cast = votes[here][votes[here] != 0]
+        if cast.size == 0 or abs(cast.mean()) < LEAST_VOTE:
             continue
         signed[here] = True
         if votes[here].sum() < 0:

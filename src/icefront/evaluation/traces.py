@@ -257,7 +257,7 @@ def _read_lines(file: Path) -> gpd.GeoDataFrame:
         raise IcefrontError(f"{file} cannot be read as lines ({reason}).") from None
     if not isinstance(table, gpd.GeoDataFrame):
         raise IcefrontError(f"{file} has no geometry.")
-    table = table[table.geometry.notna() & ~table.geometry.is_empty]
+    table = table[~(table.geometry.isna() | table.geometry.is_empty)]
     kinds = set(table.geom_type) - {"LineString", "MultiLineString", "LinearRing"}
     if kinds:
         raise IcefrontError(f"{file} holds {', '.join(sorted(kinds))}, not lines: draw lines.")
