@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.annotators import annotators
+from icefront.cli.compare import compare
+from icefront.cli.download import download
 from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
@@ -42,7 +45,7 @@ def _main(
     pass
 
 
-for command in (extract, info, models, train, demo):
+for command in (extract, info, models, train, annotators, compare, download, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 

@@ -15,12 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
-from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.extraction.run import ExtractionReport, extract_scenes
+from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
 from icefront.output import check_folder, explained_writing
 from icefront.scenes.reading import open_scene
@@ -58,31 +58,6 @@ class DemoReport:
         """Median of the distances of the scenes with a front."""
         found = [distance for distance in self.distances_m if distance is not None]
         return float(np.median(found)) if found else None
-
-
-def mean_distance(first: BaseGeometry, second: BaseGeometry, spacing: float) -> float:
-    """Mean distance between two lines: of points along each to the other, pooled both ways.
-
-    Parameters
-    ----------
-    first, second : LineString or MultiLineString
-        In one projected CRS.
-    spacing : float
-        Distance of the points along the lines, in the unit of the CRS.
-    """
-    points = [_points_along(line, spacing) for line in (first, second)]
-    there = cKDTree(points[1]).query(points[0])[0]
-    back = cKDTree(points[0]).query(points[1])[0]
-    return float(np.concatenate([there, back]).mean())
-
-
-def _points_along(line: BaseGeometry, spacing: float) -> np.ndarray:
-    """Return evenly spaced points of all pieces of a line, float64 (N, 2)."""
-    points = []
-    for piece in shapely.get_parts(line):
-        count = max(2, round(piece.length / spacing) + 1)
-        points.append(shapely.line_interpolate_point(piece, np.linspace(0, piece.length, count)))
-    return shapely.get_coordinates(np.concatenate(points))
 
 
 def make_demo(

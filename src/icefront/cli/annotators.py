@@ -1,0 +1,103 @@
+"""The command that measures how well people agree on a front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icefront.cli.options import Out, Overwrite, PixelSizeText, job
+
+
+@job
+def annotators(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder with the fronts: a folder a person, or files with a column annotator.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    fronts: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="Fronts of a model, a file or folder."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: images/ in the data.")
+    ] = None,
+    zones: Annotated[
+        Path | None,
+        typer.Option(help="Zone maps, to know the seaward side; default: zones/ in the data."),
+    ] = None,
+    flow: Annotated[
+        Path | None,
+        typer.Option(help="Centrelines drawn along the flow, to know the seaward side."),
+    ] = None,
+    seaward: Annotated[
+        float | None,
+        typer.Option(help="Direction of the sea in degrees clockwise from north (or up)."),
+    ] = None,
+    pixel_size: PixelSizeText = None,
+    pictures: Annotated[int, typer.Option(help="Draw the traces of so many images.")] = 20,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure how well people agree on fronts, and how close models come to them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from icefront.errors import IcefrontError
+    from icefront.evaluation.annotator_report import default_folder, person_rows, write_study
+    from icefront.evaluation.annotators import Sides, read_flow, study_annotators
+    from icefront.evaluation.traces import read_traces
+    from icefront.extraction.parameters import parse_pixel_size
+    from icefront.output import check_folder, explained_writing, staging
+
+    check_folder(out, overwrite=overwrite)
+    models = {}
+    for text in fronts or []:
+        name, sign, path = text.partition("=")
+        if not (sign and name and path):
+            raise IcefrontError(f"The fronts {text!r} have no name: write NAME={text}.")
+        models[name] = path
+    size = None if pixel_size is None else parse_pixel_size(pixel_size)
+    in_pixels = size == "pixels"
+    zone_folder = default_folder(data, zones, ("zones",))
+    image_folder = default_folder(data, images, ("images", "sar_images"))
+    beside = [path for path in (out, zone_folder, image_folder, flow) if path is not None]
+    beside += [Path(path) for path in models.values()]
+    traced, problems = read_traces(
+        data,
+        models=models,
+        pixel_size_m=None if isinstance(size, str) else size,
+        in_pixels=in_pixels,
+        ignore=beside,
+    )
+    sides = Sides(zone_folder, None if flow is None else read_flow(flow), seaward)
+    study = study_annotators(
+        traced, sides=sides, unit="px" if in_pixels else "m", problems=problems
+    )
+    with staging(out) as unfinished, explained_writing(out):
+        write_study(study, unfinished, images=image_folder, pictures=pictures)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    head, rows = person_rows(study)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(head):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for problem in study.problems:
+        typer.echo(f"Left out: {problem}", err=True)
+    if any(image.sign_from == "not known" for image in study.images):
+        typer.echo(
+            "The seaward side is not known in all images, so biases lack there: give --zones, "
+            "--flow or --seaward.",
+            err=True,
+        )
+    typer.echo(f"Tables, consensus fronts and pictures are in {out}")
+    typer.echo(study.sentence())

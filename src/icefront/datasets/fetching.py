@@ -1,0 +1,351 @@
+"""Fetching a file over HTTP: whole and right, or not at all, and going on after a break.
+
+A file is fetched into a hidden part beside its place and gets its name when it is whole and its
+checksum is right. After a break the part is continued by an HTTP range (RFC 9110, section 14), if
+the server says that the file is still the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icefront import __version__
+from icefront.errors import IcefrontError
+from icefront.progress import steps
+
+TRIES = 5
+"""So many breaks in a row without a byte between them end a download."""
+
+TIMEOUT_S = 30.0
+CHUNK = 1 << 20
+LONGEST_WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a server.
+
+    Attributes
+    ----------
+    name : str
+        Name it shall have.
+    url : str
+    size : int or None
+        Bytes, if known beforehand.
+    checksum : str or None
+        ``md5:...`` or ``sha256:...`` as the publisher states it.
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    checksum: str | None = None
+
+
+def readable(size: int) -> str:
+    """Write a number of bytes for people."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+class _DiskError(Exception):
+    """The disk, not the server."""
+
+
+class _Passing(Exception):
+    """A refusal that may pass: too many requests, or trouble in the server."""
+
+    def __init__(self, status: int, wait: float | None) -> None:
+        super().__init__(f"HTTP {status}")
+        self.wait = wait
+
+
+@contextmanager
+def _open(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[Any]:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise IcefrontError(f"{url} is no web address.")
+    agent = {"User-Agent": f"icefront/{__version__}", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers={**agent, **headers}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            yield answer
+    except urllib.error.HTTPError as error:
+        if error.code in (408, 425, 429) or error.code >= 500:
+            after = error.headers.get("Retry-After", "")
+            raise _Passing(error.code, float(after) if after.isdigit() else None) from None
+        if error.code == 416:
+            raise
+        raise IcefrontError(
+            f"{url} is refused by the server (HTTP {error.code}): the file may have moved; look at "
+            "its page."
+        ) from None
+
+
+PAUSE_S = 1.0
+"""The first wait after a break; it doubles each time."""
+
+
+def _wait(attempt: int, error: Exception) -> None:
+    asked = getattr(error, "wait", None)
+    time.sleep(min(asked if asked is not None else PAUSE_S * 2**attempt, LONGEST_WAIT_S))
+
+
+def _gone(url: str, error: Exception) -> IcefrontError:
+    reason = getattr(error, "reason", None) or error
+    words = " ".join(str(reason).split()) or type(error).__name__
+    host = urllib.parse.urlsplit(url).netloc
+    return IcefrontError(
+        f"{host} does not send {url} ({words}): check the connection and run the command again; it "
+        "goes on where it stopped."
+    )
+
+
+@dataclass
+class _Part:
+    """The part of a file that is there, and what identifies the file on the server."""
+
+    path: Path
+    beside: Path
+    known: dict[str, Any]
+
+    @classmethod
+    def of(cls, file: RemoteFile, folder: Path) -> _Part:
+        path = folder / f".{file.name}.part"
+        beside = folder / f".{file.name}.part.json"
+        try:
+            known = json.loads(beside.read_text())
+        except (OSError, ValueError):
+            known = {}
+        if not isinstance(known, dict) or known.get("url") != file.url:
+            known = {}
+        return cls(path, beside, known)
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def validator(self) -> str | None:
+        """What the server recognises the version of the file by, if it is strict enough."""
+        etag = self.known.get("etag")
+        if etag and not str(etag).startswith("W/"):
+            return str(etag)
+        return self.known.get("modified")
+
+    def remember(self, file: RemoteFile, answer: Any) -> None:
+        headers = answer.headers
+        self.known = {
+            "url": file.url,
+            "etag": headers.get("ETag"),
+            "modified": headers.get("Last-Modified"),
+        }
+        self.beside.write_text(json.dumps(self.known))
+
+    def drop(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.beside.unlink(missing_ok=True)
+        self.known = {}
+
+
+def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Path, str, list[str]]:
+    """Fetch one file, whole and right, going on where an earlier try stopped.
+
+    Parameters
+    ----------
+    file : RemoteFile
+    folder : Path
+        An existing folder. The part of an unfinished file stays in it, hidden, to go on from.
+    progress : bool
+
+    Returns
+    -------
+    Path
+        The file.
+    str
+        Its SHA-256.
+    list of str
+        What happened on the way.
+
+    Raises
+    ------
+    IcefrontError
+        If the server refuses, goes away for good, or sends something else than was published; then
+        no file of that name is there.
+    """
+    target = folder / file.name
+    part = _Part.of(file, folder)
+    notes: list[str] = []
+    if part.size and part.validator is None and file.checksum is None:
+        part.drop()  # nothing could tell whether the file is still the same
+    free = shutil.disk_usage(folder).free
+    if file.size is not None and file.size - part.size > free:
+        raise IcefrontError(
+            f"{file.name} needs {readable(file.size - part.size)} and the disk of {folder} has "
+            f"{readable(free)}: make room or name another folder with --out."
+        )
+    attempt = 0
+    with steps(f"Fetching {file.name}", file.size or 1, show=progress) as advance:
+        if part.size:
+            notes.append(f"{file.name}: went on after {readable(part.size)}.")
+            advance(part.size)
+        while True:
+            before = part.size
+            try:
+                if _continue(file, part, notes, advance):
+                    break
+                error: Exception = EOFError("the connection broke off")
+            except urllib.error.HTTPError:  # 416: the range begins at or beyond the end
+                if file.size is None or part.size != file.size:
+                    if before == 0:
+                        raise _gone(file.url, OSError("HTTP 416")) from None
+                    part.drop()
+                    attempt += 1
+                    if attempt >= TRIES:
+                        raise _gone(file.url, OSError("HTTP 416")) from None
+                    continue
+                break
+            except (_Passing, OSError, http.client.HTTPException) as problem:
+                error = problem
+            attempt = 0 if part.size > before else attempt + 1
+            if attempt >= TRIES:
+                raise _gone(file.url, error) from None
+            _wait(attempt, error)
+    digest = _checked(file, part)
+    os.replace(part.path, target)
+    part.drop()
+    return target, digest, notes
+
+
+def _continue(
+    file: RemoteFile, part: _Part, notes: list[str], advance: Callable[[int], None]
+) -> bool:
+    """Ask for what is missing and write it down; True when the file is whole."""
+    headers = {}
+    start = part.size
+    if file.size is not None and start == file.size:
+        return True
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if part.validator is not None:
+            headers["If-Range"] = part.validator
+    with _open(file.url, headers) as answer:
+        total = file.size
+        if start and answer.status == 206:
+            placed = re.fullmatch(
+                r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", "")
+            )
+            etag = answer.headers.get("ETag")
+            known = part.known.get("etag")
+            changed = etag is not None and known is not None and etag != known
+            if placed is None or int(placed[1]) != start or changed:
+                notes.append(f"{file.name}: changed on the server and was begun anew.")
+                advance(-start)
+                part.drop()
+                return False
+            if total is None and placed[3] != "*":
+                total = int(placed[3])
+        else:
+            if start:
+                notes.append(f"{file.name}: the server sent it from the beginning.")
+                advance(-start)
+                start = 0
+            length = answer.headers.get("Content-Length", "")
+            stated = int(length) if length.isdigit() else None
+            if file.size is not None and stated is not None and stated != file.size:
+                part.drop()
+                raise IcefrontError(
+                    f"{file.url} has {readable(stated)} instead of the published "
+                    f"{readable(file.size)}: it was not fetched."
+                )
+            total = file.size if file.size is not None else stated
+            part.remember(file, answer)
+        with part.path.open("ab" if start else "wb") as sink:
+            size = start
+            while chunk := answer.read(CHUNK):
+                try:
+                    sink.write(chunk)
+                    sink.flush()
+                except OSError as error:
+                    raise _DiskError(str(error)) from error
+                size += len(chunk)
+                advance(len(chunk))
+                if total is not None and size > total:
+                    break
+    if total is None:
+        return True  # nothing says how long it is; the checksum or the archive must tell
+    if size > total:
+        part.drop()
+        raise IcefrontError(f"{file.url} sends more than the {readable(total)} it announced.")
+    return size == total
+
+
+def _checked(file: RemoteFile, part: _Part) -> str:
+    """Compare with the published checksum; returns the SHA-256."""
+    kind, _, wanted = (file.checksum or "").partition(":")
+    if file.checksum is not None and kind not in ("md5", "sha1", "sha256", "sha512"):
+        raise IcefrontError(f"The checksum {file.checksum} of {file.name} is of an unknown kind.")
+    seen = hashlib.sha256()
+    other = hashlib.new(kind, usedforsecurity=False) if file.checksum is not None else None
+    with part.path.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            seen.update(chunk)
+            if other is not None:
+                other.update(chunk)
+    if other is not None and other.hexdigest() != wanted.lower():
+        part.drop()
+        raise IcefrontError(
+            f"{file.name} arrived with the {kind} {other.hexdigest()} instead of {wanted}: it was "
+            "thrown away; run the command again, and tell the publisher if it happens twice."
+        )
+    return seen.hexdigest()
+
+
+def ask_json(url: str) -> Any:
+    """Ask a server for JSON, patiently.
+
+    Raises
+    ------
+    IcefrontError
+        If it does not answer, or with something else.
+    """
+    for attempt in range(TRIES):
+        try:
+            with _open(url, {"Accept": "application/json"}) as answer:
+                return json.load(answer)
+        except _Passing as error:
+            _wait(attempt, error)
+            last: Exception = error
+        except ValueError:
+            raise IcefrontError(f"{url} answers with something that is no JSON.") from None
+        except (OSError, http.client.HTTPException) as error:
+            _wait(attempt, error)
+            last = error
+    raise _gone(url, last) from None
+
+
+def size_of(url: str) -> int | None:
+    """Ask for the size of a file; None if the server does not say."""
+    try:
+        with _open(url, {}, method="HEAD") as answer:
+            length = answer.headers.get("Content-Length", "")
+            return int(length) if length.isdigit() else None
+    except (_Passing, IcefrontError, OSError, http.client.HTTPException):
+        return None  # some servers refuse the question; the download itself will tell
