@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -30,6 +31,16 @@ PixelSizeText = Annotated[
     str | None,
     typer.Option(help="Side of a pixel in metres, rows x columns such as 73.7x61.8, or pixels."),
 ]
+
+
+def tell_log() -> None:
+    """Print on stderr what the program logs about its decisions."""
+    logger = logging.getLogger("icefront")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:
