@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.experiment import experiment
 from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.pretrain import pretrain
 from icefront.cli.simulate import simulate
@@ -46,6 +47,7 @@ def _main(
 for command in (extract, info, models, train, pretrain, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
+app.add_typer(experiment, name="experiment")
 
 
 def main() -> None:

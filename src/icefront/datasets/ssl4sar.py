@@ -102,6 +102,10 @@ class _Grid:
     def of(cls, source: DatasetReader) -> _Grid:
         return cls((source.height, source.width), source.crs, source.transform)
 
+    def _at(self, column: int, row: int) -> tuple[float, float]:
+        t = self.transform
+        return t.c + t.a * column + t.b * row, t.f + t.d * column + t.e * row
+
     def difference(self, other: _Grid) -> str | None:
         """Say how two grids differ, or None; files without a CRS are compared by size alone."""
         if self.shape != other.shape:
@@ -110,11 +114,10 @@ class _Grid:
             return None
         if self.crs != other.crs:
             return f"{self.crs} against {other.crs}"
-        corners = [(0, 0), (self.shape[1], self.shape[0])]
         far = max(
             abs(a - b)
-            for corner in corners
-            for a, b in zip(self.transform * corner, other.transform * corner, strict=True)
+            for corner in ((0, 0), (self.shape[1], self.shape[0]))
+            for a, b in zip(self._at(*corner), other._at(*corner), strict=True)
         )
         pixel = abs(other.transform.a) + abs(other.transform.b)
         return f"shifted by {far / pixel:.1f} pixels" if far > 0.5 * pixel else None

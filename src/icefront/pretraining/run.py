@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
@@ -37,6 +37,9 @@ from icefront.pretraining.reach import reach_of
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import validated
 from icefront.runs import STATE, LastState, begin, fit, precision, quieten, state_to_resume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger("icefront.pretraining")
 
@@ -144,7 +147,7 @@ class Keeper(Callback):
     ``…_heads.safetensors``.
     """
 
-    def __init__(self, card: ModelCard, shown: list[Sample], out: Path) -> None:
+    def __init__(self, card: ModelCard, shown: dict[str, Sample], out: Path) -> None:
         self.card, self.shown, self.out = card, shown, out
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -204,19 +207,19 @@ class Keeper(Callback):
 
 
 @torch.no_grad()
-def picture(module: Pretraining, samples: list[Sample], titles: list[str] | None = None) -> Any:
-    """Draw radar, optical, mask and reconstruction of some windows, a row each (a Figure)."""
+def picture(module: Pretraining, samples: dict[str, Sample]) -> Figure:
+    """Draw radar, optical, mask and reconstruction of some windows, a row each, by title."""
     training = module.training
     module.eval()
     rows = []
-    for number, one in enumerate(samples):
+    for title, one in samples.items():
         batch = {k: v.to(module.device) for k, v in default_collate([one]).items()}
         sample = prepare(batch, module.mapping)
         hidden = sample.get("hidden")
         output = module.reconstruct(sample["radar"], hidden)[0, :N_CHANNELS].float()
         rows.append(
             (
-                titles[number] if titles else f"window {number + 1}",
+                title,
                 sample["radar"][0, 0].cpu().numpy(),
                 sample["optical"][0].cpu().numpy(),
                 None if hidden is None else hidden[0].cpu().numpy(),
@@ -331,8 +334,7 @@ def pretrain(
     pairs = _pairs(config, cache, splits, int(network.token))  # type: ignore[arg-type]
     crops = config.crops_per_epoch or PUBLISHED_REPEATS * len(splits.train)
     windows = pairs["validation"]
-    shown = [windows[i] for i in _spread(len(windows), _PICTURES)]  # type: ignore[arg-type]
-    keeper = Keeper(card, shown, out)
+    keeper = Keeper(card, _shown(archive, windows), out)
     callbacks: list[Callback] = [keeper, LastState(out / STATE)]
     if progress:
         callbacks.append(RichProgressBar(leave=False))
@@ -402,8 +404,8 @@ def pretrain(
             )
             result["held_out"] = score_reconstruction(best, pairs["held_out"], baselines)
             log.info("held-out reconstruction, mean absolute difference: %s", result["held_out"])
-            places = _spread(len(pairs["held_out"]), _PICTURES)  # type: ignore[arg-type]
-            figure = picture(best, [pairs["held_out"][i] for i in places])
+            figure = picture(best, _shown(archive, pairs["held_out"]))
+            (out / "pictures").mkdir(exist_ok=True)
             figure.savefig(out / "pictures" / "held_out.png", dpi=90)
         part = out / "result.json.part"
         part.write_text(json.dumps(result, indent=1) + "\n")
@@ -411,10 +413,16 @@ def pretrain(
     return result
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Up to `most` numbers below `count`, evenly spread."""
-    most = min(count, most)
-    return [(2 * i + 1) * count // (2 * most) for i in range(most)]
+def _shown(archive: Ssl4SarArchive, windows: Dataset[Sample]) -> dict[str, Sample]:
+    """A few windows, evenly spread, by image and place."""
+    inner: Any = windows.pairs if isinstance(windows, MaskedPairs) else windows
+    places = inner.places
+    most = min(len(places), _PICTURES)
+    found = {}
+    for number in ((2 * i + 1) * len(places) // (2 * most) for i in range(most)):
+        index, row, column = places[number]
+        found[f"{archive.images[index].name} ({row}, {column})"] = windows[number]
+    return found
 
 
 def load_pretrained(folder: str | Path, name: str = "best") -> Pretraining:

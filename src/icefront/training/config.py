@@ -20,6 +20,8 @@ class DataConfig(Strict):
         Folder of a data set in CaFFe's layout.
     test_glaciers : list of str
         Glaciers of the training split that are kept out of training and scored at the end.
+    test_split : bool
+        Score the images of ``test/`` at the end instead, within their bounding boxes.
     validation : "official", "none" or a share
         10 % as the official code draws them, nothing, or another share drawn with the seed.
     pixel_size_m : "name", a number, [rows, columns] or null
@@ -45,6 +47,7 @@ class DataConfig(Strict):
 
     root: str
     test_glaciers: list[str] = Field([])
+    test_split: bool = False
     validation: Literal["official", "none"] | float = "official"
     pixel_size_m: Literal["name"] | float | tuple[float, float] | None = "name"
     min_length_m: float = Field(750.0, gt=0)

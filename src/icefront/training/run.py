@@ -44,12 +44,16 @@ _PREPARATION = ("input_mapping", "whole", "window", "target", "stride")
 
 @dataclass(frozen=True)
 class Splits:
-    """Images of a run; indices count in `labels`, whose zones are as they are on disk."""
+    """Images of a run; indices count in `labels`, whose zones are as they are on disk.
+
+    Those of `test` count in `test_labels`, which is the test split where that is scored.
+    """
 
     labels: CaffeDataset
     train: list[int]
     validation: list[int]
     test: list[int]
+    test_labels: CaffeDataset
 
 
 def split_data(config: DataConfig, seed: int) -> Splits:
@@ -81,7 +85,12 @@ def split_data(config: DataConfig, seed: int) -> Splits:
         # One order for all shares: with fewer labels a model sees a part of what others see.
         order = np.random.default_rng((seed, 1)).permutation(len(train))
         train = sorted(train[i] for i in order[: max(1, round(config.share * len(train)))])
-    return Splits(labels, train, validation, held_out)
+    if not config.test_split:
+        return Splits(labels, train, validation, held_out, labels)
+    tested = CaffeDataset(
+        config.root, "test", pixel_size_m=config.pixel_size_m, damaged=config.damaged
+    )
+    return Splits(labels, train, validation, list(range(len(tested))), tested)
 
 
 def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
@@ -240,7 +249,7 @@ def made_scenes(
 
 
 def train(
-    recipe: str | Path,
+    recipe: str | Path | TrainingConfig,
     overrides: list[str] | None = None,
     *,
     resume: bool = False,
@@ -251,10 +260,10 @@ def train(
 
     Parameters
     ----------
-    recipe : str or Path
-        A YAML file (`icefront.training.config.TrainingConfig`).
+    recipe : str, Path or TrainingConfig
+        A YAML file, or what was read from one.
     overrides : list of str, optional
-        ``key=value``.
+        ``key=value``, for a file.
     resume : bool
         Go on from ``state.ckpt`` in the folder of the run.
     overwrite : bool
@@ -274,7 +283,7 @@ def train(
     IcefrontError
         If the recipe, the data or the folder of the run is not in order.
     """
-    config = load_config(recipe, overrides)
+    config = recipe if isinstance(recipe, TrainingConfig) else load_config(recipe, overrides)
     out = Path(config.out) / config.name
     state = state_to_resume(out, resume=resume, overwrite=overwrite)
     quieten()
@@ -373,7 +382,7 @@ def held_out_scores(
 ) -> dict[str, Any]:
     """Score the held-out glaciers, each and pooled, and name the worst images."""
     scores = score_images(
-        network, splits.labels, splits.test, min_length_m=min_length_m, progress=progress
+        network, splits.test_labels, splits.test, min_length_m=min_length_m, progress=progress
     )
     by_glacier = {
         g: summarise([s for s in scores if s.glacier == g])
