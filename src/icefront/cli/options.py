@@ -33,13 +33,18 @@ PixelSizeText = Annotated[
 ]
 
 
+class _Echo(logging.Handler):
+    """Prints records on what is stderr at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
 def tell_log() -> None:
     """Print on stderr what the program logs about its decisions."""
     logger = logging.getLogger("icefront")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    if not any(isinstance(handler, _Echo) for handler in logger.handlers):
+        logger.addHandler(_Echo())
     logger.setLevel(logging.INFO)
 
 
