@@ -179,6 +179,16 @@ def test_the_mask_token_of_tyrion_is_a_fixed_zero_after_the_patch_embedding() ->
     assert torch.equal(masked[~hidden], plain[~hidden])
 
 
+def test_patches_without_data_do_not_make_gradients_explode() -> None:
+    torch.manual_seed(0)
+    network = build(SMALL_TYRION)
+    image = sample()["radar"]
+    image[:, :, :32] = 0
+    network(image).square().mean().backward()
+    bias = network.encoder.embeddings.patch_embeddings.projection.bias.grad
+    assert float(bias.abs().max()) < 10
+
+
 # samples ------------------------------------------------------------------------------------------
 
 

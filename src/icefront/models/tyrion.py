@@ -140,6 +140,10 @@ class Tyrion(nn.Module):
                 out_features=[f"stage{i + 1}" for i in range(n)],  # type: ignore[call-arg]
             )
         )
+        # As in the official encoder the bias of the patch embedding does not start at zero. If it
+        # did, patches without data would be zero vectors, and the cosine attention, which divides
+        # by their length, would send gradients of 1e10 back.
+        self.encoder.embeddings.patch_embeddings.projection.reset_parameters()
         widths = [c.embed_dim * 2**i for i in range(n)]
         self.deepest = ResidualBlock(widths[-1], widths[-1], c.groups, c.dropout)
         steps: list[nn.Module] = []
