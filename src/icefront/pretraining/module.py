@@ -36,6 +36,8 @@ class Plateau:
         What the learning rate is multiplied by.
     waited, stalled : int
         Epochs without gain, since the rate was last lowered and altogether.
+    epochs : int
+        Epochs so far.
     """
 
     patience: int = 5
@@ -44,9 +46,11 @@ class Plateau:
     scale: float = 1.0
     waited: int = 0
     stalled: int = 0
+    epochs: int = 0
 
     def step(self, loss: float) -> bool:
         """Take note of an epoch's loss; returns whether it is the best one."""
+        self.epochs += 1
         if loss < self.best:
             self.best, self.waited, self.stalled = loss, 0, 0
             return True
