@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icefront.errors import IcefrontError
+from icefront.models.preparation import equalise_batch
 from icefront.scenes.radiometry import equalise
 from icefront.training.augmentation import (
     AugmentationConfig,
     augment,
     bend,
-    equalise_batch,
     level_zones,
     open_water,
     orient,

@@ -1,6 +1,7 @@
 """Whole training runs on a small made data set."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +156,14 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
     with pytest.raises(IcefrontError, match="is damaged"):
         train(recipe, resume=True, progress=False)
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    replace = os.replace
 
-    monkeypatch.setattr("icefront.training.run.os.replace", full)
+    def full(source: object, target: object) -> None:
+        if Path(str(target)).name == "state.ckpt":
+            raise OSError(28, "No space left on device")
+        replace(str(source), str(target))
+
+    monkeypatch.setattr("icefront.runs.os.replace", full)
     with pytest.raises(IcefrontError, match="No space left"):
         train(recipe, ["name=full", "epochs=1"], progress=False)
     assert not list((state.parents[1] / "full").glob("*.part"))

@@ -13,7 +13,9 @@ import typer
 from icefront.cli.annotators import annotators
 from icefront.cli.compare import compare
 from icefront.cli.download import download
+from icefront.cli.experiment import experiment
 from icefront.cli.extract import demo, extract, info, models
+from icefront.cli.pretrain import pretrain
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -45,9 +47,20 @@ def _main(
     pass
 
 
-for command in (extract, info, models, train, annotators, compare, download, demo):
+for command in (
+    extract,
+    info,
+    models,
+    train,
+    pretrain,
+    annotators,
+    compare,
+    download,
+    demo,
+):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
+app.add_typer(experiment, name="experiment")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -30,6 +31,21 @@ PixelSizeText = Annotated[
     str | None,
     typer.Option(help="Side of a pixel in metres, rows x columns such as 73.7x61.8, or pixels."),
 ]
+
+
+class _Echo(logging.Handler):
+    """Prints records on what is stderr at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
+def tell_log() -> None:
+    """Print on stderr what the program logs about its decisions."""
+    logger = logging.getLogger("icefront")
+    if not any(isinstance(handler, _Echo) for handler in logger.handlers):
+        logger.addHandler(_Echo())
+    logger.setLevel(logging.INFO)
 
 
 def job(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import job
+from icefront.cli.options import job, tell_log
 
 
 @job
@@ -16,10 +16,20 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a value.")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from this checkpoint: of one of 'icefront pretrain' encoder and decoder "
+            "are taken over. The same as --set init=...",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start such a run anew.")] = False,
 ) -> None:
     """Train a model from a recipe."""
     from icefront.training.run import train as run
 
-    run(config, set_, resume=resume, overwrite=overwrite)
+    tell_log()
+    overrides = [*(set_ or []), *([] if init is None else [f"init={init}"])]
+    run(config, overrides, resume=resume, overwrite=overwrite)

@@ -145,12 +145,24 @@ class CompactTyrion(nn.Module):
         self.head_norm = nn.BatchNorm2d(c.head_width)
         self.classify = nn.Conv2d(c.head_width, N_ZONES, 1)
 
-    def features(self, image: Tensor) -> Tensor:
-        """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W)."""
+    token = 4
+    """Side of what `features` can hide, in pixels: that of the published network's tokens."""
+
+    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W).
+
+        `hidden`, bool (B, H / `token`, W / `token`), hides squares of the image. There is no patch
+        embedding whose tokens could be made zeros, so what enters the network in their place is:
+        both channels, in the stem and in the head, hold zeros there (mean grey, data). Like a zero
+        token they tell nothing of the image and are the same everywhere.
+        """
         # What is exactly 0 has no data; said in a channel of its own, lest it pass for dark water.
         full = torch.cat(
             [(image - IMAGENET_MEAN) / IMAGENET_SPREAD, (image <= 0).to(image.dtype)], dim=1
         )
+        if hidden is not None:
+            squares = hidden.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
+            full = full.masked_fill(squares.unsqueeze(1), 0.0)
         *skips, x = self.stem(full)
         x = self.deepest(self.encoder(self.bridge(x)).feature_maps[0])
         for step, skip in zip(self.steps, reversed(skips), strict=True):

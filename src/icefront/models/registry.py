@@ -19,6 +19,9 @@ from icefront.models.unet import UNet, UNetConfig
 DEFAULT = "tyrion-mini"
 """Member whose packaged weights `load_model()` gives."""
 
+PRETRAINED = "pretraining"
+"""What the provenance of a card has as ``stage`` where the network cannot tell zones yet."""
+
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
 
 MEMBERS: dict[str, ModelCard] = {
@@ -96,7 +99,7 @@ def packaged_weights(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def load_model(name_or_path: str | Path | None = None) -> nn.Module:
+def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = False) -> nn.Module:
     """Load a trained model.
 
     Parameters
@@ -105,6 +108,8 @@ def load_model(name_or_path: str | Path | None = None) -> nn.Module:
         Nothing for the packaged default; the name of a member with packaged weights; a
         checkpoint of ours (``.safetensors`` with its ``.json`` beside it); or a Lightning
         checkpoint in the format of the official Tyrion release. Nothing in a file is executed.
+    pretrained : bool
+        Accept a network that was pretrained only: its zones are those of chance.
 
     Returns
     -------
@@ -141,6 +146,11 @@ def load_model(name_or_path: str | Path | None = None) -> nn.Module:
         raise IcefrontError(f"{path} is a folder; name the checkpoint file in it.")
     if path.suffix == ".safetensors":
         card, state = read_own(path)
+        if card.provenance.get("stage") == PRETRAINED and not pretrained:
+            raise IcefrontError(
+                f"{path} was pretrained only and cannot tell zones yet; fine-tune it first: "
+                f"icefront train --init {path}."
+            )
         network = build(card)
     else:
         state, sha256 = read_checkpoint(path)

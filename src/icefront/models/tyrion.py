@@ -140,6 +140,10 @@ class Tyrion(nn.Module):
                 out_features=[f"stage{i + 1}" for i in range(n)],  # type: ignore[call-arg]
             )
         )
+        # As in the official encoder the bias of the patch embedding does not start at zero. If it
+        # did, patches without data would be zero vectors, and the cosine attention, which divides
+        # by their length, would send gradients of 1e10 back.
+        self.encoder.embeddings.patch_embeddings.projection.reset_parameters()
         widths = [c.embed_dim * 2**i for i in range(n)]
         self.deepest = ResidualBlock(widths[-1], widths[-1], c.groups, c.dropout)
         steps: list[nn.Module] = []
@@ -154,20 +158,39 @@ class Tyrion(nn.Module):
         self.head = UpStep(below, below, c.groups, c.dropout, factor=c.patch_size // 2)
         self.classify = nn.Conv2d(below, N_ZONES, 1)
 
-    def features(self, image: Tensor) -> Tensor:
+    @property
+    def token(self) -> int:
+        """Side of what `features` can hide, in pixels."""
+        return self.config.patch_size
+
+    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Return what the decoder makes of an image, before the classes.
 
         Parameters
         ----------
         image : Tensor
             (B, 1, H, W) in 0..1; H and W multiples of 32 for the published member.
+        hidden : Tensor, optional
+            bool (B, H / `token`, W / `token`): tokens that are zeros after the patch embedding.
 
         Returns
         -------
         Tensor
             (B, width of the head, H, W).
         """
-        maps = self.encoder(image.expand(-1, 3, -1, -1)).feature_maps
+        pixels = image.expand(-1, 3, -1, -1)
+        if hidden is None:
+            maps = self.encoder(pixels).feature_maps
+        else:
+            # What `Swinv2Backbone.forward` does, with the mask in between.
+            tokens, size = self.encoder.embeddings(pixels)
+            maps = self.encoder.encoder(
+                tokens.masked_fill(hidden.flatten(1)[..., None], 0.0),
+                size,
+                output_hidden_states=True,
+                output_hidden_states_before_downsampling=True,
+                return_dict=True,
+            ).reshaped_hidden_states[1:]
         x = self.deepest(maps[-1])
         for step, skip in zip(self.steps, reversed(maps), strict=True):
             x = step(torch.cat([x, skip], dim=1))

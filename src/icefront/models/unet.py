@@ -64,10 +64,19 @@ class UNet(nn.Module):
         self.merge = nn.ModuleList(_two_convolutions(2 * a, a) for a in widths[-2::-1])
         self.classify = nn.Conv2d(widths[0], N_ZONES, 1)
 
-    def features(self, image: Tensor) -> Tensor:
-        """Map (B, 1, H, W), sides multiples of 16, to features (B, 16, H, W)."""
+    token = 4
+    """Side of what `features` can hide, in pixels."""
+
+    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Map (B, 1, H, W), sides multiples of 16, to features (B, 16, H, W).
+
+        `hidden`, bool (B, H / `token`, W / `token`): squares that are zeros in the image.
+        """
         skips = []
         x = image
+        if hidden is not None:
+            squares = hidden.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
+            x = x.masked_fill(squares.unsqueeze(1), 0.0)
         for i, block in enumerate(self.down):
             x = block(x if i == 0 else self.pool(x))
             skips.append(x)

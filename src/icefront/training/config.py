@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from icefront.errors import IcefrontError
+from icefront.recipes import Strict, read_recipe
 from icefront.training.augmentation import AugmentationConfig
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Which images are trained on, validated with and tested on.
 
     Attributes
@@ -25,6 +20,8 @@ class DataConfig(_Strict):
         Folder of a data set in CaFFe's layout.
     test_glaciers : list of str
         Glaciers of the training split that are kept out of training and scored at the end.
+    test_split : bool
+        Score the images of ``test/`` at the end instead, within their bounding boxes.
     validation : "official", "none" or a share
         10 % as the official code draws them, nothing, or another share drawn with the seed.
     pixel_size_m : "name", a number, [rows, columns] or null
@@ -35,6 +32,9 @@ class DataConfig(_Strict):
         Remove thin false classes of resized labels from what is trained on. Scores are always
         taken against the labels as they are.
     damaged : "refuse" or "skip"
+    share : float
+        Share of the training images that is used, drawn with the seed; a smaller share is part of
+        a larger one.
     textures : str or None
         Folder of finer patches; mosaics are made of their textures (`icefront.datasets.mosaics`).
         Patches of `test_glaciers` are left out.
@@ -46,12 +46,14 @@ class DataConfig(_Strict):
     """
 
     root: str
-    test_glaciers: list[str] = []
+    test_glaciers: list[str] = Field([])
+    test_split: bool = False
     validation: Literal["official", "none"] | float = "official"
     pixel_size_m: Literal["name"] | float | tuple[float, float] | None = "name"
     min_length_m: float = Field(750.0, gt=0)
     mend_zones: bool = False
     damaged: Literal["refuse", "skip"] = "refuse"
+    share: float = Field(1.0, gt=0, le=1)
     textures: str | None = None
     mosaics: int = Field(200, ge=0)
     mosaic_share: float = Field(0.2, ge=0, le=1)
@@ -59,7 +61,7 @@ class DataConfig(_Strict):
     simulated_share: float = Field(0.2, ge=0, le=1)
 
 
-class OptimiserConfig(_Strict):
+class OptimiserConfig(Strict):
     """Optimiser and learning rate.
 
     Attributes
@@ -85,7 +87,7 @@ class OptimiserConfig(_Strict):
     averaging: float = Field(0.0, ge=0, lt=1)
 
 
-class TrainingConfig(_Strict):
+class TrainingConfig(Strict):
     """One training run.
 
     Attributes
@@ -119,7 +121,7 @@ class TrainingConfig(_Strict):
 
     name: str = Field(pattern=r"^[\w.-]+$")
     model: str = "tyrion"
-    architecture: dict[str, Any] = {}
+    architecture: dict[str, Any] = Field({})
     init: str | None = None
     out: str = "runs"
     data: DataConfig
@@ -140,7 +142,7 @@ class TrainingConfig(_Strict):
     target: int | None = None
     stride: int | None = None
     pixel_size_m: float | None = None
-    training_pixel_sizes_m: list[Any] = []
+    training_pixel_sizes_m: list[Any] = Field([])
     smoothing: float = Field(0.1, ge=0, lt=1)
     centre_loss: bool = True
 
@@ -161,36 +163,4 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Trainin
     IcefrontError
         If the file is missing or no YAML, a key is unknown, or a value does not fit.
     """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise IcefrontError(f"The recipe {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise IcefrontError(f"{path} is not a YAML recipe ({reason}).") from None
-    if not isinstance(values, dict):
-        raise IcefrontError(f"{path} is not a recipe: a mapping of keys to values is expected.")
-    for item in overrides or []:
-        key, found, text = item.partition("=")
-        if not found:
-            raise IcefrontError(f"--set {item!r} is not of the form key=value.")
-        inner = values
-        *parents, last = key.strip().split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise IcefrontError(f"--set {item!r}: {parent} is a value, not a group of keys.")
-        try:
-            inner[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise IcefrontError(f"--set {item!r}: the value is not YAML.") from None
-    try:
-        return TrainingConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        what = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            what = "there is no such key"
-        raise IcefrontError(f"{path}: {where}: {what}.") from None
+    return read_recipe(path, overrides, TrainingConfig)

@@ -11,7 +11,8 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from icefront.training.augmentation import augment, equalise_batch
+from icefront.models.preparation import equalise_batch
+from icefront.training.augmentation import augment
 from icefront.training.config import TrainingConfig
 from icefront.training.losses import zone_loss
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import shutil
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +14,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
@@ -28,12 +24,13 @@ from icefront.datasets.cache import ZoneCache, build_cache, default_cache_folder
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
 from icefront.datasets.mosaics import Patch, mosaics, read_textures
+from icefront.datasets.ssl4sar import shared_glaciers
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
-from icefront.models.checkpoints import load_imagenet_encoder, write_own
-from icefront.models.compact import CompactTyrion
-from icefront.models.efficientnet import load_imagenet
-from icefront.models.registry import MEMBERS, build, load_model
+from icefront.models.checkpoints import write_own
+from icefront.models.registry import MEMBERS, build
+from icefront.models.starting import Start, start_from
+from icefront.runs import STATE, LastState, begin, fit, precision, quieten, state_to_resume
 from icefront.simulation.stream import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
@@ -46,12 +43,16 @@ _PREPARATION = ("input_mapping", "whole", "window", "target", "stride")
 
 @dataclass(frozen=True)
 class Splits:
-    """Images of a run; indices count in `labels`, whose zones are as they are on disk."""
+    """Images of a run; indices count in `labels`, whose zones are as they are on disk.
+
+    Those of `test` count in `test_labels`, which is the test split where that is scored.
+    """
 
     labels: CaffeDataset
     train: list[int]
     validation: list[int]
     test: list[int]
+    test_labels: CaffeDataset
 
 
 def split_data(config: DataConfig, seed: int) -> Splits:
@@ -79,7 +80,16 @@ def split_data(config: DataConfig, seed: int) -> Splits:
     train = sorted(set(rest) - set(validation))
     if not train:
         raise IcefrontError(f"{config.root} leaves no images to train on.")
-    return Splits(labels, train, validation, held_out)
+    if config.share < 1:
+        # One order for all shares: with fewer labels a model sees a part of what others see.
+        order = np.random.default_rng((seed, 1)).permutation(len(train))
+        train = sorted(train[i] for i in order[: max(1, round(config.share * len(train)))])
+    if not config.test_split:
+        return Splits(labels, train, validation, held_out, labels)
+    tested = CaffeDataset(
+        config.root, "test", pixel_size_m=config.pixel_size_m, damaged=config.damaged
+    )
+    return Splits(labels, train, validation, list(range(len(tested))), tested)
 
 
 def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
@@ -103,25 +113,6 @@ def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
         scores={},
         **given,
     )
-
-
-def start_network(config: TrainingConfig, card: ModelCard) -> tuple[nn.Module, str]:
-    """Build the network and fill it from where the recipe says; returns it and its origin."""
-    network = build(card)
-    if config.init is None:
-        return network, "random"
-    if config.init == "imagenet":
-        if isinstance(network, CompactTyrion):
-            return network, load_imagenet(network.stem)
-        return network, f"ImageNet encoder {load_imagenet_encoder(network)}"
-    donor = load_model(config.init)
-    own = network.state_dict()
-    taken = {k: v for k, v in donor.state_dict().items() if k in own and v.shape == own[k].shape}
-    if not taken:
-        raise IcefrontError(f"{config.init} shares no parameters with the model {config.model!r}.")
-    network.load_state_dict(taken, strict=False)
-    log.info("%d of %d tensors come from %s", len(taken), len(own), config.init)
-    return network, f"{donor.card.name} {donor.card.sha256[:12]}"  # type: ignore[union-attr, index]
 
 
 class Keeper(Callback):
@@ -189,28 +180,25 @@ class Keeper(Callback):
         return write_own(self.out / f"{name}.safetensors", module.evaluated, card)
 
 
-class LastState(Callback):
-    """Keeps the state to resume from, whole or not at all, after each epoch."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write it."""
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.path)
+def _warnings(start: Start, config: TrainingConfig) -> list[str]:
+    """What has to stand beside every score: glaciers that pretraining saw and the test has."""
+    found = [str(start.pretraining["leakage"])] if start.pretraining.get("leakage") else []
+    seen = shared_glaciers(start.pretraining.get("glaciers", []), config.data.test_glaciers)
+    if seen:
+        found.append(
+            f"LEAKAGE: {', '.join(seen)} was pretrained on and is tested on; the scores are not "
+            "those of an unseen glacier."
+        )
+    return found
 
 
-def _precision(name: str) -> Any:
-    if name == "auto":
-        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 32
-    return "bf16-mixed" if name == "bf16" else 32
-
-
-def _provenance(config: TrainingConfig, splits: Splits, origin: str) -> dict[str, Any]:
+def _provenance(
+    config: TrainingConfig, splits: Splits, start: Start, warned: list[str]
+) -> dict[str, Any]:
     glaciers = sorted({splits.labels.samples[i].glacier for i in splits.train})
+    more: dict[str, Any] = {"pretraining": start.pretraining} if start.pretraining else {}
+    if warned:
+        more["warnings"] = warned
     return {
         "icefront": icefront.__version__,
         "torch": torch.__version__,
@@ -218,9 +206,11 @@ def _provenance(config: TrainingConfig, splits: Splits, origin: str) -> dict[str
         "data": Path(config.data.root).name,
         "glaciers": glaciers,
         "images": len(splits.train),
-        "init": origin,
+        "init": start.origin,
+        "parameters_from": start.parts,
         "seed": config.seed,
         "recipe": _portable(config.model_dump(mode="json")),
+        **more,
     }
 
 
@@ -258,7 +248,7 @@ def made_scenes(
 
 
 def train(
-    recipe: str | Path,
+    recipe: str | Path | TrainingConfig,
     overrides: list[str] | None = None,
     *,
     resume: bool = False,
@@ -269,10 +259,10 @@ def train(
 
     Parameters
     ----------
-    recipe : str or Path
-        A YAML file (`icefront.training.config.TrainingConfig`).
+    recipe : str, Path or TrainingConfig
+        A YAML file, or what was read from one.
     overrides : list of str, optional
-        ``key=value``.
+        ``key=value``, for a file.
     resume : bool
         Go on from ``state.ckpt`` in the folder of the run.
     overwrite : bool
@@ -284,26 +274,18 @@ def train(
     -------
     dict
         ``folder`` of the run, ``test`` scores (by glacier and pooled) where glaciers were held
-        out, ``parameters``, ``minutes``, ``crops``.
+        out, ``parameters``, ``minutes``, ``crops``, ``init``, ``parameters_from`` (origin of each
+        part of the network), ``warnings``.
 
     Raises
     ------
     IcefrontError
         If the recipe, the data or the folder of the run is not in order.
     """
-    config = load_config(recipe, overrides)
+    config = recipe if isinstance(recipe, TrainingConfig) else load_config(recipe, overrides)
     out = Path(config.out) / config.name
-    state = out / "state.ckpt"
-    if resume and not state.is_file():
-        raise IcefrontError(f"{out} has no state.ckpt to resume from; leave --resume out.")
-    if state.exists() and not (resume or overwrite):
-        raise IcefrontError(
-            f"{out} holds a run already; use --resume, --overwrite or another name."
-        )
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and advertisements
-    # The running mean of the weights is in evaluation mode on purpose.
-    warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    state = state_to_resume(out, resume=resume, overwrite=overwrite)
+    quieten()
     L.seed_everything(config.seed, verbose=False)
     splits = split_data(config.data, config.seed)
     learned = CaffeDataset(
@@ -313,19 +295,15 @@ def train(
         mend=config.data.mend_zones,
     )
     card = card_for(config, splits)
-    network, origin = start_network(config, card)
-    card = replace(card, provenance=_provenance(config, splits, origin))
+    network = build(card)
+    start = start_from(network, config.init, config.model)
+    log.info("parameters %s", start.sentence())
+    warned = _warnings(start, config)
+    for warning in warned:
+        log.warning(warning)
+    card = replace(card, provenance=_provenance(config, splits, start, warned))
+    begin(out, config, fresh=state is None)
     cache = build_cache(learned, progress=progress)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    except OSError as error:
-        raise IcefrontError(f"{out} cannot be written ({error.strerror}).") from error
-    if not resume:
-        for old in ("logs", "test.json"):
-            if (out / old).is_dir():
-                shutil.rmtree(out / old)
-            (out / old).unlink(missing_ok=True)
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)
@@ -340,13 +318,13 @@ def train(
         made=made,
     )
     keeper = Keeper(config, splits, card, out)
-    callbacks: list[Callback] = [keeper, LastState(state)]
+    callbacks: list[Callback] = [keeper, LastState(out / STATE)]
     if progress:
         callbacks.append(RichProgressBar(leave=False))
     trainer = L.Trainer(
         accelerator="auto",
         devices=config.devices,
-        precision=_precision(config.precision),
+        precision=precision(config.precision),
         max_epochs=config.epochs if config.epochs is not None else -1,
         gradient_clip_val=config.optimiser.clip,
         logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
@@ -372,33 +350,20 @@ def train(
         "training %s (%.1f M parameters) from %s on %d images of %s",
         config.model,
         sum(p.numel() for p in network.parameters()) / 1e6,
-        origin,
+        start.origin,
         len(splits.train),
         ", ".join(card.provenance["glaciers"]),
     )
     module.to(memory_format=torch.channels_last)
-    if resume:
-        try:
-            torch.load(state, map_location="cpu", weights_only=True)
-        except Exception:  # damaged bytes fail in many ways inside the reader
-            raise IcefrontError(
-                f"{state} is damaged; start the run anew with --overwrite."
-            ) from None
-    try:
-        trainer.fit(module, loader, ckpt_path=state if resume else None, weights_only=True)
-    except OSError as error:
-        state.with_suffix(".part").unlink(missing_ok=True)
-        raise IcefrontError(
-            f"The run in {out} could not be written ({error.strerror}); free some space and go on "
-            "with --resume."
-        ) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    fit(trainer, module, loader, out=out, state=state)
     result: dict[str, Any] = {
         "folder": str(out),
         "parameters": sum(p.numel() for p in network.parameters()),
         "minutes": round(module.seconds() / 60, 2),
         "crops": module.global_step * config.batch,
+        "init": start.origin,
+        "parameters_from": start.parts,
+        "warnings": warned,
     }
     if trainer.is_global_zero:
         scores: dict[str, Any] = {}
@@ -416,7 +381,7 @@ def held_out_scores(
 ) -> dict[str, Any]:
     """Score the held-out glaciers, each and pooled, and name the worst images."""
     scores = score_images(
-        network, splits.labels, splits.test, min_length_m=min_length_m, progress=progress
+        network, splits.test_labels, splits.test, min_length_m=min_length_m, progress=progress
     )
     by_glacier = {
         g: summarise([s for s in scores if s.glacier == g])

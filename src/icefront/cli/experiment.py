@@ -1,0 +1,37 @@
+"""Commands that answer a question by many runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icefront.cli.options import job, tell_log
+
+experiment = typer.Typer(help="Answer a question by many runs.", no_args_is_help=True)
+
+
+@experiment.callback()
+def _group() -> None:
+    pass
+
+
+@experiment.command("pretraining")
+@job
+def experiment_pretraining(
+    config: Annotated[Path, typer.Option(help="The experiment, a YAML file.", show_default=False)],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a value.")
+    ] = None,
+) -> None:
+    """Tell whether pretraining helps: pretrain, fine-tune, test, compare. Goes on where it was."""
+    from icefront.training.experiment import load_config, run_experiment
+
+    chosen = load_config(config, set_)
+    tell_log()
+    found = run_experiment(chosen)
+    for warning in found["warnings"]:
+        typer.echo(warning, err=True)
+    typer.echo((Path(found["folder"]) / "table.md").read_text())
+    typer.echo(f"Look at {Path(found['folder']) / 'figure.png'}")

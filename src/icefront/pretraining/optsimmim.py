@@ -1,0 +1,66 @@
+"""OptSimMIM: hide tokens of the radar image, have the optical image there told from the rest.
+
+Gourmelon et al. 2025 (SSL4SAR), after SimMIM (Xie et al. 2022, arXiv:2111.09886).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from icefront.models.card import InputMapping
+from icefront.pretraining.config import PretrainingConfig
+from icefront.pretraining.module import Pretraining, over_pixels, squares_of
+
+EMBEDDED = 96
+"""Features of the second patch embedding."""
+
+
+class TokenHead(nn.Module):
+    """From what the decoder gives to the values of each token.
+
+    A 1×1 convolution to three channels, a patch embedding with its LayerNorm, a linear layer to
+    `token` · `token` · `outputs` values. Maps (B, `width`, S, S) to (B, `outputs`, S, S).
+    """
+
+    def __init__(self, width: int, token: int, outputs: int) -> None:
+        super().__init__()
+        self.token, self.outputs = token, outputs
+        self.reduce = nn.Conv2d(width, 3, 1)
+        self.embed = nn.Conv2d(3, EMBEDDED, token, stride=token)
+        self.norm = nn.LayerNorm(EMBEDDED)
+        self.values = nn.Linear(EMBEDDED, token * token * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, `width`, S, S) to (B, `outputs`, S, S)."""
+        tokens = self.norm(self.embed(self.reduce(x)).movedim(1, -1))
+        return squares_of(self.values(tokens), self.outputs, self.token)
+
+
+class OptSimMIM(Pretraining):
+    """Masked tokens in, their optical values out; L1 on the masked tokens only."""
+
+    method: ClassVar[str] = "optsimmim"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: PretrainingConfig,
+        mapping: InputMapping = "grey",
+        steps: int = 1,
+    ) -> None:
+        super().__init__(network, config, mapping, steps)
+        self.heads = TokenHead(self.width, int(network.token), self.outputs)  # type: ignore[arg-type]
+
+    def reconstruct(self, radar: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Map radar images (B, 1, S, S), tokens in `hidden` unseen, to (B, outputs, S, S)."""
+        if hidden is None:
+            side = radar.shape[-1] // int(self.network.token)  # type: ignore[arg-type]
+            hidden = torch.zeros(len(radar), side, side, dtype=torch.bool, device=radar.device)
+        return self.heads(self.network.features(radar, hidden))  # type: ignore[operator]
+
+    def judged(self, sample: dict[str, Tensor]) -> Tensor | None:
+        """Pixels of the masked tokens."""
+        return over_pixels(sample["hidden"], sample["radar"].shape[-1])

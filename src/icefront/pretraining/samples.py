@@ -1,0 +1,106 @@
+"""From what the loader gives to what a method sees: zoom, flips and masks of whole batches.
+
+Zoom and flips run on the device that learns; the loader only copies bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from icefront.datasets.pairs import PairCrops, PairWindows, Sample
+from icefront.models.preparation import equalise_batch
+
+
+def draw_mask(tokens: int, share: float, block: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose tokens to hide, bool (tokens, tokens).
+
+    Parameters
+    ----------
+    tokens : int
+        Along a side of the window; a multiple of `block`.
+    share : float
+        Of the squares of `block` × `block` tokens: just so many, rounded, are hidden, and each
+        has the same chance.
+    """
+    squares = tokens // block
+    hidden = np.zeros(squares * squares, bool)
+    hidden[rng.permutation(hidden.size)[: round(share * hidden.size)]] = True
+    return hidden.reshape(squares, squares).repeat(block, 0).repeat(block, 1)
+
+
+class MaskedPairs(Dataset[Sample]):
+    """Pairs with ``hidden``, bool (tokens, tokens), which depends on seed and number alone.
+
+    Parameters
+    ----------
+    pairs : PairCrops or PairWindows
+    token : int
+        Side of a token, in pixels.
+    share, block
+        As for `draw_mask`.
+    seed : int
+    """
+
+    def __init__(
+        self, pairs: PairCrops | PairWindows, token: int, share: float, block: int, seed: int
+    ) -> None:
+        self.pairs, self.token, self.share, self.block = pairs, token, share, block
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.pairs)  # type: ignore[arg-type]
+
+    def __getitem__(self, number: int) -> Sample:
+        """Return a sample with its mask."""
+        sample = self.pairs[number]
+        rng = np.random.default_rng((self.seed, 2, number))
+        mask = draw_mask(self.pairs.window // self.token, self.share, self.block, rng)
+        return {**sample, "hidden": torch.from_numpy(mask)}
+
+
+def prepare(batch: Sample, mapping: Literal["grey", "equalised"]) -> dict[str, Tensor]:
+    """Zoom and flip a batch and bring it to what the network expects.
+
+    Parameters
+    ----------
+    batch : dict
+        Stacked samples of `icefront.datasets.pairs.PairCrops`.
+    mapping : "grey" or "equalised"
+        Of the radar images; optical channels are divided by 255.
+
+    Returns
+    -------
+    dict
+        ``radar`` (B, 1, S, S), ``optical`` (B, 14, S, S), ``other`` (B, 1, S, S) if it was there,
+        float32 in 0..1, and ``hidden`` as it was.
+    """
+    names = [name for name in ("radar", "optical", "other") if name in batch]
+    stacked = torch.cat([batch[name] for name in names], dim=1)
+    window = stacked.shape[-1]
+    shown = []
+    # Sides and flips are different for each sample; they are read at once, for a GPU waits here.
+    sides = batch["side"].tolist()
+    flips = batch["flip"].tolist()
+    for image, side, flip in zip(stacked, sides, flips, strict=True):
+        part = image[:, :side, :side].float()
+        if side != window:
+            part = F.interpolate(part[None], (window, window), mode="bicubic", align_corners=False)[
+                0
+            ].clamp(0, 255)
+        axes = [axis + 1 for axis in (0, 1) if flip[axis]]
+        shown.append(part.flip(axes) if axes else part)
+    whole = torch.stack(shown) / 255
+    sizes = [batch[name].shape[1] for name in names]
+    out = dict(zip(names, whole.split(sizes, dim=1), strict=True))
+    for name in ("radar", "other"):
+        if name in out and mapping == "equalised":
+            out[name] = equalise_batch(out[name].contiguous())
+    if "hidden" in batch:
+        out["hidden"] = batch["hidden"]
+    return out

@@ -1,0 +1,154 @@
+"""What long runs of learning share: their folder, the state to resume from, precision, stopping."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from pydantic import BaseModel
+
+from icefront.errors import IcefrontError
+
+log = logging.getLogger("icefront.runs")
+
+STATE = "state.ckpt"
+RECIPE = "recipe.yaml"
+_MADE = ("logs", "pictures", "test.json", "result.json", STATE, "state.part", RECIPE)
+
+
+def state_to_resume(out: Path, *, resume: bool, overwrite: bool) -> Path | None:
+    """Decide how a run begins in its folder.
+
+    Returns
+    -------
+    Path or None
+        The state to go on from; None for a fresh start, also where a run was stopped before its
+        first epoch had ended.
+
+    Raises
+    ------
+    IcefrontError
+        If there is nothing to resume, the state is damaged, or a run would be overwritten unasked.
+    """
+    state = out / STATE
+    if not resume:
+        if state.exists() and not overwrite:
+            raise IcefrontError(
+                f"{out} holds a run already; use --resume, --overwrite or another name."
+            )
+        return None
+    if not state.is_file():
+        if not (out / RECIPE).is_file():
+            raise IcefrontError(f"{out} has no {STATE} to resume from; leave --resume out.")
+        log.info("%s was stopped before its first epoch ended; it begins anew", out)
+        return None
+    try:
+        torch.load(state, map_location="cpu", weights_only=True)
+    except Exception:  # damaged bytes fail in many ways inside the reader
+        raise IcefrontError(f"{state} is damaged; start the run anew with --overwrite.") from None
+    return state
+
+
+def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
+    """Make the folder of a run and note its recipe; a fresh start removes an earlier run's files.
+
+    Raises
+    ------
+    IcefrontError
+        If the folder cannot be written.
+    """
+    if getattr(rank_zero_only, "rank", 0):  # another process of the same run
+        return
+    part = out / (RECIPE + ".part")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            for name in _MADE:
+                if (out / name).is_dir():
+                    shutil.rmtree(out / name)
+                (out / name).unlink(missing_ok=True)
+            for pattern in ("best*", "last*"):
+                for old in out.glob(pattern):
+                    if old.suffix in (".safetensors", ".json"):
+                        old.unlink()
+        part.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+        os.replace(part, out / RECIPE)
+    except OSError as error:
+        raise IcefrontError(f"{out} cannot be written ({error.strerror}).") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class LastState(Callback):
+    """Keeps the state to resume from, whole or not at all, after each epoch.
+
+    It has to be the last callback: what others decide at the end of an epoch belongs to the state.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write it."""
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.path)
+
+
+def precision(name: str) -> Any:
+    """Lightning's name of "auto", "bf16" or "32"; auto is bf16 on GPUs that have it."""
+    if name == "auto":
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 32
+    return "bf16-mixed" if name == "bf16" else 32
+
+
+def quieten() -> None:
+    """Silence Lightning's tips and the warnings about what is done on purpose."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # The running mean of the weights is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+
+
+def fit(
+    trainer: L.Trainer,
+    module: L.LightningModule,
+    train: Any,
+    validation: Any = None,
+    *,
+    out: Path,
+    state: Path | None,
+) -> None:
+    """Run the loop, from a state if there is one.
+
+    Raises
+    ------
+    IcefrontError
+        If the run's files cannot be written; it can be resumed then.
+    KeyboardInterrupt
+        If the run was interrupted.
+    """
+    try:
+        trainer.fit(module, train, validation, ckpt_path=state, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        # PyTorch's writer has an error of its own for a full disk.
+        if not isinstance(error, OSError) and "PytorchStreamWriter" not in str(error):
+            raise
+        (out / STATE).with_suffix(".part").unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or "a file could not be finished"
+        raise IcefrontError(
+            f"The run in {out} could not be written ({reason}); free some space and go on with "
+            "--resume."
+        ) from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt

@@ -1,0 +1,439 @@
+"""Does pretraining help? One command that pretrains, fine-tunes, tests and tells.
+
+Every run has a folder of its own and is left alone once its result is there, so that the experiment
+goes on where it was stopped. Runs are counted in crops, never in minutes: on machines of one kind
+the same configuration gives the same table.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, Field, model_validator
+
+import icefront
+from icefront.errors import IcefrontError
+from icefront.evaluation.significance import cohens_d, mann_whitney
+from icefront.pretraining.config import PretrainingConfig
+from icefront.pretraining.run import pretrain
+from icefront.recipes import Strict, read_recipe, validated
+from icefront.runs import RECIPE
+from icefront.simulation.layouts import simulate_ssl4sar
+from icefront.training.config import TrainingConfig
+from icefront.training.run import train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger("icefront.experiment")
+
+
+class ArchiveConfig(Strict):
+    """The unlabelled images: an archive that is there, or one that is simulated first.
+
+    Attributes
+    ----------
+    root : str or None
+        Folder of an archive; null simulates one in the folder of the experiment.
+    images, coarser, seed
+        Of the simulation: images of each of fourteen glaciers, how many times as large as
+        Sentinel-1's its pixels are, and its seed.
+    """
+
+    root: str | None = None
+    images: int = Field(12, gt=0)
+    coarser: float = Field(3.0, ge=1)
+    seed: int = 0
+
+
+class StartConfig(Strict):
+    """What fine-tuning starts from.
+
+    Attributes
+    ----------
+    init : str or None
+        As in training; for a start with pretraining, what that one starts from.
+    pretraining : dict or None
+        Keys of a pretraining recipe, beside those that all have; null for none.
+    """
+
+    init: str | None = None
+    pretraining: dict[str, Any] | None = None
+
+
+class ExperimentConfig(Strict):
+    """The experiment.
+
+    Attributes
+    ----------
+    name, out : str
+        The folder is OUT/NAME.
+    archive : ArchiveConfig
+    pretraining, training : dict
+        What all pretraining runs and all training runs share: keys of their recipes.
+    starts : dict of StartConfig
+        By name, in the order of the table.
+    references : list of str
+        Starts that the others are compared with.
+    shares : list of float
+        Of the labels.
+    seeds : list of int
+        Of fine-tuning: which labels, which crops, which fresh parameters. Pretraining has one.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    out: str = "runs"
+    archive: ArchiveConfig = ArchiveConfig()  # type: ignore[call-arg]
+    pretraining: dict[str, Any] = Field({})
+    training: dict[str, Any]
+    starts: dict[str, StartConfig]
+    references: list[str]
+    shares: list[float] = Field([1.0], min_length=1)
+    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> ExperimentConfig:
+        if unknown := [name for name in self.references if name not in self.starts]:
+            raise ValueError(f"there is no start {unknown[0]!r} to compare with")
+        if self.training.get("minutes") is not None:
+            raise ValueError("training.minutes: runs by minutes differ from each other; use epochs")
+        return self
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> ExperimentConfig:
+    """Read a YAML configuration and apply ``key=value`` overrides.
+
+    Raises
+    ------
+    IcefrontError
+        As `icefront.recipes.read_recipe`.
+    """
+    return read_recipe(path, overrides, ExperimentConfig)
+
+
+def _merged(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Lay one tree of keys over another."""
+    out = dict(common)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+def pretraining_recipe(config: ExperimentConfig, start: str, root: Path) -> PretrainingConfig:
+    """Compose the recipe by which a start is pretrained."""
+    chosen = config.starts[start]
+    values = _merged(config.pretraining, chosen.pretraining or {})
+    values |= {"name": start, "init": chosen.init, "out": str(_folder(config) / "pretraining")}
+    values["data"] = {**values.get("data", {}), "root": str(root)}
+    return validated(values, PretrainingConfig, f"the start {start}")
+
+
+def training_recipe(
+    config: ExperimentConfig, start: str, share: float, seed: int, init: str | None
+) -> TrainingConfig:
+    """Compose the recipe of one fine-tuning run."""
+    own = {
+        "name": f"{start}-{share:g}-{seed}",
+        "out": str(_folder(config) / "training"),
+        "init": init,
+        "seed": seed,
+        "data": {"share": share},
+    }
+    return validated({**_merged(config.training, own), "minutes": None}, TrainingConfig, "training")
+
+
+def _folder(config: ExperimentConfig) -> Path:
+    return Path(config.out) / config.name
+
+
+Recipe = TypeVar("Recipe", bound=BaseModel)
+
+
+def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
+    """Result of a run that ended, None for one that has to be run or resumed.
+
+    Raises
+    ------
+    IcefrontError
+        If the folder holds a run of another recipe.
+    """
+    try:
+        stored = yaml.safe_load((out / RECIPE).read_text())
+    except (OSError, yaml.YAMLError):
+        return None
+    if stored != recipe.model_dump(mode="json"):
+        raise IcefrontError(
+            f"{out} holds a run by another recipe; give the experiment another name, or delete "
+            "that folder."
+        )
+    try:
+        return json.loads((out / "result.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[str, Any]:
+    """Make all runs that are not there yet, and write the report.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    progress : bool
+        Show bars.
+
+    Returns
+    -------
+    dict
+        ``runs`` (one dict a fine-tuning run), ``pretraining`` (results by start), ``summary`` (one
+        dict a start and share), ``warnings``, ``folder``. The folder receives them as
+        ``report.json``, and ``runs.csv``, ``table.md`` and ``figure.png``.
+
+    Raises
+    ------
+    IcefrontError
+        If the configuration, the data or a folder is not in order.
+    """
+    folder = _folder(config)
+    archive = config.archive
+    root = Path(archive.root) if archive.root is not None else folder / "archive"
+    # All recipes are composed before anything runs, lest a mistake in the last one cost hours.
+    recipes = {
+        name: pretraining_recipe(config, name, root)
+        for name, start in config.starts.items()
+        if start.pretraining is not None
+    }
+    for name in config.starts:
+        training_recipe(config, name, config.shares[0], config.seeds[0], None)
+    if archive.root is None:
+        simulate_ssl4sar(
+            root,
+            seed=archive.seed,
+            images=archive.images,
+            coarser=archive.coarser,
+            progress=progress,
+        )
+    inits = {name: start.init for name, start in config.starts.items()}
+    pretrained: dict[str, Any] = {}
+    for name, recipe in recipes.items():
+        out = Path(recipe.out) / recipe.name
+        result = _finished(out, recipe)
+        if result is None:
+            log.info("pretraining %s", name)
+            result = pretrain(recipe, resume=(out / RECIPE).is_file(), progress=progress)
+        pretrained[name] = result
+        inits[name] = str(out / "best.safetensors")
+
+    runs = []
+    # Seeds come last within none: after a part of the time every start has runs to compare.
+    for seed in config.seeds:
+        for share in config.shares:
+            for name, init in inits.items():
+                recipe_ = training_recipe(config, name, share, seed, init)
+                out = Path(recipe_.out) / recipe_.name
+                result = _finished(out, recipe_)
+                if result is None:
+                    log.info("training %s", recipe_.name)
+                    result = train(recipe_, resume=(out / RECIPE).is_file(), progress=progress)
+                runs.append(_row(name, share, seed, result))
+                report(config, runs, pretrained)
+    return report(config, runs, pretrained)
+
+
+def _row(start: str, share: float, seed: int, result: dict[str, Any]) -> dict[str, Any]:
+    if "test" not in result:
+        raise IcefrontError(
+            f"The run {result['folder']} was not tested; set training.data.test_glaciers or "
+            "training.data.test_split."
+        )
+    pooled = result["test"]["pooled"]
+    return {
+        "start": start,
+        "share": share,
+        "seed": seed,
+        **{k: pooled[k] for k in ("mde", "mde_from_zones", "mean_iou", "images", "without_front")},
+        "crops": result["crops"],
+        "minutes": result["minutes"],
+        "warnings": result.get("warnings", []),
+    }
+
+
+# report -------------------------------------------------------------------------------------------
+
+
+def summarise_runs(
+    runs: Iterable[dict[str, Any]], starts: Sequence[str], references: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Gather runs by share and start, and compare each start with the references.
+
+    Returns
+    -------
+    list of dict
+        ``share``, ``start``, ``mde`` (of each run, by seed), ``mean``, ``spread`` (standard
+        deviation), ``mean_iou``, ``without_front`` (share of the images) and ``against``: from
+        reference to what `compare_runs` says.
+    """
+    rows = sorted(runs, key=lambda r: (r["share"], starts.index(r["start"]), r["seed"]))
+    groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["share"], row["start"]), []).append(row)
+
+    def errors(share: float, start: str) -> list[float]:
+        return [_number(r["mde"]) for r in groups.get((share, start), [])]
+
+    found = []
+    for (share, start), members in groups.items():
+        values = errors(share, start)
+        against: dict[str, dict[str, float]] = {}
+        for reference in references:
+            if reference != start and (theirs := errors(share, reference)):
+                against[reference] = compare_runs(theirs, values)
+        images = sum(r["images"] for r in members)
+        found.append(
+            {
+                "share": share,
+                "start": start,
+                "mde": values,
+                "mean": float(np.mean(values)),
+                "spread": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                "mean_iou": float(np.mean([r["mean_iou"] for r in members])),
+                "without_front": sum(r["without_front"] for r in members) / max(images, 1),
+                "against": against,
+            }
+        )
+    return found
+
+
+def compare_runs(reference: Sequence[float], runs: Sequence[float]) -> dict[str, float]:
+    """Ask whether the MDEs of runs are smaller than those of a reference.
+
+    A run without any front (NaN) ranks as the worst.
+
+    Returns
+    -------
+    dict
+        ``u`` and ``p`` of `icefront.evaluation.significance.mann_whitney` (one-sided);
+        ``effect``, the rank-biserial correlation from -1 to 1, where 1 says that every run is
+        better than every one of the reference; ``d`` (Cohen's); ``difference`` of the means,
+        negative if the runs are better.
+
+    Examples
+    --------
+    >>> compare_runs([4, 5, 6], [1, 2, 3])["effect"]
+    1.0
+    """
+    a, b = (np.nan_to_num(np.asarray(v, float), nan=np.inf) for v in (reference, runs))
+    u, p = mann_whitney(a, b)
+    means = [float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else math.nan for v in (a, b)]
+    whole = np.isfinite(a).all() and np.isfinite(b).all()
+    return {
+        "u": u,
+        "p": p,
+        "effect": 2 * u / (len(a) * len(b)) - 1,
+        "d": cohens_d(a, b) if whole else math.nan,
+        "difference": means[1] - means[0],
+    }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def table(summary: Sequence[dict[str, Any]], references: Sequence[str]) -> str:
+    """Write the summary as a Markdown table."""
+    heads = ["labels", "start", "MDE of each run", "MDE", "mean IoU", "without front"]
+    heads += [f"against {name}: Δ, p, effect" for name in references]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in summary:
+        cells = [
+            f"{row['share']:.0%}",
+            row["start"],
+            " ".join(f"{v:.2f}" for v in row["mde"]),
+            f"{row['mean']:.2f} ± {row['spread']:.2f}",
+            f"{row['mean_iou']:.3f}",
+            f"{row['without_front']:.1%}",
+        ]
+        for name in references:
+            c = row["against"].get(name)
+            cells.append(
+                "" if c is None else f"{c['difference']:+.2f}, {c['p']:.3f}, {c['effect']:+.2f}"
+            )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(summary: Sequence[dict[str, Any]], unit: str) -> Figure:
+    """Draw every run as a dot and the means as bars, a panel for each share of the labels."""
+    from matplotlib.figure import Figure
+
+    shares = sorted({row["share"] for row in summary})
+    drawn = Figure(figsize=(1 + 3.6 * len(shares), 4), layout="constrained")
+    axes = drawn.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    for axis, share in zip(axes, shares, strict=True):
+        rows = [row for row in summary if row["share"] == share]
+        for place, row in enumerate(rows):
+            offsets = np.linspace(-0.12, 0.12, len(row["mde"])) if len(row["mde"]) > 1 else [0.0]
+            axis.plot(place + np.asarray(offsets), row["mde"], "o", ms=5, alpha=0.8)
+            axis.hlines(row["mean"], place - 0.28, place + 0.28, colors="black")
+        axis.set_xticks(range(len(rows)), [row["start"] for row in rows], rotation=30, ha="right")
+        axis.set_title(f"{share:.0%} of the labels", fontsize=10)
+        axis.grid(axis="y", alpha=0.3)
+    axes[0].set_ylabel(f"mean distance error ({unit})")
+    return drawn
+
+
+def report(
+    config: ExperimentConfig, runs: list[dict[str, Any]], pretrained: dict[str, Any]
+) -> dict[str, Any]:
+    """Write what there is so far into the folder of the experiment; returns it."""
+    folder = _folder(config)
+    summary = summarise_runs(runs, list(config.starts), config.references)
+    said = [w for r in (*pretrained.values(), *runs) for w in r.get("warnings", [])]
+    warned = sorted(set(said))
+    found = {
+        "icefront": icefront.__version__,
+        "folder": str(folder),
+        "config": config.model_dump(mode="json"),
+        "warnings": warned,
+        "pretraining": pretrained,
+        "runs": runs,
+        "summary": summary,
+    }
+    in_pixels = config.training.get("data", {}).get("pixel_size_m", "name") is None
+    unit = "pixels" if in_pixels else "m"
+    text = "".join(f"**{warning}**\n\n" for warning in warned)
+    text += table(summary, config.references)
+    text += (
+        f"\nMDE in {unit}: all runs by seed, mean ± standard deviation. Δ: difference of the means;"
+        "\np: Mann-Whitney U, one-sided; effect: rank-biserial correlation, 1 where every run is "
+        "better.\n"
+    )
+    _write(folder / "report.json", json.dumps(found, indent=1) + "\n")
+    _write(folder / "table.md", text)
+    part = folder / "runs.csv.part"
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(
+            file, [k for k in runs[0] if k != "warnings"], extrasaction="ignore"
+        )
+        writer.writeheader()
+        writer.writerows(runs)
+    os.replace(part, folder / "runs.csv")
+    part = folder / "figure.png.part"
+    figure(summary, unit).savefig(part, dpi=120, format="png")
+    os.replace(part, folder / "figure.png")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
