@@ -17,7 +17,7 @@ from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.extraction.grids import wanted_size, zones_on_scene
+from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.extraction.products import (
     RUN_JSON,
     centre_latitude,
