@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.benchmark import benchmark
 from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
@@ -42,7 +43,7 @@ def _main(
     pass
 
 
-for command in (extract, info, models, train, demo):
+for command in (extract, info, models, train, benchmark, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 

@@ -217,7 +217,7 @@ class CaffeDataset:
         mend: bool = False,
     ) -> None:
         self.root, self.split, self.mend = Path(root), split, mend
-        self._pixel_size = pixel_size_m
+        self.stated_pixel_size: PixelSize | Literal["name"] = pixel_size_m
         self.problems: list[str] = []
         for folder in ("sar_images", "zones"):
             if not (self.root / folder / split).is_dir():
@@ -341,9 +341,9 @@ class CaffeDataset:
 
     def pixel_size_m(self, index: int) -> PixelSize:
         """Side of a pixel in metres, (rows, columns), or None: pixels."""
-        if self._pixel_size == "name":
+        if self.stated_pixel_size == "name":
             return self.samples[index].resolution_m
-        return self._pixel_size  # type: ignore[return-value]
+        return self.stated_pixel_size  # type: ignore[return-value]
 
     def plot(self, index: int, prediction: np.ndarray | None = None) -> Figure:
         """Draw an image, its zones and its front (red).

@@ -12,6 +12,20 @@ SYMMETRIES = (1, 4, 8)
 """Numbers of symmetries there are: none but the window itself, rotations, and reflections too."""
 
 
+def check_symmetries(symmetries: int) -> None:
+    """Refuse a number of symmetries that a square does not have.
+
+    Raises
+    ------
+    IcefrontError
+        If it is not 1, 4 or 8.
+    """
+    if symmetries not in SYMMETRIES:
+        raise IcefrontError(
+            f"A window has 1, 4 (rotations) or 8 (and reflections) symmetries, not {symmetries}."
+        )
+
+
 def views(
     network: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, symmetries: int = 8
 ) -> Iterator[torch.Tensor]:
@@ -35,10 +49,7 @@ def views(
     IcefrontError
         If there are not so many symmetries.
     """
-    if symmetries not in SYMMETRIES:
-        raise IcefrontError(
-            f"A window has 1, 4 (rotations) or 8 (and reflections) symmetries, not {symmetries}."
-        )
+    check_symmetries(symmetries)
     for number in range(symmetries):
         flipped, quarter = divmod(number, 4)
         seen = windows.flip(-1) if flipped else windows

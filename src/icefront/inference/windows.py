@@ -77,9 +77,7 @@ class Layout:
         return (self.window - self.target) // 2
 
 
-def axis_of_windows(
-    length: int, window: int, target: int, stride: int, even: bool = False
-) -> Axis:
+def axis_of_windows(length: int, window: int, target: int, stride: int, even: bool = False) -> Axis:
     """Lay windows along an axis of `length` pixels.
 
     Parameters
