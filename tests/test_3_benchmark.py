@@ -183,7 +183,7 @@ def test_all_numbers_equal_a_straightforward_computation(
 def test_all_groups_equal_a_straightforward_computation(
     full: tuple[BenchmarkResult, Path, dict], keys: tuple[str, ...]
 ) -> None:
-    result, out, plain = full
+    _, out, plain = full
     table = pd.read_parquet(out / "groups.parquet")
     table = table[table["grouping"] == (" × ".join(keys) or "all")]
     expected = expected_groups(plain, keys)

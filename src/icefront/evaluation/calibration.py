@@ -22,7 +22,7 @@ from icefront.errors import IcefrontError
 from icefront.fronts.pixels import pixel_sides
 from icefront.scenes.scene import PixelSize
 
-LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20)) + (0.99,)
+LEVELS = (*(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
 """Probabilities of the intervals that are looked at."""
 
 FOLDS = 5

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 from icefront.evaluation.groups import KINDS
@@ -61,6 +61,7 @@ def dress(axis: Axes, title: str = "") -> None:
 def _logarithmic(axis: Any, which: str) -> None:
     getattr(axis, f"set_{which}scale")("log")
     one = getattr(axis, f"{which}axis")
+    one.set_major_locator(LogLocator(subs=(1, 2, 5)))
     one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
     one.set_minor_formatter(NullFormatter())
 
@@ -142,14 +143,13 @@ def group_figure(result: BenchmarkResult) -> Figure:
         parts.append((name, part, sorted(part["name"].unique())))
     lines = [len(names) for _, _, names in parts]
     step = 0.24 + 0.085 * len(result.models)
-    figure = new_figure(9.6, step * sum(lines) + 0.42 * len(lines) + 0.9)
+    figure = new_figure(9.6, step * sum(lines) + 0.55 * len(lines) + 0.9)
     axes = figure.subplots(len(parts), 1, height_ratios=[n + 0.4 for n in lines], sharex=True)
     finite = result.groups["mde"].dropna()
     high = float(finite.max()) if len(finite) else 1.0
     for axis, (name, part, names) in zip(axes, parts, strict=True):
         dress(axis)
-        axis.set_ylabel(name.replace(" × ", "\n× "), rotation=0, ha="right", va="center",
-                        fontsize=10, fontweight="bold", color=INK)  # fmt: skip
+        axis.set_title(f"by {name}", loc="left", fontsize=10, fontweight="bold", color=INK, pad=3)
         for k, model in enumerate(result.models):
             own = part[part["model"] == model.contender.label].set_index("name")
             spread = 0.5 * (k - (len(result.models) - 1) / 2) / max(len(result.models), 2)
@@ -257,8 +257,8 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
         said = np.array([factor * e.stated for e in known])
         done = np.array([max(float(e.distance.mean()), least) for e in known])
         ends += [said.min(), said.max(), done.min(), done.max()]
-        right.plot(said, done, linestyle="none", marker=mark(k), color=colour(k), markersize=5.5,
-                   alpha=0.7, markeredgecolor="white", markeredgewidth=0.4, label=label)  # fmt: skip
+        right.plot(said, done, linestyle="none", marker=mark(k), color=colour(k), markersize=6,
+                   alpha=0.7, markeredgecolor="white", markeredgewidth=0.4)  # fmt: skip
     left.plot(90, 90, marker="s", markersize=9, markerfacecolor="none", markeredgecolor=INK)
     left.set_xlim(0, 100)
     left.set_ylim(0, 100)
@@ -267,7 +267,7 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
     left.legend(fontsize=8.5, frameon=False, labelcolor=INK, loc="upper left")
     low, high = min(ends) * 0.8, max(ends) * 1.25
     right.plot([low, high], [low, high], color=MUTED, linewidth=1)
-    right.annotate("as far off as said", (high, high), xytext=(-4, -14), ha="right",
+    right.annotate("as far off as said", (high, high), xytext=(-44, -10), ha="right",
                    textcoords="offset points", fontsize=8, color=MUTED)  # fmt: skip
     _logarithmic(right, "x")
     _logarithmic(right, "y")
@@ -302,6 +302,7 @@ def extremes_figure(result: BenchmarkResult, gallery: Gallery, label: str) -> Fi
             picture = Image.open(io.BytesIO(gallery.thumbnails[label, facts["image"]]))
             axis.imshow(np.asarray(picture), interpolation="lanczos")
             axis.set_axis_off()
+            axis.set_anchor("NW")
             if facts["front_found"]:
                 words = f"MDE {measure(facts['mde'], result.selection.unit)}"
             else:

@@ -24,6 +24,8 @@ DIMMED = 0.82
 """Brightest grey of a scene, so that lines stand out."""
 
 BAND_STRENGTH = 0.30
+BAND_SIDE = 440
+"""Longest side of the grid on which the band is found."""
 
 
 def overlay(
@@ -58,20 +60,18 @@ def overlay(
         (width // FINER, height // FINER), Image.Resampling.LANCZOS
     )
     picture = np.repeat(np.asarray(shrunk, np.float32)[..., None] / 255 * DIMMED, 3, axis=2)
-    picture = np.kron(picture, np.ones((FINER, FINER, 1), np.float32))
+    picture = picture.repeat(FINER, 0).repeat(FINER, 1)
 
-    thick = max(FINER * side / 520, 0.55 * fine)
-    a, b = (_drawn(front, fine, (height, width)) for front in (true, predicted))
-    away = {"true": _distance(a), "predicted": _distance(b)}
+    thick = max(FINER * side / 380, 0.55 * fine)
     if half_width is not None and predicted.any() and np.isfinite(half_width).all():
         _tint(picture, _band(predicted, half_width, fine, (height, width)), PREDICTED_COLOUR)
-    nearest = np.minimum(away["true"], away["predicted"])
-    picture[nearest <= thick + FINER] *= 0.30
-    picture[away["true"] <= thick] = to_rgb(TRUE_COLOUR)
-    picture[away["predicted"] <= thick] = to_rgb(PREDICTED_COLOUR)
-    picture[(away["true"] <= 0.8 * thick) & (away["predicted"] <= 0.8 * thick)] = to_rgb(
-        BOTH_COLOUR
-    )
+    shape = height, width
+    for front in (true, predicted):
+        picture[_line(front, fine, thick + FINER, shape)] *= 0.30
+    picture[_line(true, fine, thick, shape)] = to_rgb(TRUE_COLOUR)
+    picture[_line(predicted, fine, thick, shape)] = to_rgb(PREDICTED_COLOUR)
+    both = _line(true, fine, 0.8 * thick, shape) & _line(predicted, fine, 0.8 * thick, shape)
+    picture[both] = to_rgb(BOTH_COLOUR)
     if box is not None:
         _frame(picture, box, fine)
     small = picture.reshape(height // FINER, FINER, width // FINER, FINER, 3).mean(axis=(1, 3))
@@ -92,35 +92,41 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(share) * 255, np.uint8)
 
 
-def _drawn(front: np.ndarray, fine: float, shape: tuple[int, int]) -> np.ndarray:
+def _places(
+    front: np.ndarray, fine: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of front pixels in the picture."""
     rows, columns = np.nonzero(front)
-    mask = np.zeros(shape, bool)
-    mask[
+    return (
         np.minimum(((rows + 0.5) * fine).astype(int), shape[0] - 1),
         np.minimum(((columns + 0.5) * fine).astype(int), shape[1] - 1),
-    ] = True
+    )
+
+
+def _line(front: np.ndarray, fine: float, radius: float, shape: tuple[int, int]) -> np.ndarray:
+    """Where discs around the front pixels lie: a front is short, the picture is large."""
+    rows, columns = _places(front, fine, shape)
+    reach = int(radius)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    inside = np.hypot(y, x) <= radius
+    ys = np.clip(rows[:, None] + y[inside], 0, shape[0] - 1)
+    xs = np.clip(columns[:, None] + x[inside], 0, shape[1] - 1)
+    mask = np.zeros(shape, bool)
+    mask[ys, xs] = True
     return mask
-
-
-def _distance(mask: np.ndarray) -> np.ndarray:
-    if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return np.asarray(ndimage.distance_transform_edt(~mask))
 
 
 def _band(
     front: np.ndarray, half_width: np.ndarray, fine: float, shape: tuple[int, int]
 ) -> np.ndarray:
-    rows, columns = np.nonzero(front)
-    widths = np.zeros(shape)
-    at = (
-        np.minimum(((rows + 0.5) * fine).astype(int), shape[0] - 1),
-        np.minimum(((columns + 0.5) * fine).astype(int), shape[1] - 1),
-    )
-    widths[at] = half_width * fine
+    """Where the interval of the nearest front pixel reaches, found on a coarse grid."""
+    coarse = max(1, max(shape) // BAND_SIDE)
+    small = -(-shape[0] // coarse), -(-shape[1] // coarse)
+    widths = np.zeros(small)
+    widths[_places(front, fine / coarse, small)] = np.maximum(half_width * fine / coarse, 1e-3)
     away, nearest = ndimage.distance_transform_edt(widths == 0, return_indices=True)
-    # Neighbouring pixels differ in width: smooth what they say, not the band's edge.
-    return np.asarray(away <= widths[tuple(nearest)])
+    held = np.asarray(away <= widths[tuple(nearest)])
+    return np.repeat(np.repeat(held, coarse, 0), coarse, 1)[: shape[0], : shape[1]]
 
 
 def _tint(picture: np.ndarray, where: np.ndarray, colour: str) -> None:

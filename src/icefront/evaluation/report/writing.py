@@ -191,7 +191,7 @@ def page(
         contenders=[
             (m.contender.label, m.contender.source, m.contender.identity[:12])
             for m in result.models
-        ],  # fmt: skip
+        ],
         scores=scores_table(result),
         published=published_table(result),
         published_words=published_words(result),
