@@ -43,14 +43,14 @@ def zones_with_front_at(
 def make_split(root: Path, names: list[str], seed: int = 0) -> tuple[Path, Path]:
     """Write the test split and a folder of predictions; every 17th has no ocean in it.
 
-    Images are 300 to 600 pixels wide and 60 to 130 high, so that a straightforward computation
+    Images are 300 to 600 pixels wide and 150 to 220 high, so that a straightforward computation
     of everything takes seconds.
     """
     data, predictions = root / "caffe", root / "someone"
     (data / "bounding_boxes").mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         rng = np.random.default_rng((seed, number))
-        shape = int(rng.integers(60, 130)), int(rng.integers(300, 601))
+        shape = int(rng.integers(150, 220)), int(rng.integers(300, 601))
         wobble = ndimage.gaussian_filter1d(rng.normal(0, 60, shape[0]), 6, mode="nearest")
         at = shape[1] * rng.uniform(0.3, 0.7) + wobble
         off = ndimage.gaussian_filter1d(rng.normal(0, 40, shape[0]), 9) + rng.normal(0, 6)

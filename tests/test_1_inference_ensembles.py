@@ -106,7 +106,7 @@ def test_members_that_agree_have_no_spread_and_symmetries_commute() -> None:
 
 def test_members_that_want_other_scenes_are_refused() -> None:
     other = Lopsided(2, dataclasses.replace(CARD, input_mapping="equalised"))
-    with pytest.raises(IcefrontError, match="input_mapping is equalised and grey"):
+    with pytest.raises(IcefrontError, match="input_mapping is grey and equalised"):
         predict_ensemble([Lopsided(1), other], scene_of((30, 30)))
     with pytest.raises(IcefrontError, match="at least one"):
         predict_ensemble([], scene_of((30, 30)))

@@ -21,6 +21,7 @@ from icefront import IcefrontError
 from icefront.cli import app
 from icefront.evaluation.benchmark import BenchmarkResult, benchmark
 from icefront.evaluation.contenders import Contender
+from icefront.evaluation.selection import select_images
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import build
 from icefront.simulation.layouts import simulate_caffe
@@ -208,7 +209,7 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
     text = (out / "report.md").read_text()
     mde = np.mean(np.concatenate([one["distances"] for one in plain.values()]))
     assert f"**{mde:,.1f}**" in text
-    for row in ("| HookFormer | 360.5", "| Tyrion + OptTranslator | 293.1", "| AMD-HookNet | 438"):
+    for row in ("| HookFormer | 360.5", "| Tyrion + OptTranslator | 293.2", "| AMD-HookNet | 438"):
         assert row in text
     assert "same 122 test images" in text  # names and number are CaFFe's
     lost = sum(one["no_front"] for one in plain.values())
@@ -225,7 +226,7 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated CaFFe with images of both test glaciers."""
     out = tmp_path_factory.mktemp("small") / "caffe"
-    simulate_caffe(out, seed=4, glaciers=["Mapple", "COL"], share=0.02, coarser=10, progress=False)
+    simulate_caffe(out, seed=4, glaciers=["Mapple", "COL"], share=0.01, coarser=14, progress=False)
     return out
 
 
@@ -255,12 +256,15 @@ def test_models_an_ensemble_and_what_is_kept(
 ) -> None:
     out = tmp_path / "out"
     given = ["--data", small, "--out", out, "--ensemble", "--symmetries", 4, "--native"]
+    given += ["--sensor", "S1", "--sensor", "TSX/TDX"]
     for path in checkpoints:
         given += ["--model", path]
     code, text = command(*given)
     assert code == 0, text
     images = pd.read_csv(out / "images.csv")
-    count = len(list((small / "sar_images/test").glob("*.png")))
+    count = images["image"].nunique()
+    assert count >= 3
+    assert set(images["satellite"]) == {"S1", "TSX", "TDX"}
     assert sorted(images["model"].unique()) == ["ensemble", "small-0", "small-1"]
     assert (images.groupby("model").size() == count).all()
     own = images[images["model"] == "ensemble"]
@@ -270,6 +274,7 @@ def test_models_an_ensemble_and_what_is_kept(
         kept = sorted(p.stem for p in (out / "predictions" / label).glob("*.png"))
         assert kept == sorted(images["image"].unique())
     assert len(list((out / "scenes").glob("*.jpg"))) == count
+    given.append("--no-scenes")
     # Kept are zones of a byte a pixel, compressed, and no map of probabilities of any member.
     pixels = sum(int(h) * int(w) for h, w in zip(own["height"], own["width"], strict=True))
     size = sum(p.stat().st_size for p in (out / "predictions").rglob("*") if p.is_file())
@@ -298,9 +303,10 @@ def test_models_an_ensemble_and_what_is_kept(
     pd.testing.assert_frame_equal(images, again)
 
     seen.clear()
-    code, text = command(*given, "--resume", "--exact")
+    code, text = command(*given, "--resume", "--exact", "--glacier", "Mapple")
     assert code == 0, text
-    assert len(seen) == 3 * count, "predictions of other settings do not count"
+    others = images.loc[images["glacier"] == "Mapple", "image"].nunique()
+    assert len(seen) == 3 * others, "predictions of other settings do not count"
 
 
 def test_an_interrupted_run_goes_on(
@@ -315,7 +321,8 @@ def test_an_interrupted_run_goes_on(
         return predict(self, image, scene, manner)
 
     monkeypatch.setattr(Contender, "predict", stopping)
-    options = {"models": checkpoints[:1], "scenes": False, "progress": False}
+    options = {"models": checkpoints[:1], "sensors": ["S1", "TSX/TDX"], "scenes": False}
+    options["progress"] = False
     with pytest.raises(KeyboardInterrupt):
         benchmark(small, tmp_path / "out", **options)
     assert not (tmp_path / "out/report.html").exists()
@@ -330,17 +337,18 @@ def test_subsets_splits_and_the_squeezed_set(tmp_path: Path) -> None:
     data, predictions = make_split(tmp_path, NAMES[:3] + NAMES[-3:])
     glacier = NAMES[0].split("_")[0]
     options = {"given": [predictions], "scenes": False, "progress": False}
+    sensor = NAMES[-1].split("_")[2]
     part = benchmark(data, tmp_path / "a", glaciers=[glacier], **options)
     assert set(part.images["glacier"]) == {glacier}
-    sensor = NAMES[-1].split("_")[2]
-    part = benchmark(data, tmp_path / "b", sensors=[sensor], **options)
-    assert set(part.images["satellite"]) == {sensor}
-    with pytest.raises(IcefrontError, match="no glacier Crane"):
-        benchmark(data, tmp_path / "c", glaciers=["Crane"], **options)
-    with pytest.raises(IcefrontError, match="no images of S7"):
-        benchmark(data, tmp_path / "c", sensors=["S7"], **options)
-    with pytest.raises(IcefrontError, match="--split test"):
-        benchmark(data, tmp_path / "c", split="train", **options)
+    chosen = select_images(data, sensors=[sensor]).dataset.samples
+    assert {s.sensor for s in chosen} == {sensor}
+    for wrong, words in (
+        ({"glaciers": ["Crane"]}, "no glacier Crane"),
+        ({"sensors": ["S7"]}, "no images of S7"),
+        ({"split": "train"}, "--split test"),
+    ):
+        with pytest.raises(IcefrontError, match=words):
+            benchmark(data, tmp_path / "c", **wrong, **options)
 
     squeezed = tmp_path / "squeezed"
     for path in [*data.rglob("*.png"), *predictions.rglob("*.png")]:
@@ -355,11 +363,9 @@ def test_subsets_splits_and_the_squeezed_set(tmp_path: Path) -> None:
     assert set(result.images["unit"]) == {"px"}
     assert "MDE (px)" in (tmp_path / "d/report.md").read_text()
     assert "in pixels, not in metres" in (tmp_path / "d/report.html").read_text()
-    metres = benchmark(
-        squeezed / "caffe", tmp_path / "e", given=[squeezed / "someone"], scenes=False,
-        pixel_size=(60.0, 70.0), progress=False,
-    )  # fmt: skip
-    assert metres.selection.unit == "m"
+    assert select_images(squeezed / "caffe").unit == "px"
+    assert select_images(squeezed / "caffe", pixel_size=(60.0, 70.0)).unit == "m"
+    assert select_images(data).unit == "m"
 
 
 # Wrong inputs ------------------------------------------------------------------------------------

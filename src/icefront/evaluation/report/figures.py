@@ -101,7 +101,8 @@ def error_figure(result: BenchmarkResult) -> Figure:
     left.set_ylim(0, 100)
     left.set_xlabel(f"distance ({unit}); the marker is the mean", color=INK)
     left.set_ylabel("share of distances below (%)", color=INK)
-    left.legend(fontsize=9, frameon=False, labelcolor=INK, loc="upper left")
+    if left.lines:
+        left.legend(fontsize=9, frameon=False, labelcolor=INK, loc="upper left")
     labels = []
     for k, model in enumerate(result.models):
         own = result.of(model.contender.label)
