@@ -14,7 +14,7 @@ from torch import nn
 from icefront import IcefrontError
 from icefront.inference import Layout, blend_windows, default_layout, predict_ensemble
 from icefront.inference.symmetries import views
-from icefront.inference.windows import axis_of_windows, gaussian
+from icefront.inference.windows import axes_of_windows, axis_of_windows, gaussian
 from icefront.models.card import ModelCard
 from icefront.scenes.scene import Scene
 
@@ -136,7 +136,10 @@ def test_even_windows_cover_all_with_steps_no_longer_than_the_stride(
 
 def test_the_default_layout_has_an_eighth_of_the_published_windows() -> None:
     layout = default_layout(ModelCard("tyrion", {}))
-    assert layout == Layout(512, 384, 368, even=True)
-    assert (layout.stride / 128) ** 2 > 8
+    assert layout == Layout(512, 384, 384, even=True)
+    rows, columns = axes_of_windows((3000, 3000), layout)
+    published = axes_of_windows((3000, 3000), Layout())
+    count = len(rows.starts) * len(columns.starts)
+    assert len(published[0].starts) * len(published[1].starts) > 8 * count
     small = default_layout(ModelCard("mini", {}, window=256, target=128, stride=64))
-    assert small == Layout(256, 192, 184, even=True)
+    assert small == Layout(256, 192, 192, even=True)
