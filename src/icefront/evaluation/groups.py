@@ -82,7 +82,7 @@ def members_of(
     if not grouping:
         return [({}, list(range(len(table))))]
     found = table.groupby(list(grouping), sort=True).indices
-    groups = []
+    groups: list[tuple[Mapping[str, str], list[int]]] = []
     for key, rows in found.items():
         values = key if isinstance(key, tuple) else (key,)
         groups.append((dict(zip(grouping, values, strict=True)), [int(r) for r in rows]))

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -108,7 +109,7 @@ def write_prediction(
     greys = np.array(ZONE_GREYS, np.uint8)[prediction.zones]
     try:
         Image.fromarray(greys).save(parts[0], format="PNG", pnginfo=text, optimize=False)
-        arrays = {
+        arrays: dict[str, Any] = {
             "front": prediction.front.astype(np.int64),
             "width": prediction.width.astype(np.float32),
             "disagreement": prediction.disagreement.astype(np.float32),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 TRUE_COLOUR = "#56b4e9"
 PREDICTED_COLOUR = "#f0a202"
@@ -16,7 +17,8 @@ MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00", "#3b3b3b
 """Okabe and Ito's palette, without its yellow, which is too light for lines on white."""
 
 MODEL_MARKS = ("o", "s", "D", "^", "v", "P", "X")
-LINES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), "-.")  # type: ignore[arg-type]
+LINES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), "-.")
+"""Line styles, so that curves are told apart without colour."""
 
 
 def colour(number: int) -> str:
