@@ -17,6 +17,9 @@ from icefront.evaluation.report.style import (
     TRUE_COLOUR,
 )
 
+SMOOTHED = 4.0
+"""Standard deviation of the smoothing of the band's width, in pixels of its grid."""
+
 FINER = 2
 """Lines are drawn so many times finer and averaged down, for smooth edges."""
 
@@ -123,7 +126,11 @@ def _band(
     coarse = max(1, max(shape) // BAND_SIDE)
     small = -(-shape[0] // coarse), -(-shape[1] // coarse)
     widths = np.zeros(small)
-    widths[_places(front, fine / coarse, small)] = np.maximum(half_width * fine / coarse, 1e-3)
+    at = _places(front, fine / coarse, small)
+    widths[at] = np.maximum(half_width * fine / coarse, 1e-3)
+    # Neighbouring pixels state different widths; their mean along the line makes an even band.
+    near = ndimage.gaussian_filter(widths, SMOOTHED)[at]
+    widths[at] = near / ndimage.gaussian_filter((widths > 0).astype(float), SMOOTHED)[at]
     away, nearest = ndimage.distance_transform_edt(widths == 0, return_indices=True)
     held = np.asarray(away <= widths[tuple(nearest)])
     return np.repeat(np.repeat(held, coarse, 0), coarse, 1)[: shape[0], : shape[1]]
