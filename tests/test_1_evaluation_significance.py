@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.evaluation import pool_mde
+from icefront.evaluation.published import PUBLISHED_RUNS
 from icefront.evaluation.significance import (
-    PUBLISHED_RUNS,
     ModelRuns,
     bootstrap_mde,
     cohens_d,

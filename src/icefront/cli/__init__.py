@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from icefront.cli.annotators import annotators
+from icefront.cli.benchmark import benchmark
 from icefront.cli.compare import compare
 from icefront.cli.download import download
 from icefront.cli.experiment import experiment
@@ -53,6 +54,7 @@ for command in (
     models,
     train,
     pretrain,
+    benchmark,
     annotators,
     compare,
     download,

@@ -44,8 +44,9 @@ def compare(
         sentences,
         write_comparison,
     )
-    from icefront.evaluation.significance import PUBLISHED_RUNS, read_runs
+    from icefront.evaluation.published import PUBLISHED_RUNS
     from icefront.evaluation.significance import compare as run
+    from icefront.evaluation.significance import read_runs
     from icefront.output import check_folder, explained_writing, staging
 
     if out is not None:

@@ -114,10 +114,10 @@ def read_box(path: Path, shape: tuple[int, int]) -> tuple[int, int, int, int]:
         If the file has other lines.
     """
     try:
-        lines = path.read_text().strip().splitlines()[1:5]
+        _, *lines = path.read_text().strip().splitlines()
         corners = [[round(float(v)) for v in line.split(",")] for line in lines]
         (left, upper), _, (right, lower), _ = corners
-    except (OSError, ValueError, UnicodeDecodeError):
+    except (OSError, ValueError, OverflowError):
         raise IcefrontError(
             f"{path} is not a bounding box: a header and four corners 'x,y' are expected."
         ) from None
@@ -217,7 +217,7 @@ class CaffeDataset:
         mend: bool = False,
     ) -> None:
         self.root, self.split, self.mend = Path(root), split, mend
-        self._pixel_size = pixel_size_m
+        self.stated_pixel_size: PixelSize | Literal["name"] = pixel_size_m
         self.problems: list[str] = []
         for folder in ("sar_images", "zones"):
             if not (self.root / folder / split).is_dir():
@@ -287,7 +287,7 @@ class CaffeDataset:
                     image=images[name],
                     zones=zones[name],
                     front=fronts.get(name),
-                    box=next((b for b in boxes if b.name.startswith(name)), None),
+                    box=next((b for b in boxes if _belongs(b.name, name)), None),
                     glacier=facts.glacier,
                     date=facts.date,
                     sensor=facts.sensor,
@@ -341,9 +341,9 @@ class CaffeDataset:
 
     def pixel_size_m(self, index: int) -> PixelSize:
         """Side of a pixel in metres, (rows, columns), or None: pixels."""
-        if self._pixel_size == "name":
+        if self.stated_pixel_size == "name":
             return self.samples[index].resolution_m
-        return self._pixel_size  # type: ignore[return-value]
+        return self.stated_pixel_size  # type: ignore[return-value]
 
     def plot(self, index: int, prediction: np.ndarray | None = None) -> Figure:
         """Draw an image, its zones and its front (red).
@@ -370,6 +370,11 @@ class CaffeDataset:
             axis.set_title(title, fontsize=9)
             axis.set_axis_off()
         return figure
+
+
+def _belongs(file: str, name: str) -> bool:
+    """Whether a file is one of an image: its name goes on, but not with another digit."""
+    return file.startswith(name) and not file[len(name) : len(name) + 1].isalnum()
 
 
 def _size(path: Path) -> tuple[int, int] | None:

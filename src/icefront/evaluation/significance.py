@@ -29,15 +29,6 @@ from scipy import stats
 
 from icefront.errors import IcefrontError
 
-PUBLISHED_RUNS: dict[str, tuple[float, ...]] = {
-    "HookFormer": (356.3, 338.4, 364.0, 369.9, 374.0),
-    "Tyrion, ImageNet": (335.4, 313.2, 321.6, 381.1, 360.3),
-    "Tyrion + OptSimMIM": (290.8, 413.6, 236.6, 265.5, 295.5),
-    "Tyrion + OptTranslator": (269.3, 259.6, 262.4, 400.7, 273.7),
-}
-"""MDE in metres on the test images of CaFFe (Gourmelon et al. 2025, doi:10.1109/TGRS.2025.3580945).
-"""
-
 Numbers: TypeAlias = Sequence[float] | np.ndarray
 
 IMAGE_COLUMNS = ("image", "glacier", "distance_sum_m", "distance_count")

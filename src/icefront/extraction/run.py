@@ -17,7 +17,6 @@ from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.extraction.grids import wanted_size, zones_on_scene
 from icefront.extraction.products import (
     RUN_JSON,
     centre_latitude,
@@ -30,6 +29,7 @@ from icefront.extraction.quicklook import draw_quicklook
 from icefront.fronts.aoi import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.fronts.pixels import mean_side
+from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.predict import card_of, predict_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import load_model

@@ -61,6 +61,39 @@ def uncertainty_along(
     float64 (N,)
         In the unit of `sides`.
     """
+    side = float(np.sqrt(sides[0] * sides[1]))
+    return np.clip(ONE_SIGMA / _steepness(logit, line, sides), LEAST_PX * side, MOST_PX * side)
+
+
+def disagreement_along(
+    logit: np.ndarray, logit_spread: np.ndarray, line: np.ndarray, sides: tuple[float, float]
+) -> np.ndarray:
+    """How far the members of an ensemble disagree about the place of a front along a line.
+
+    Where the log odds of the members have the standard deviation s and their mean rises by g per
+    metre across the front, the places at which they are zero have the standard deviation s / g, to
+    first order; bounded to 32 pixels.
+
+    Parameters
+    ----------
+    logit, logit_spread : float (H, W)
+        Of the mean, from `front_logit`, and the standard deviation of the members.
+    line : float (N, 2)
+        (row, column), pixel centres at whole numbers.
+    sides : (float, float)
+        Height and width of a pixel.
+
+    Returns
+    -------
+    float64 (N,)
+        In the unit of `sides`.
+    """
+    side = float(np.sqrt(sides[0] * sides[1]))
+    return np.minimum(_at(logit_spread, line) / _steepness(logit, line, sides), MOST_PX * side)
+
+
+def _steepness(logit: np.ndarray, line: np.ndarray, sides: tuple[float, float]) -> np.ndarray:
+    """Gradient of the log odds, from differences over +-1 pixel; never quite 0."""
     steps = np.array([[1.0, 0.0], [0.0, 1.0]])
     gradient = np.stack(
         [
@@ -69,8 +102,7 @@ def uncertainty_along(
         ]
     )
     side = float(np.sqrt(sides[0] * sides[1]))
-    steepness = np.maximum(np.hypot(*gradient), ONE_SIGMA / (MOST_PX * side))
-    return np.clip(ONE_SIGMA / steepness, LEAST_PX * side, MOST_PX * side)
+    return np.maximum(np.hypot(*gradient), ONE_SIGMA / (MOST_PX * side))
 
 
 def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:

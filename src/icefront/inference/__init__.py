@@ -6,7 +6,19 @@ with a `ModelCard` (or without), and returns float32 (4, H, W).
 
 from __future__ import annotations
 
+from icefront.inference.ensembles import EnsembleZones, predict_ensemble
+from icefront.inference.layouts import default_layout, exact_layout
 from icefront.inference.predict import card_of, predict_whole, predict_zones
-from icefront.inference.windows import blend_windows
+from icefront.inference.windows import Layout, blend_windows
 
-__all__ = ["blend_windows", "card_of", "predict_whole", "predict_zones"]
+__all__ = [
+    "EnsembleZones",
+    "Layout",
+    "blend_windows",
+    "card_of",
+    "default_layout",
+    "exact_layout",
+    "predict_ensemble",
+    "predict_whole",
+    "predict_zones",
+]

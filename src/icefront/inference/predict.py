@@ -11,7 +11,7 @@ from torch import nn
 
 from icefront.inference.precision import choose_device, precision
 from icefront.inference.symmetries import SymmetryAverage
-from icefront.inference.windows import Network, blend_windows
+from icefront.inference.windows import Layout, Network, blend_windows
 from icefront.models.card import ModelCard
 from icefront.scenes.radiometry import equalise
 from icefront.scenes.scene import Scene
@@ -33,6 +33,7 @@ def predict_zones(
     scene: Scene,
     *,
     stride: int | None = None,
+    layout: Layout | None = None,
     tta: bool = False,
     device: str = "auto",
     exact: bool = False,
@@ -50,6 +51,8 @@ def predict_zones(
     stride : int, optional
         Step of the windows in pixels, instead of the card's. A given stride also makes a model
         that may take a scene as one go by windows.
+    layout : Layout, optional
+        Of the windows, instead of the card's; a scene that may be taken as one still is.
     tta : bool
         Average over the eight flips and rotations of each window (eight times the time).
     device : str
@@ -71,7 +74,8 @@ def predict_zones(
         If the device does not exist or the stride leaves gaps.
     """
     card = card_of(model)
-    image = equalise(scene.image) if card.input_mapping == "equalised" else scene.image
+    image = prepared(scene, card)
+    chosen = layout or Layout(card.window, card.target, card.stride)
     where = choose_device(device)
     network: Network = SymmetryAverage(model) if tta else model
     with evaluating(model, where), precision(where, exact=exact):
@@ -80,13 +84,19 @@ def predict_zones(
         return blend_windows(
             image,
             network,
-            window=card.window,
-            target=card.target,
-            stride=card.stride if stride is None else stride,
+            window=chosen.window,
+            target=chosen.target,
+            stride=chosen.stride if stride is None else stride,
+            even=chosen.even,
             batch=BATCHES.get(where.type, 1),
             device=where,
             progress=progress,
         )
+
+
+def prepared(scene: Scene, card: ModelCard) -> np.ndarray:
+    """The image of a scene as a model takes it, float32 (H, W) in 0..1 with NaN for no data."""
+    return equalise(scene.image) if card.input_mapping == "equalised" else scene.image
 
 
 def predict_whole(

@@ -2,9 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
+
+from icefront.errors import IcefrontError
+
+SYMMETRIES = (1, 4, 8)
+"""Numbers of symmetries there are: none but the window itself, rotations, and reflections too."""
+
+
+def check_symmetries(symmetries: int) -> None:
+    """Refuse a number of symmetries that a square does not have.
+
+    Raises
+    ------
+    IcefrontError
+        If it is not 1, 4 or 8.
+    """
+    if symmetries not in SYMMETRIES:
+        raise IcefrontError(
+            f"A window has 1, 4 (rotations) or 8 (and reflections) symmetries, not {symmetries}."
+        )
+
+
+def views(
+    network: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, symmetries: int = 8
+) -> Iterator[torch.Tensor]:
+    """Probabilities of windows, seen turned and mirrored, each turned back.
+
+    Parameters
+    ----------
+    network : callable
+        From windows (B, 1, side, side) to logits (B, 4, side, side).
+    windows : float32 (B, 1, side, side)
+    symmetries : 1, 4 or 8
+        The windows as they are; the four rotations; these and their mirror images.
+
+    Yields
+    ------
+    float32 (B, 4, side, side)
+        Probabilities of the zones.
+
+    Raises
+    ------
+    IcefrontError
+        If there are not so many symmetries.
+    """
+    check_symmetries(symmetries)
+    for number in range(symmetries):
+        flipped, quarter = divmod(number, 4)
+        seen = windows.flip(-1) if flipped else windows
+        zones = torch.softmax(network(seen.rot90(quarter, (-2, -1))).float(), dim=1)
+        zones = zones.rot90(-quarter, (-2, -1))
+        yield zones.flip(-1) if flipped else zones
 
 
 class SymmetryAverage:
@@ -24,12 +75,7 @@ class SymmetryAverage:
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         """Return the logarithm of the mean probabilities: logits of them, (B, 4, side, side)."""
         total: torch.Tensor | None = None
-        for flipped in (False, True):
-            seen = windows.flip(-1) if flipped else windows
-            for quarter in range(4):
-                zones = torch.softmax(self.network(seen.rot90(quarter, (-2, -1))).float(), dim=1)
-                zones = zones.rot90(-quarter, (-2, -1))
-                zones = zones.flip(-1) if flipped else zones
-                total = zones if total is None else total + zones
+        for zones in views(self.network, windows):
+            total = zones if total is None else total + zones
         assert total is not None
         return torch.log((total / 8).clamp_min(torch.finfo(torch.float32).tiny))

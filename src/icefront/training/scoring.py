@@ -11,8 +11,9 @@ from rich.progress import track
 from torch import nn
 
 from icefront.datasets.caffe import CaffeDataset
-from icefront.evaluation import ZoneScores, average_scores, pool_mde, zone_scores
-from icefront.fronts import blank_outside, clean_zones, distance_errors, front_pixels
+from icefront.evaluation import ZoneScores, average_scores, pool_mde
+from icefront.evaluation.protocol import protocol_front, score_image
+from icefront.fronts import distance_errors
 from icefront.inference.predict import predict_zones
 from icefront.scenes.scene import PixelSize, Scene
 
@@ -75,20 +76,17 @@ def score_images(
         probabilities = predict_zones(network, scene, tta=tta, exact=exact, progress=False)
         zones = probabilities.argmax(0).astype(np.uint8)
         unit = 1.0 if size is None else size
-        front = front_pixels(clean_zones(zones), unit, min_length_m)
-        from_zones = front_pixels(clean_zones(true), unit, min_length_m)
-        label = dataset.front(i) if sample.front is not None else from_zones
         box = dataset.box(i)
-        if box is not None:
-            rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
-            front, from_zones = (blank_outside(f, rows, columns) for f in (front, from_zones))
+        from_zones = protocol_front(true, size, box, min_length_m)
+        label = dataset.front(i) if sample.front is not None else from_zones
+        score = score_image(zones, true, label, size, box, min_length_m)
         scores.append(
             ImageScore(
                 sample.name,
                 sample.glacier,
-                zone_scores(zones, true),
-                distance_errors(front, label, unit),
-                distance_errors(front, from_zones, unit),
+                score.zones,
+                score.errors,
+                distance_errors(score.predicted, from_zones, unit),
             )
         )
     return scores

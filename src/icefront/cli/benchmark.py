@@ -1,0 +1,103 @@
+"""Commands that score models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icefront.cli.options import Out, Overwrite, job
+from icefront.errors import IcefrontError
+
+
+@job
+def benchmark(
+    data: Annotated[Path, typer.Option(help="Folder in the layout of CaFFe.", show_default=False)],
+    out: Out,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a model or path of a checkpoint; may be given several times."),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of zones that another program predicted, PNG in CaFFe's greys."),
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Score all models together too, with uncertainty.")
+    ] = False,
+    symmetries: Annotated[
+        int, typer.Option(help="Of the ensemble: 1, 4 rotations, or 8 with reflections.")
+    ] = 8,
+    split: Annotated[str, typer.Option(help="test, train or validation.")] = "test",
+    glacier: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be given several times.")
+    ] = None,
+    sensor: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be given several times.")
+    ] = None,
+    pixel_size: Annotated[
+        str,
+        typer.Option(
+            help="name (as the names say), pixels, metres such as 20 or 73.7x61.8; auto finds out."
+        ),
+    ] = "auto",
+    hemisphere: Annotated[
+        str | None, typer.Option(help="north or south, for the season of glaciers beyond CaFFe.")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="float32 and the published windows; much slower.")
+    ] = False,
+    native: Annotated[
+        bool, typer.Option("--native", help="No resampling to the model's pixel size.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    calibration: Annotated[
+        Path | None, typer.Option(help="calibration.json of an earlier benchmark.")
+    ] = None,
+    scenes: Annotated[bool, typer.Option(help="Draw every scene.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep finished predictions, score them again.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score models by the CaFFe protocol: tables, figures, a report."""
+    from icefront.extraction.parameters import parse_pixel_size
+
+    words = ("auto", "name")
+    size = pixel_size if pixel_size in words else parse_pixel_size(pixel_size)
+    if hemisphere not in (None, "north", "south"):
+        raise IcefrontError(f"There is no hemisphere {hemisphere!r}; give north or south.")
+    if resume and overwrite:
+        raise IcefrontError("--resume keeps predictions and --overwrite discards them; give one.")
+
+    from icefront.evaluation.benchmark import benchmark as run
+    from icefront.evaluation.report import headline
+
+    result = run(
+        data,
+        out,
+        models=model or (),
+        given=predictions or (),
+        ensemble=ensemble,
+        symmetries=symmetries,
+        split=split,  # type: ignore[arg-type]
+        glaciers=glacier or (),
+        sensors=sensor or (),
+        pixel_size=None if size == "pixels" else size,  # type: ignore[arg-type]
+        hemisphere=hemisphere,  # type: ignore[arg-type]
+        exact=exact,
+        native=native,
+        device=device,
+        calibration=calibration,
+        scenes=scenes,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    for note in result.selection.notes:
+        typer.echo(note, err=True)
+    for sentence in result.selection.left_out:
+        typer.echo(f"Left out: {sentence}.", err=True)
+    for line in headline(result):
+        typer.echo(line)
+    typer.echo(f"Look at {out / 'report.html'}")

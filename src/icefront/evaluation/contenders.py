@@ -1,0 +1,275 @@
+"""Who takes part in a benchmark: models, an ensemble of them, or zones that others predicted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from icefront import __version__
+from icefront.datasets.caffe import read_zones
+from icefront.errors import IcefrontError
+from icefront.evaluation.predictions import Prediction, averaged_spread, bare
+from icefront.evaluation.protocol import protocol_front
+from icefront.fronts.uncertainty import disagreement_along, front_logit, uncertainty_along
+from icefront.inference import (
+    card_of,
+    default_layout,
+    exact_layout,
+    predict_ensemble,
+    predict_zones,
+)
+from icefront.inference.ensembles import check_members
+from icefront.inference.grids import wanted_size, zones_on_scene
+from icefront.inference.symmetries import check_symmetries
+from icefront.models.checkpoints import sha256_of
+from icefront.models.registry import load_model, packaged_weights
+from icefront.scenes.grid import pixel_sides, resample
+from icefront.scenes.scene import Scene
+from icefront.zones import GLACIER, N_ZONES, OCEAN
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How scenes are predicted, the same for all who take part.
+
+    Attributes
+    ----------
+    exact : bool
+        float32 and the windows of the card, as published; otherwise `default_layout` and bfloat16
+        where it is faster.
+    native : bool
+        Images go to the model at their own pixel size, whatever its card asks for.
+    device : str
+    """
+
+    exact: bool = False
+    native: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One that takes part.
+
+    Attributes
+    ----------
+    label : str
+        In tables and as the name of a folder.
+    models : tuple of nn.Module
+        One, several for an ensemble, none where zones are given.
+    symmetries : int
+        0 for a model as it is; 1, 4 or 8 for an ensemble.
+    identity : str
+        SHA-256 of the weights; of all weights together for an ensemble.
+    source : str
+        In words: file or folder, members.
+    given : Path or None
+        Folder of predicted zones.
+    """
+
+    label: str
+    models: tuple[nn.Module, ...]
+    symmetries: int
+    identity: str
+    source: str
+    given: Path | None = None
+
+    def facts(self, image: Path, pixel_size: object, manner: Manner) -> dict[str, str]:
+        """What a prediction of an image follows from."""
+        settings = {
+            "exact": manner.exact,
+            "native": manner.native,
+            "symmetries": self.symmetries,
+            "pixel_size": pixel_size,
+        }
+        return {
+            "software": f"icefront {__version__}",
+            "model": self.label,
+            "model_sha256": self.identity,
+            "settings": json.dumps(settings),
+            "input": image.name,
+            "input_sha256": sha256_of(image),
+        }
+
+    def predict(self, image: np.ndarray, scene: Scene, manner: Manner) -> Prediction:
+        """Predict one image.
+
+        Parameters
+        ----------
+        image : uint8 (H, W)
+            Grey values.
+        scene : Scene
+            The same in 0..1, with its name and pixel size.
+        manner : Manner
+
+        Raises
+        ------
+        IcefrontError
+            If zones are given and those of this image are missing, damaged or of another size.
+        """
+        if self.given is not None:
+            return bare(_given_zones(self.given, scene.name, image.shape))
+        return predict_image(self.models, self.symmetries, scene, manner)
+
+
+def predict_image(
+    models: Sequence[nn.Module], symmetries: int, scene: Scene, manner: Manner
+) -> Prediction:
+    """Predict the zones of a scene and how sure its front is.
+
+    Parameters
+    ----------
+    models : sequence of nn.Module
+    symmetries : int
+        0 for a single model as it is; 1, 4 or 8 for an ensemble.
+    scene : Scene
+        On the grid of the image; it is resampled where the model asks for another pixel size.
+    manner : Manner
+
+    Returns
+    -------
+    Prediction
+        On the grid of `scene`.
+    """
+    card = card_of(models[0])
+    size = None if manner.native else wanted_size(scene, card.pixel_size_m)
+    for_model = scene if size is None else resample(scene, size)
+    layout = exact_layout(card) if manner.exact else default_layout(card)
+    logit_spread = None
+    class_spread, spread = np.full(N_ZONES, np.nan), None
+    if symmetries:
+        found = predict_ensemble(
+            models,
+            for_model,
+            symmetries=symmetries,
+            layout=layout,
+            device=manner.device,
+            exact=manner.exact,
+            progress=False,
+        )
+        mean, logit_spread = found.mean, found.logit_spread
+        class_spread = found.spread.mean(axis=(1, 2), dtype=np.float64)
+        spread = averaged_spread(found.spread)
+        del found
+    else:
+        mean = predict_zones(
+            models[0],
+            for_model,
+            layout=layout,
+            device=manner.device,
+            exact=manner.exact,
+            progress=False,
+        )
+    zones = zones_on_scene(mean, for_model, scene)
+    index = np.flatnonzero(protocol_front(zones, scene.pixel_size_m))
+    rows, columns = np.divmod(index, scene.shape[1])
+    # The uncertainty is that of the grid on which the model saw the front.
+    points = np.stack(
+        [
+            (rows + 0.5) * (for_model.shape[0] / scene.shape[0]) - 0.5,
+            (columns + 0.5) * (for_model.shape[1] / scene.shape[1]) - 0.5,
+        ],
+        axis=1,
+    )
+    unit = for_model.pixel_size_m
+    sides = (1.0, 1.0) if unit is None else pixel_sides(unit)
+    logit = front_logit(mean[GLACIER], mean[OCEAN])
+    width = uncertainty_along(logit, points, sides)
+    disagreement = np.zeros(len(index))
+    if logit_spread is not None:
+        disagreement = disagreement_along(logit, logit_spread, points, sides)
+    return Prediction(
+        zones,
+        index,
+        width.astype(np.float32),
+        disagreement.astype(np.float32),
+        class_spread,
+        spread,
+    )
+
+
+def _given_zones(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    for path in (folder / f"{name}.png", folder / f"{name}_zones.png"):
+        if path.exists():
+            zones = read_zones(path)
+            if zones.shape != shape:
+                raise IcefrontError(
+                    f"{path} is {zones.shape[1]}×{zones.shape[0]} pixels and its image "
+                    f"{shape[1]}×{shape[0]}; give zones on the grid of the image."
+                )
+            return zones
+    raise IcefrontError(f"{folder} has no zones of {name} ({name}.png or {name}_zones.png).")
+
+
+def gather_contenders(
+    models: Sequence[str | Path],
+    given: Sequence[str | Path] = (),
+    *,
+    ensemble: bool = False,
+    symmetries: int = 8,
+) -> list[Contender]:
+    """Load all who take part and give each a label of its own.
+
+    Parameters
+    ----------
+    models : sequence of str or Path
+        Names of models or paths of checkpoints.
+    given : sequence of str or Path
+        Folders of predicted zones, PNG files in CaFFe's grey values named like the images.
+    ensemble : bool
+        All models together take part too.
+    symmetries : 1, 4 or 8
+        Of the ensemble.
+
+    Raises
+    ------
+    IcefrontError
+        If there is nobody, a model cannot be loaded, or the models do not fit together.
+    """
+    if not models and not given:
+        raise IcefrontError(
+            "There is nothing to score: name a model or a folder of predictions (--model, "
+            "--predictions)."
+        )
+    if ensemble and not models:
+        raise IcefrontError("An ensemble is made of models: name them with --model.")
+    contenders: list[Contender] = []
+    taken = {ENSEMBLE} if ensemble else set()
+
+    def label_of(wish: str) -> str:
+        wish = re.sub(r"[^\w.+-]+", "-", wish).strip("-.") or "model"
+        label, number = wish, 2
+        while label in taken:
+            label, number = f"{wish}-{number}", number + 1
+        taken.add(label)
+        return label
+
+    for name in models:
+        network = load_model(name)
+        card = card_of(network)
+        path = packaged_weights(str(name))
+        identity = card.sha256 or sha256_of(path or Path(name))
+        contenders.append(Contender(label_of(card.name), (network,), 0, identity, Path(name).name))
+    if ensemble:
+        together = tuple(c.models[0] for c in contenders)
+        check_members([card_of(m) for m in together])
+        check_symmetries(symmetries)
+        joined = hashlib.sha256("".join(c.identity for c in contenders).encode()).hexdigest()
+        words = f"{len(together)} models × {symmetries} symmetries"
+        contenders.append(Contender(ENSEMBLE, together, symmetries, joined, words))
+    for folder in map(Path, given):
+        if not folder.is_dir():
+            raise IcefrontError(f"There is no folder of predictions {folder}.")
+        contenders.append(
+            Contender(label_of(folder.name), (), 0, "", f"zones in {folder.name}", folder)
+        )
+    return contenders

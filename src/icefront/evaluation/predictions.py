@@ -1,0 +1,161 @@
+"""What is kept of a prediction, so that scores can be had again without the network.
+
+Zones are a grey PNG as CaFFe's labels are (a few kilobytes; other programs read it), whose text
+says which model made it from which file. Beside it an ``.npz`` keeps the uncertainty of the front
+pixels and, for ensembles, the spread of each class at no more than 512 pixels a side, 8 bit.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from icefront.datasets.caffe import read_zones
+from icefront.errors import IcefrontError
+from icefront.zones import N_ZONES, ZONE_GREYS
+
+SPREAD_SIDE = 512
+"""Longest side of the kept maps of spread, in pixels."""
+
+SPREAD_FULL = 0.5
+"""Standard deviation of a probability that is kept as 255: the largest there can be."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted zone map and how sure it is.
+
+    Attributes
+    ----------
+    zones : uint8 (H, W)
+        Class codes on the grid of the image, before cleaning.
+    front : int64 (N,)
+        Flat indices of its front pixels before the box is applied, ascending.
+    width, disagreement : float32 (N,)
+        Standard deviation of the place of each, in metres (pixels where they have no size): from
+        the probabilities, and from the members of an ensemble (0 for one model). NaN if unknown.
+    class_spread : float64 (4,)
+        Mean over the image of the standard deviation of each class; NaN for one model.
+    spread : uint8 (4, h, w) or None
+        The same as maps, averaged down; 255 is 0.5.
+    """
+
+    zones: np.ndarray
+    front: np.ndarray
+    width: np.ndarray
+    disagreement: np.ndarray
+    class_spread: np.ndarray
+    spread: np.ndarray | None = None
+
+    def uncertainty(self, front: np.ndarray) -> np.ndarray:
+        """Standard deviation of each pixel of a front (H, W), in reading order, float64 (P,).
+
+        Both parts together, as if they were independent; NaN for pixels that nothing is known of.
+        """
+        wanted = np.flatnonzero(front)
+        found = np.full(len(wanted), np.nan)
+        if len(self.front):
+            at = np.minimum(np.searchsorted(self.front, wanted), len(self.front) - 1)
+            known = self.front[at] == wanted
+            both = np.hypot(self.width.astype(np.float64), self.disagreement.astype(np.float64))
+            found[known] = both[at[known]]
+        return found
+
+
+def bare(zones: np.ndarray) -> Prediction:
+    """A prediction of which only the zones are known."""
+    nothing = np.empty(0, np.float32)
+    return Prediction(zones, np.empty(0, np.int64), nothing, nothing, np.full(N_ZONES, np.nan))
+
+
+def averaged_spread(spread: np.ndarray) -> np.ndarray:
+    """Average maps (4, H, W) of standard deviations down and keep them in 8 bits."""
+    factor = max(1, -(-max(spread.shape[1:]) // SPREAD_SIDE))
+    rows, columns = (np.arange(0, n, factor) for n in spread.shape[1:])
+    total = np.add.reduceat(np.add.reduceat(spread, rows, axis=1), columns, axis=2)
+    counts = np.multiply.outer(
+        np.diff(np.append(rows, spread.shape[1])), np.diff(np.append(columns, spread.shape[2]))
+    )
+    return np.clip(np.rint(total / counts * (255 / SPREAD_FULL)), 0, 255).astype(np.uint8)
+
+
+def write_prediction(
+    folder: Path, name: str, prediction: Prediction, facts: Mapping[str, str]
+) -> None:
+    """Keep a prediction as ``NAME.png`` and ``NAME.npz``; the former appears last.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    name : str
+        Of the image.
+    prediction : Prediction
+    facts : mapping of str to str
+        What made it from what; written into the PNG's text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    picture, beside = folder / f"{name}.png", folder / f"{name}.npz"
+    parts = [file.with_name(f".{file.name}.part") for file in (picture, beside)]
+    text = PngImagePlugin.PngInfo()
+    for key, value in facts.items():
+        text.add_text(key, value)
+    greys = np.array(ZONE_GREYS, np.uint8)[prediction.zones]
+    try:
+        Image.fromarray(greys).save(parts[0], format="PNG", pnginfo=text, optimize=False)
+        arrays: dict[str, Any] = {
+            "front": prediction.front.astype(np.int64),
+            "width": prediction.width.astype(np.float32),
+            "disagreement": prediction.disagreement.astype(np.float32),
+            "class_spread": prediction.class_spread.astype(np.float64),
+        }
+        if prediction.spread is not None:
+            arrays["spread"] = prediction.spread
+        with parts[1].open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        picture.unlink(missing_ok=True)
+        parts[1].replace(beside)
+        parts[0].replace(picture)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def read_prediction(folder: Path, name: str, facts: Mapping[str, str]) -> Prediction | None:
+    """Read a kept prediction, if there is one that was made of the same and is whole.
+
+    Parameters
+    ----------
+    folder, name
+        As for `write_prediction`.
+    facts : mapping of str to str
+        What it must have been made of.
+
+    Returns
+    -------
+    Prediction or None
+    """
+    picture = folder / f"{name}.png"
+    try:
+        with Image.open(picture) as file:
+            file.load()
+            if any(file.info.get(key) != value for key, value in facts.items()):
+                return None
+        zones = read_zones(picture)
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as kept:
+            return Prediction(
+                zones,
+                kept["front"],
+                kept["width"],
+                kept["disagreement"],
+                kept["class_spread"],
+                kept["spread"] if "spread" in kept.files else None,
+            )
+    except (OSError, ValueError, KeyError, SyntaxError, zipfile.BadZipFile, IcefrontError):
+        return None

@@ -1,0 +1,210 @@
+"""Writes all files of a benchmark: tables, summary, figures, page."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from icefront import __version__
+from icefront.evaluation.calibration import write_calibration
+from icefront.evaluation.report.figures import all_figures
+from icefront.evaluation.report.gallery import SCENES, Gallery
+from icefront.evaluation.report.style import measure
+from icefront.evaluation.report.tables import (
+    calibration_of,
+    calibration_words,
+    comparable,
+    group_tables,
+    headline,
+    markdown_report,
+    published_table,
+    published_words,
+    said_table,
+    scores_table,
+)
+from icefront.output import explained_writing, staging
+
+if TYPE_CHECKING:
+    from icefront.evaluation.benchmark import BenchmarkResult
+
+FIGURES = "figures"
+CAPTIONS = {
+    "published": "Mean distance error beside the published runs on the same test images.",
+    "errors": "Left: share of all distances (both ways) below a value. Right: one dot per image.",
+    "groups": "Mean distance error pooled within each group, with its number of images and how "
+    "many of them have no predicted front (one number per model).",
+    "calibration": "Left: intervals of each probability against the share of the true front they "
+    "hold; the square marks 90 %. Right: one mark per image; above the line a front is further "
+    "off than said.",
+}
+
+
+def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
+    """Write the tables, the figures and the report.
+
+    Parameters
+    ----------
+    result : BenchmarkResult
+    out : Path
+        Receives ``report.html`` (self-contained), ``report.md``, ``images.parquet`` and ``.csv``,
+        ``groups.parquet`` and ``.csv``, ``summary.json``, ``calibration.json`` (where models state
+        an uncertainty) and ``figures/``.
+    gallery : Gallery
+        With the small pictures of all scenes.
+
+    Raises
+    ------
+    IcefrontError
+        If a file cannot be written.
+    """
+    facts = {}
+    for model in result.models:
+        one = calibration_of(result, model)
+        if one is not None:
+            facts[model.contender.label] = one
+    figures = all_figures(result, gallery, facts)
+    with explained_writing(out):
+        (out / FIGURES).mkdir(parents=True, exist_ok=True)
+        for name, content in figures.items():
+            path = out / FIGURES / f"{name}.png"
+            part = path.with_name(f".{path.name}.part")
+            part.write_bytes(content)
+            part.replace(path)
+    with staging(out) as folder, explained_writing(out):
+        for name, table in (("images", result.images), ("groups", result.groups)):
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+            table.to_csv(folder / f"{name}.csv", index=False)
+        (folder / "report.md").write_text(markdown_report(result, facts))
+        (folder / "summary.json").write_text(
+            json.dumps(_plain(summary(result, facts)), indent=1) + "\n"
+        )
+        if facts:
+            write_calibration(
+                folder / "calibration.json", {k: f["calibration"] for k, f in facts.items()}
+            )
+        (folder / "report.html").write_text(page(result, facts, figures, gallery))
+
+
+def summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What came out, for other programs."""
+    chosen = result.selection
+    overall = result.groups[result.groups["grouping"] == "all"].set_index("model")
+    models = {}
+    for model in result.models:
+        label = model.contender.label
+        row = overall.loc[label].to_dict()
+        models[label] = {
+            "source": model.contender.source,
+            "sha256": model.contender.identity,
+            **{k: v for k, v in row.items() if k not in ("grouping", *_KEYS)},
+        }
+        if label in facts:
+            one = facts[label]
+            models[label]["calibration"] = {
+                k: one[k] for k in ("levels", "stated", "cross", "by", "images", "said")
+            }
+    return {
+        "software": f"icefront {__version__}",
+        "data": chosen.dataset.root.name,
+        "split": chosen.split,
+        "unit": chosen.unit,
+        "exact": result.manner.exact,
+        "native": result.manner.native,
+        "images_scored": len(result.of(result.models[0].contender.label)),
+        "images_left_out": len(chosen.left_out),
+        "left_out": chosen.left_out,
+        "notes": chosen.notes,
+        "comparable_with_published": comparable(result),
+        "models": models,
+    }
+
+
+_KEYS = ("glacier", "season", "sensor", "resolution")
+
+
+def _plain(value: Any) -> Any:
+    """Plain types for JSON; what is not a number becomes null."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def page(
+    result: BenchmarkResult,
+    facts: dict[str, dict[str, Any]],
+    figures: dict[str, bytes],
+    gallery: Gallery,
+) -> str:
+    """The report as one HTML page that needs no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("icefront.evaluation.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["bold"] = lambda text: text.strip("*")
+    chosen = result.selection
+    labels = [m.contender.label for m in result.models]
+    scenes = []
+    for name, rows in result.images.groupby("image", sort=True):
+        first = rows.iloc[0]
+        panels = []
+        for _, row in rows.iterrows():
+            words = "no front" if row["true_front"] else "no true front"
+            if row["distances"]:
+                words = f"MDE {measure(row['mde'], chosen.unit)}"
+            picture = gallery.thumbnails[row["model"], str(name)]
+            panels.append((row["model"], words, _data(picture, "jpeg")))
+        worst = rows["mde"].fillna(float("inf")).max()
+        scenes.append(
+            {
+                "name": name,
+                "glacier": first["glacier"],
+                "words": f"{first['date']} · {first['satellite']} · {first['season']}",
+                "worst": 1e12 if not math.isfinite(worst) else float(worst),
+                "panels": panels,
+                "file": f"{SCENES}/{name}.jpg" if gallery.folder is not None else "",
+            }
+        )
+    return environment.get_template("report.html.j2").render(
+        version=__version__,
+        data=chosen.dataset.root.name,
+        split=chosen.split,
+        unit=chosen.unit,
+        exact=result.manner.exact,
+        count=len(scenes),
+        glaciers=sorted(result.images["glacier"].unique()),
+        headline=headline(result),
+        notes=chosen.notes,
+        left_out=chosen.left_out,
+        contenders=[
+            (m.contender.label, m.contender.source, m.contender.identity[:12])
+            for m in result.models
+        ],
+        scores=scores_table(result),
+        published=published_table(result),
+        published_words=published_words(result),
+        groups=group_tables(result),
+        calibration=[
+            (label, calibration_words(one), said_table(result, one)) for label, one in facts.items()
+        ],
+        figures={k: _data(v, "png") for k, v in figures.items()},
+        captions=CAPTIONS,
+        extremes=[(label, f"extremes-{label}") for label in labels],
+        scenes=scenes,
+    )
+
+
+def _data(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
