@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from icefront.cli.extract import demo, extract, info, models
+from icefront.cli.projects import run
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -45,6 +46,9 @@ def _main(
 for command in (extract, info, models, train, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
+monitor = typer.Typer(help="From scenes to seasons.", no_args_is_help=True)
+monitor.command("run")(run)
+app.add_typer(monitor, name="monitor")
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Fronts through time: runs over archives, measures, series, products."""
