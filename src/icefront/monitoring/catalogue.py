@@ -62,6 +62,7 @@ COLUMNS: dict[str, str] = {
     "model": "TEXT",
     "model_sha256": "TEXT",
     "icefront_version": "TEXT",
+    "verdict": "TEXT",
     "error": "TEXT",
     "notes": "TEXT",
     "crs": "TEXT",
