@@ -170,7 +170,7 @@ def _bridges(line: shapely.LineString | shapely.MultiLineString) -> shapely.Mult
     joined = {0}
     bridges = []
     while len(joined) < len(pieces):
-        gap, one, two, other = min(
+        _, one, two, other = min(
             (float(np.hypot(*(a - b))), tuple(a), tuple(b), j)
             for i in joined
             for j in range(len(pieces))

@@ -35,8 +35,9 @@ def curvilinear_box(
     The front parts it in two. The position is the area between the start and the front, divided by
     the width: the mean position of the front along the centreline, from its start (Lea, Mair & Rea
     2014, J. Glaciol. 60(220), doi:10.3189/2014JoG13J061; as in the tool MaQiT, Lea 2018,
-    doi:10.5194/tc-12-551-2018, whose column is *Terminus Position on flowline*). Draw the centreline
-    from inland to the sea: advance is then positive.
+    doi:10.5194/tc-12-551-2018, whose column is *Terminus Position on flowline*). Draw the line from
+    inland to the sea: advance is then positive. A line drawn the other way gives the distance of
+    the front from its seaward start, which grows as the front retreats.
 
     Parameters
     ----------
@@ -100,9 +101,7 @@ def band(axis: shapely.LineString, width_m: float) -> Box:
     IcefrontError
         If it overlaps itself.
     """
-    polygon = axis.buffer(
-        width_m / 2, quad_segs=_QUADRANT, cap_style="flat", join_style="round"
-    )
+    polygon = axis.buffer(width_m / 2, quad_segs=_QUADRANT, cap_style="flat", join_style="round")
     if polygon.geom_type != "Polygon" or polygon.interiors:
         raise IcefrontError(
             f"A box {width_m:g} m wide about this centreline overlaps itself: give a smaller width "

@@ -1,9 +1,9 @@
 """How a front parts a box into ice and water: the one rule behind both boxes.
 
-The line is clipped to the box. Each part of it that runs from edge to edge is a chord. Seen from the
-inland end, the ground changes from glacier to water where a chord is crossed, and back at the next.
-A line that crosses the box once so leaves all ground inland of it as glacier; a bay or a tongue that
-leaves the box through a side and comes back is counted as what it is. Beyond that:
+The line is clipped to the box. Each part of it that runs from edge to edge is a chord. Seen from
+the inland end, the ground changes from glacier to water where a chord is crossed, and back at the
+next. A line that crosses the box once so leaves all ground inland of it as glacier; a bay or a
+tongue that leaves the box through a side and comes back is counted as what it is. Beyond that:
 
 - *pieces*: if no part of the line separates the inland end from the seaward end, parts with an end
   inside the box are joined by straight lines, the smallest gaps first;
@@ -13,14 +13,16 @@ leaves the box through a side and comes back is counted as what it is. Beyond th
 - of an even number of chords that part inland from seaward, the outermost is left out;
 - a line that does not part the box, or lies outside of it, has no area.
 
-All but the plain case is said in the flag. For lines that cross the sides several times this is the
-polygon that MaQiT builds (Lea 2018, doi:10.5194/tc-12-551-2018): upstream box, then the terminus from
-its first to its last crossing with what lies outside cut off; its rule for ends inside the box is the
-same as here.
+All but the plain case is said in the flag. For lines that cross the sides several times this is
+the polygon that MaQiT builds (Lea 2018, doi:10.5194/tc-12-551-2018): the upstream box, then the
+terminus from its first to its last crossing, with what lies outside cut off. For ends inside the
+box MaQiT goes to the nearest place of the whole edge, which is the same unless that place is on the
+side already reached.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,9 +72,7 @@ class Box:
         self.corners = np.concatenate([[first], corners, [first]])
         self.ring = LineString(self.corners)
         shapely.prepare(self.ring)
-        self.along = np.concatenate(
-            [[0.0], np.cumsum(np.hypot(*np.diff(self.corners, axis=0).T))]
-        )
+        self.along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.corners, axis=0).T))])
         self.seaward_at = float(self.ring.project(shapely.Point(seaward)))
         # About a near origin, so that the products below keep their digits.
         self.origin = np.asarray(inland, float)
@@ -123,7 +123,10 @@ def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
         middles = (corners + np.roll(corners, -1, axis=0)) / 2
         inland = int(np.argmin(np.hypot(middles[:, 0] - flow.x, middles[:, 1] - flow.y)))
         places = [middles[inland], middles[(inland + 2) % 4]]
-        ends = [shapely.get_coordinates(edge.interpolate(edge.project(shapely.Point(p))))[0] for p in places]
+        ends = [
+            shapely.get_coordinates(edge.interpolate(edge.project(shapely.Point(p))))[0]
+            for p in places
+        ]
         return Box(polygon, *ends)
     within = shapely.get_parts(flow.intersection(polygon))
     within = within[shapely.get_dimensions(within) == 1]
@@ -131,12 +134,19 @@ def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
         raise IcefrontError(
             "The centreline does not pass through the box: check both and their CRS."
         )
-    at = np.concatenate([shapely.line_locate_point(flow, shapely.points(shapely.get_coordinates(p)[[0, -1]])) for p in within])
+    at = np.concatenate(
+        [
+            shapely.line_locate_point(flow, shapely.points(shapely.get_coordinates(p)[[0, -1]]))
+            for p in within
+        ]
+    )
     ends = [shapely.get_coordinates(flow.interpolate(value))[0] for value in (at.min(), at.max())]
     # A centreline may start or end inside of the box: its ends are then drawn out to the edge.
     coordinates = shapely.get_coordinates(flow)
     for number, (end, beside) in enumerate(((0, 1), (-1, -2))):
-        if np.allclose(ends[number], coordinates[end]) and polygon.contains(shapely.Point(ends[number])):
+        if np.allclose(ends[number], coordinates[end]) and polygon.contains(
+            shapely.Point(ends[number])
+        ):
             ends[number] = _drawn_out(coordinates[beside], coordinates[end], polygon)
     return Box(polygon, *ends)
 
@@ -276,7 +286,7 @@ def _cut(line: LineString, box: Box) -> list[LineString]:
     at = begin[leg] + np.hypot(*(crossings - points[leg]).T)
     stations = np.unique(np.concatenate([[0.0], at, [begin[-1]]]))
     kept = []
-    for low, high in zip(stations[:-1], stations[1:], strict=True):
+    for low, high in itertools.pairwise(stations):
         middle = [np.interp((low + high) / 2, begin, points[:, i]) for i in (0, 1)]
         if high - low > _TOUCH_M and shapely.contains_xy(box.polygon, *middle):
             between = points[(begin > low) & (begin < high)]
@@ -353,9 +363,7 @@ def _chords(
     return Chords(lines, ends, tuple(reasons))
 
 
-def _completed(
-    loose: list[np.ndarray], free: np.ndarray, box: Box
-) -> tuple[np.ndarray, list[str]]:
+def _completed(loose: list[np.ndarray], free: np.ndarray, box: Box) -> tuple[np.ndarray, list[str]]:
     """Join pieces with free ends into one line and extend it to the sides of the box."""
     reasons = []
     pieces = [(line, list(ends)) for line, ends in zip(loose, free, strict=True)]
@@ -399,8 +407,8 @@ def _completed(
         end = 0 if ends_free[0] else 1
         other = float(box.ring.project(shapely.Point(line[-1 + end])))
         reach, place = near[end][1 if other < box.seaward_at else 0]
-        new = [[place], line] if end == 0 else [line, [place]]
-        extended = np.concatenate(new)
+        new = place[None]
+        extended = np.concatenate([new, line] if end == 0 else [line, new])
         length = reach
     reasons.append(f"ends inside the box, extended by {length:.0f} m")
     return extended, reasons

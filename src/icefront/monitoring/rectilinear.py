@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pyproj import CRS
 
 from icefront.errors import IcefrontError
 from icefront.monitoring.parting import Box, box_of_polygon, glacier_in_box, part_box
@@ -23,7 +26,7 @@ from icefront.monitoring.tables import (
     plane_of,
 )
 
-Inland = Line | shapely.Point | tuple[float, float]
+Inland: TypeAlias = Line | shapely.Point | tuple[float, float]
 """Where the flow comes from: a centreline from inland to the sea, or a place inland of the box."""
 
 
@@ -153,9 +156,7 @@ def area_change(
     )
 
 
-def _box_on(
-    fronts: gpd.GeoDataFrame, box: Area, inland: Inland, plane: Plane
-) -> tuple[Box, shapely.LineString]:
+def _box_on(fronts: gpd.GeoDataFrame, box: Area, inland: Inland, plane: Plane) -> tuple[Box, CRS]:
     polygon = one_polygon(box, fronts.crs)
     crs = plane_of(fronts, polygon, plane)
     flow: shapely.LineString | shapely.Point

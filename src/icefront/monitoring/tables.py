@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -15,18 +15,19 @@ from shapely.geometry.base import BaseGeometry
 from icefront.errors import IcefrontError
 
 Plane = Literal["map", "ground"]
-"""Where metres are taken: ``map`` is the CRS of the fronts as it is (the UTM zone of the glacier for
-degrees or feet); ``ground`` is a Lambert azimuthal equal-area projection about the glacier, in which
-areas are those on the ellipsoid and lengths within 25 km of its middle are true to 2 in a million.
+"""Where metres are taken: ``map`` is the CRS of the fronts as it is (the UTM zone of the glacier
+for degrees or feet); ``ground`` is a Lambert azimuthal equal-area projection about the glacier, in
+which areas are those on the ellipsoid and lengths within 25 km of its middle are true to 2 in a
+million.
 
-Far from its true latitude a map's metre is none: EPSG:3413 is 1.7 % short at 76.5° N and 4 % long at
-60° N.
+Far from its true latitude a map's metre is none: EPSG:3413 is 1.7 % short at 76.5° N and 4 % long
+at 60° N.
 """
 
-Line = shapely.LineString | gpd.GeoSeries | gpd.GeoDataFrame
-"""A line as users have it: a geometry in the CRS of the fronts, or a table of one row with its own."""
+Line: TypeAlias = shapely.LineString | gpd.GeoSeries | gpd.GeoDataFrame
+"""A line as users have it: a geometry in the CRS of the fronts, or a table of one row."""
 
-Area = shapely.Polygon | gpd.GeoSeries | gpd.GeoDataFrame
+Area: TypeAlias = shapely.Polygon | gpd.GeoSeries | gpd.GeoDataFrame
 """The same of a polygon."""
 
 GOOD, CHECK, NO_POSITION = "good", "check", "no position"
@@ -84,8 +85,8 @@ def dates_of(fronts: pd.DataFrame) -> pd.Series:
     if dates.isna().any():
         row = int(np.argmax(dates.isna()))
         raise IcefrontError(
-            f"Row {row} of the table of fronts has the date {fronts['date'].iloc[row]!r}: give a day "
-            "such as 2018-06-02."
+            f"Row {row} of the table of fronts has the date {fronts['date'].iloc[row]!r}: give a "
+            "day such as 2018-06-02."
         )
     return dates.dt.tz_localize(None).dt.normalize()
 
