@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from icefront.cli.extract import demo, extract, info, models
-from icefront.cli.projects import run
+from icefront.cli.projects import products, review, run
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -47,7 +47,8 @@ for command in (extract, info, models, train, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 monitor = typer.Typer(help="From scenes to seasons.", no_args_is_help=True)
-monitor.command("run")(run)
+for command in (run, products, review):
+    monitor.command()(command)
 app.add_typer(monitor, name="monitor")
 
 

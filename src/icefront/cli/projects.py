@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icefront.cli.options import Model, job
+from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
+    import geopandas as gpd
+
     from icefront.monitoring.runs import SceneOutcome
+    from icefront.monitoring.series import Series
 
 Project = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="Folder of a project.", show_default=False)
@@ -74,3 +78,138 @@ def run(
 
 def _tell(outcome: SceneOutcome) -> None:
     typer.echo(outcome.sentence(), err=outcome.error is not None)
+
+
+Imported = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--fronts", help="Fronts from elsewhere beside our own; may be given several times."
+    ),
+]
+Centreline = Annotated[
+    Path | None,
+    typer.Option(help="Centreline from inland to the sea; column 'glacier' for several."),
+]
+BoxFile = Annotated[Path | None, typer.Option(help="Terminus box; column 'glacier' for several.")]
+Width = Annotated[float | None, typer.Option(help="Width of the curvilinear box in metres.")]
+Members = Annotated[
+    list[Path] | None,
+    typer.Option("--member", help="Project of another model on the same scenes; several times."),
+]
+
+
+@job
+def products(
+    project: Project,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: PROJECT/products.")] = None,
+    fronts: Imported = None,
+    centreline: Centreline = None,
+    box: BoxFile = None,
+    width: Width = None,
+    member: Members = None,
+    glacier: Annotated[
+        list[str] | None, typer.Option("--glacier", help="Only this one; several times.")
+    ] = None,
+    no_animation: Annotated[
+        bool, typer.Option("--no-animation", help="Leave the animations out; much faster.")
+    ] = False,
+) -> None:
+    """Write maps, curves, tables, NetCDF, animations and the report of a project."""
+    from icefront.monitoring.importing import read_fronts
+    from icefront.monitoring.products import make_products
+    from icefront.monitoring.report import REPORT
+
+    made = make_products(
+        project,
+        out=out,
+        imported=[read_fronts(path) for path in fronts or ()],
+        centreline=_layer(centreline, "centreline"),
+        box=_layer(box, "box"),
+        width_m=width,
+        members=member or (),
+        glaciers=glacier or (),
+        animation=not no_animation,
+    )
+    for note in made.found.notes:
+        typer.echo(note, err=True)
+    for name, by_method in made.found.series.items():
+        typer.echo(_trend(name, by_method))
+    typer.echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
+
+
+@job
+def review(
+    project: Project,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: PROJECT/review.")] = None,
+    count: Annotated[int, typer.Option(help="How many are shown and drawn.")] = 20,
+    accept: Annotated[
+        list[str] | None, typer.Option("--accept", help="This front is right; several times.")
+    ] = None,
+    reject: Annotated[
+        list[str] | None, typer.Option("--reject", help="This front is wrong: in no series.")
+    ] = None,
+    undo: Annotated[
+        list[str] | None, typer.Option("--undo", help="Take back what was said of this one.")
+    ] = None,
+    centreline: Centreline = None,
+    box: BoxFile = None,
+    width: Width = None,
+    member: Members = None,
+) -> None:
+    """List the fronts a person should look at first, with pictures; keep what the person says."""
+    from icefront.monitoring.findings import REJECTED, gather
+    from icefront.monitoring.review import ACCEPTED, REVIEW, judge, write_review
+
+    said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
+    for names, verdict in said:
+        if names:
+            judge(project, names, verdict)
+            typer.echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
+    if any(names for names, _ in said):
+        return
+    found = gather(
+        project,
+        centreline=_layer(centreline, "centreline"),
+        box=_layer(box, "box"),
+        width_m=width,
+        members=member or (),
+    )
+    folder = out or project / REVIEW
+    table = write_review(found, folder, count)
+    for row in table.head(count).itertuples():
+        date = "no date" if row.date is None or row.date != row.date else f"{row.date:%Y-%m-%d}"
+        typer.echo(
+            f"{row.rank:3d}  {row.grade if row.state == 'done' else row.state}  {date}  {row.name}: {row.why}"
+        )
+    typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
+
+
+def _layer(path: Path | None, layer: str) -> gpd.GeoDataFrame | None:
+    """Read a file of lines or boxes; of several layers the one with the fitting name."""
+    if path is None:
+        return None
+    import geopandas as gpd
+
+    if not path.exists():
+        raise IcefrontError(f"The {layer} {path} does not exist: check the path.")
+    try:
+        layers = set(gpd.list_layers(path)["name"])
+        return gpd.read_file(path, **({"layer": layer} if layer in layers else {}))
+    except Exception as error:
+        raise IcefrontError(
+            f"The {layer} {path} cannot be read: give a GeoPackage, GeoJSON or shapefile."
+        ) from error
+
+
+def _trend(glacier: str, by_method: dict[str, Series]) -> str:
+    """Say in a line what a glacier does."""
+    from icefront.monitoring.findings import METHOD
+
+    series = by_method[METHOD]
+    fit = series.fit
+    said = f"{glacier or 'The glacier'}: {fit.dates} dates"
+    if fit.rate == fit.rate:
+        said += f", {fit.rate:+.0f} m/yr (95 %: {fit.rate_low:+.0f} to {fit.rate_high:+.0f})"
+    if fit.amplitude == fit.amplitude:
+        said += f", season ± {fit.amplitude:.0f} m"
+    return said + f", {len(series.events)} calving events."

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from icefront.monitoring.figures import (
+    DATES,
     INK,
     QUIET,
     Background,
@@ -66,18 +68,37 @@ def write_animation(
     int
         Number of frames.
     """
-    drawn = _frames(found, glacier, fallback, frames, progress)
-    first = next(drawn)
-    # One palette for all frames: colours do not flicker.
-    palette = first.quantize(128, method=Image.Quantize.MEDIANCUT)
-    rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in drawn]
+    palette = _palette()
+    drawn = [
+        frame.quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in _frames(found, glacier, fallback, frames, progress)
+    ]
     content = io.BytesIO()
-    palette.save(
-        content, "GIF", save_all=True, append_images=rest, loop=0, disposal=1,
-        duration=[FRAME_MS] * len(rest) + [LAST_MS],
+    drawn[0].save(
+        content, "GIF", save_all=True, append_images=drawn[1:], loop=0, disposal=1,
+        duration=[FRAME_MS] * (len(drawn) - 1) + [LAST_MS],
     )  # fmt: skip
     path.write_bytes(content.getvalue())
-    return 1 + len(rest)
+    return len(drawn)
+
+
+def _palette() -> Image.Image:
+    """Return an image with the one palette of all frames: scenes are grey, only lines have colour.
+
+    A palette gathered from a frame has few of the colours that lines need, and they would flicker.
+    """
+    greys = np.repeat(np.linspace(0, 255, 128)[:, None], 3, axis=1)
+    front = 255 * np.array(to_rgb(FRONT))
+    shares = np.linspace(0, 1, 9)[1:, None]
+    blends = [(1 - shares) * grey + shares * front for grey in (0.0, 128.0, 255.0)]
+    dates = 255 * DATES(np.linspace(0, 1, 24))[:, :3]
+    pale = [(1 - share) * 128 + share * dates for share in (0.35, 0.7, 1.0)]
+    colours = np.concatenate([greys, *blends, *pale, [255 * np.array(to_rgb(INK))]])
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colours)] = np.round(colours)
+    image = Image.new("P", (1, 1))
+    image.putpalette(table.tobytes())
+    return image
 
 
 def _frames(

@@ -154,7 +154,10 @@ def series_dataset(found: Findings) -> xr.Dataset:
     model = found.fronts["model"].dropna().unique() if "model" in found.fronts else []
     sha = found.fronts["model_sha256"].dropna().unique() if "model_sha256" in found.fronts else []
     return xr.Dataset(
-        {name: xr.Variable((dimension,), values, attributes) for name, (dimension, values, attributes) in variables.items()},
+        {
+            name: xr.Variable((dimension,), values, attributes)
+            for name, (dimension, values, attributes) in variables.items()
+        },
         attrs={
             "Conventions": CONVENTIONS,
             "featureType": "timeSeries",
@@ -172,13 +175,19 @@ def write_netcdf(found: Findings, path: Path) -> None:
     """Write the series as a NetCDF file."""
     data = series_dataset(found)
     # The attributes already say how times and gaps are encoded.
-    encoding = {name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs}
+    encoding = {
+        name: {"_FillValue": None}
+        for name in data.variables
+        if "_FillValue" not in data[name].attrs
+    }
     for name in data.variables:
         if "_FillValue" in data[name].attrs:
             encoding[name] = {"_FillValue": data[name].attrs.pop("_FillValue")}
         if data[name].dtype.kind == "S":
             encoding[name] = {"char_dim_name": f"{name}_length"}
-    path.write_bytes(bytes(data.to_netcdf(format="NETCDF3_64BIT", engine="scipy", encoding=encoding)))
+    path.write_bytes(
+        bytes(data.to_netcdf(format="NETCDF3_64BIT", engine="scipy", encoding=encoding))
+    )
 
 
 def _wide(found: Findings) -> pd.DataFrame:
@@ -191,7 +200,10 @@ def _wide(found: Findings) -> pd.DataFrame:
         wide[f"position_m_{method}"] = mine["position_m"]
         wide[f"area_m2_{method}"] = mine["area_m2"]
     outlier = pd.concat(
-        [by_method[METHOD].table.set_index("front")["outlier"] for by_method in found.series.values()]
+        [
+            by_method[METHOD].table.set_index("front")["outlier"]
+            for by_method in found.series.values()
+        ]
     )
     wide["outlier"] = outlier.reindex(wide.index).fillna(False)
     order = {name: number for number, name in enumerate(found.series)}

@@ -31,7 +31,17 @@ MANY_YEARS = 12
 AUTOMATIC, DOUBTFUL = 10, 3
 """`QualFlag` as in CALFIN and TermPicks: tens for automatic lines, 3 for uncertain ones."""
 
-_LEFT_OUT = ("fid", "path", "settings", "run", "size_bytes", "mtime_ns", "seconds", "state", "error")
+_LEFT_OUT = (
+    "fid",
+    "path",
+    "settings",
+    "run",
+    "size_bytes",
+    "mtime_ns",
+    "seconds",
+    "state",
+    "error",
+)
 
 
 def own_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -64,7 +74,9 @@ def exchange_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     middles = gpd.GeoSeries([_middle(line) for line in fronts.geometry], crs=fronts.crs)
     degrees = middles.to_crs(4326)
     date = fronts["date"]
-    start = pd.to_datetime(date.dt.year.astype("Int64").astype("string") + "-01-01", errors="coerce")
+    start = pd.to_datetime(
+        date.dt.year.astype("Int64").astype("string") + "-01-01", errors="coerce"
+    )
     length = np.where(date.dt.is_leap_year, 366.0, 365.0)
 
     def text(name: str) -> pd.Series:
@@ -196,7 +208,7 @@ def qgis_style(decimal_dates: pd.Series) -> str:
         symbols.append(
             f'      <symbol type="line" name="{number}" alpha="1" clip_to_extent="1">\n'
             '        <layer class="SimpleLine" enabled="1" pass="0" locked="0">\n'
-            "          <Option type=\"Map\">\n"
+            '          <Option type="Map">\n'
             '            <Option name="capstyle" type="QString" value="round"/>\n'
             '            <Option name="joinstyle" type="QString" value="round"/>\n'
             f'            <Option name="line_color" type="QString" value="{red},{green},{blue},255"/>\n'

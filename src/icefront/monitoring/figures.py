@@ -139,7 +139,9 @@ def window_of(found: Findings, glacier: str) -> gpd.GeoSeries:
     # A front that runs along the shore for miles must not make the glacier a spot.
     near = box.buffer(0.35 * np.sqrt(box.area))
     within = [line.intersection(near) for line in fronts if line is not None]
-    return gpd.GeoSeries([box, *[line for line in within if not line.is_empty]], crs=found.lines.crs)
+    return gpd.GeoSeries(
+        [box, *[line for line in within if not line.is_empty]], crs=found.lines.crs
+    )
 
 
 def _grown(bounds: np.ndarray) -> tuple[float, float, float, float]:
@@ -278,7 +280,9 @@ def draw_position(series: Series, title: str) -> Figure:
     fit = series.fit
     beside = ""
     if np.isfinite(fit.rate):
-        beside = f"{_signed(fit.rate)} m/yr (95 %: {_signed(fit.rate_low)} to {_signed(fit.rate_high)})"
+        beside = (
+            f"{_signed(fit.rate)} m/yr (95 %: {_signed(fit.rate_low)} to {_signed(fit.rate_high)})"
+        )
     elif fit.notes:
         beside = fit.notes[0]
     _title(axes, title, beside)
@@ -298,7 +302,9 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
         level = fit.covariance[:2, :2]
         steps = np.stack([np.ones_like(grid), (grid - fit.middle) / YEAR])
         error = 2 * np.sqrt(np.einsum("in,ij,jn->n", steps, level, steps))
-        axes.fill_between(stamps, trend - error, trend + error, color=TREND, alpha=0.10, linewidth=0)
+        axes.fill_between(
+            stamps, trend - error, trend + error, color=TREND, alpha=0.10, linewidth=0
+        )
         axes.plot(stamps, trend, color=TREND, linewidth=1.5, label="trend, 95 %")
         if fit.coefficients.size > 2:
             axes.plot(

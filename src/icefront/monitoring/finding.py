@@ -148,7 +148,9 @@ def _of_table(path: Path) -> Iterator[Listed]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise IcefrontError(f"The table {path} cannot be read: give a CSV in UTF-8.") from error
     for number, row in enumerate(rows, 2):
-        cells = {str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key}
+        cells = {
+            str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key
+        }
         if not cells.get("path"):
             raise IcefrontError(
                 f"Line {number} of the table {path} names no file: it needs a column 'path'."

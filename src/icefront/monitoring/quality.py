@@ -45,6 +45,9 @@ GOOD_MEMBERS = 2.0
 FLAGGED = 1.2
 """Badness of a front that was flagged when it was drawn, and has nothing else against it."""
 
+ENOUGH, WIDEST = 8, 0.9
+"""With so many fronts the fjord is no wider than this share of them reaches."""
+
 QUESTIONS = ("span", "uncertainty", "neighbours", "members")
 
 
@@ -160,7 +163,7 @@ def _spans(
     """Share of the fjord's width that each front spans inside of the box, and length over width.
 
     The span is taken square to the centreline's way through the box; where pieces leave gaps, only
-    what is covered counts.
+    what is covered counts. The width is the box's, or that of the widest fronts if they are less.
     """
     crs = plane_of(fronts, row["centreline"], "ground")
     box, axis = (
@@ -172,12 +175,13 @@ def _spans(
     flow = ends[1] - ends[0]
     across = np.array([-flow[1], flow[0]]) / np.hypot(*flow)
     width = float(np.ptp(shapely.get_coordinates(box) @ across))
-    shares, ratios = [], []
-    for line in fronts.geometry.to_crs(crs):
-        inside = line.intersection(box)
-        shares.append(min(_covered(inside, across) / width, 1.0))
-        ratios.append(inside.length / width)
-    return np.array(shares), np.array(ratios)
+    inside = [line.intersection(box) for line in fronts.geometry.to_crs(crs)]
+    spans = np.array([_covered(line, across) for line in inside])
+    if spans.size >= ENOUGH:
+        # A box may be drawn wider than the fjord: fronts are held against the widest of their own.
+        width = min(width, float(np.quantile(spans, WIDEST)))
+    lengths = np.array([line.length for line in inside])
+    return np.minimum(spans / width, 1.0), lengths / width
 
 
 def _covered(line: BaseGeometry, across: np.ndarray) -> float:
@@ -214,7 +218,9 @@ def disagreement(measured: pd.DataFrame) -> np.ndarray:
     """
     result = pd.Series(np.nan, index=measured.index)
     known = measured[measured["position_m"].notna()]
-    for _, mine in known.groupby(known["glacier"].fillna("") if "glacier" in known else "", sort=False):
+    for _, mine in known.groupby(
+        known["glacier"].fillna("") if "glacier" in known else "", sort=False
+    ):
         mine = mine.sort_values("date", kind="stable")
         days = days_of(mine["date"].to_numpy())
         position = mine["position_m"].to_numpy(float)
@@ -238,9 +244,7 @@ def disagreement(measured: pd.DataFrame) -> np.ndarray:
     return result.to_numpy()
 
 
-def _between_members(
-    fronts: gpd.GeoDataFrame, members: Sequence[gpd.GeoDataFrame]
-) -> np.ndarray:
+def _between_members(fronts: gpd.GeoDataFrame, members: Sequence[gpd.GeoDataFrame]) -> np.ndarray:
     """Mean distance of each front to those of the same scene by other models, in metres."""
     keys = ["glacier", "scene"]
     others: dict[tuple[str, str], list[BaseGeometry]] = {}

@@ -21,6 +21,8 @@ from icefront.monitoring.findings import METHOD, Findings
 from icefront.monitoring.series import Series
 
 REPORT = "report.html"
+FEW_COLOURS = 6000
+
 MOST_ANIMATIONS = 6
 """With more glaciers the animations stay files of their own: the page would grow too large."""
 
@@ -33,13 +35,15 @@ _ALT = {
 
 
 def png_of(figure: Figure) -> bytes:
-    """Return a figure as PNG of 256 colours at most: a third of the size, no eye tells."""
+    """Return a figure as PNG."""
     content = io.BytesIO()
     figure.savefig(content, format="png")
     image = Image.open(content).convert("RGB")
-    small = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    if len(image.getcolors(maxcolors=image.width * image.height) or []) < FEW_COLOURS:
+        # Curves have few colours: a third of the size, and no eye tells.
+        image = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     content = io.BytesIO()
-    small.save(content, "PNG", optimize=True)
+    image.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
@@ -78,13 +82,17 @@ def write_report(
     dates = found.fronts["date"].dropna()
     models = found.fronts["model"].dropna().unique() if "model" in found.fronts else []
     title = rows[0]["name"] if len(rows) == 1 else f"{len(rows)} glaciers"
-    subtitle = f"{len(found.fronts)} calving fronts, {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+    subtitle = (
+        f"{len(found.fronts)} calving fronts, {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+    )
     if found.counts:
         subtitle += "; scenes: " + ", ".join(f"{n} {state}" for state, n in found.counts.items())
     shas = found.fronts["model_sha256"].dropna().unique() if "model_sha256" in found.fronts else []
     made = f"Made on {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC by icefront {__version__}"
     if len(models):
-        made += f" with the model {', '.join(models)} (sha256 {', '.join(s[:16] for s in shas if s)})"
+        made += (
+            f" with the model {', '.join(models)} (sha256 {', '.join(s[:16] for s in shas if s)})"
+        )
     text = template.render(
         title=f"{title}: calving fronts through time",
         subtitle=subtitle,
@@ -108,9 +116,7 @@ def _glacier(
     line = found.lines[found.lines["glacier"] == glacier].iloc[0]
     doubtful = int(fronts["grade"].isin(["C", "D"]).sum())
     proposed = [
-        name
-        for name in ("centreline", "box", "width")
-        if bool(line.get(f"{name}_proposed", False))
+        name for name in ("centreline", "box", "width") if bool(line.get(f"{name}_proposed", False))
     ]
     about = f"The curvilinear box is {line['width_m']:.0f} m wide."
     if proposed:
@@ -199,7 +205,13 @@ def _tables(
                 "columns": ["year", "fronts", "amplitude, m", "farthest", "shortest"],
                 "numbers": [1, 2],
                 "rows": [
-                    (y.year, y.dates, f"{y.amplitude_m:.0f}", f"{y.maximum:%d %b}", f"{y.minimum:%d %b}")
+                    (
+                        y.year,
+                        y.dates,
+                        f"{y.amplitude_m:.0f}",
+                        f"{y.maximum:%d %b}",
+                        f"{y.minimum:%d %b}",
+                    )
                     for y in series.years.itertuples()
                 ],
                 "folded": len(series.years) > 15,
@@ -223,14 +235,14 @@ def _tables(
             )
     look = fronts[fronts["grade"].isin(["C", "D"])].sort_values("badness", ascending=False)
     if len(look):
-        tables.append(_front_table(f"Fronts to look at first ({len(look)})", look.head(10), series, False))
+        tables.append(
+            _front_table(f"Fronts to look at first ({len(look)})", look.head(10), series, False)
+        )
     tables.append(_front_table(f"All {len(fronts)} fronts", fronts, series, True))
     return tables
 
 
-def _front_table(
-    title: str, fronts: pd.DataFrame, series: Series, folded: bool
-) -> dict[str, Any]:
+def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool) -> dict[str, Any]:
     position = series.table.set_index("front")["position_m"]
     sensor = fronts["sensor"] if "sensor" in fronts else pd.Series("", index=fronts.index)
     rows = []
@@ -259,8 +271,14 @@ def _front_table(
 def _picture(path: Path, alt: str) -> dict[str, Any]:
     with Image.open(path) as image:
         width = image.width
+        data = _data(path, "image/png")
+        if image.mode == "RGB":
+            # A scene as PNG is large; WebP is a fifth, and every browser shows it.
+            content = io.BytesIO()
+            image.save(content, "WEBP", quality=88)
+            data = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
     # Pictures are made at 160 dots an inch, for sharp screens.
-    return {"data": _data(path, "image/png"), "alt": alt, "width": round(width * 0.66)}
+    return {"data": data, "alt": alt, "width": round(width * 0.66)}
 
 
 def _data(path: Path, kind: str) -> str:

@@ -20,7 +20,18 @@ from icefront.scenes.reading import open_scene
 REVIEW = "review"
 REVIEW_CSV = "review.csv"
 ACCEPTED = "accepted"
-COLUMNS = ("rank", "glacier", "date", "name", "state", "grade", "badness", "why", "verdict", "picture")
+COLUMNS = (
+    "rank",
+    "glacier",
+    "date",
+    "name",
+    "state",
+    "grade",
+    "badness",
+    "why",
+    "verdict",
+    "picture",
+)
 
 
 def list_for_review(found: Findings) -> pd.DataFrame:
@@ -132,7 +143,12 @@ def _draw(
         import shapely
 
         front = gpd.GeoDataFrame(
-            {"flag": ["no front"], "reason": [""], "length_m": [0.0], "uncertainty_m": [float("nan")]},
+            {
+                "flag": ["no front"],
+                "reason": [""],
+                "length_m": [0.0],
+                "uncertainty_m": [float("nan")],
+            },
             geometry=[shapely.LineString()],
             crs=scene.crs,
         )
@@ -160,4 +176,6 @@ def judge(project: Path, names: Sequence[str], verdict: str | None) -> None:
                 f"UPDATE {LAYER} SET verdict = ? WHERE name = ?", (verdict, name)
             ).rowcount
             if not changed:
-                raise IcefrontError(f"There is no scene named {name!r} in {project}: see review.csv.")
+                raise IcefrontError(
+                    f"There is no scene named {name!r} in {project}: see review.csv."
+                )

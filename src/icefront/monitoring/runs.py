@@ -101,7 +101,9 @@ class SceneOutcome:
             return str(self.error)
         if self.state == NO_FRONT:
             return f"{self.name}: no front"
-        return f"{self.name}: front of {self.length_m:.0f} ± {self.uncertainty_m:.0f} m, {self.flag}"
+        return (
+            f"{self.name}: front of {self.length_m:.0f} ± {self.uncertainty_m:.0f} m, {self.flag}"
+        )
 
 
 @dataclass
@@ -591,5 +593,7 @@ def _write_record(
     path = folder / RUNS / f"{report.run}.json"
     part = path.with_suffix(".part")
     with explained_writing(folder):
-        part.write_text(json.dumps(record, indent=1, default=str, ensure_ascii=False) + "\n", "utf-8")
+        part.write_text(
+            json.dumps(record, indent=1, default=str, ensure_ascii=False) + "\n", "utf-8"
+        )
         part.replace(path)

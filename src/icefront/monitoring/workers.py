@@ -356,7 +356,11 @@ class Processes:
             return Outcome(task, {}, fatal=f"A worker {how} before it had loaded the model.")
         return Outcome(
             task,
-            {"state": "failed", **_size_and_time(task.path), "error": f"{task.path}: its worker {how}."},
+            {
+                "state": "failed",
+                **_size_and_time(task.path),
+                "error": f"{task.path}: its worker {how}.",
+            },
         )
 
     def _drop(self, worker: _Worker) -> None:
