@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from icefront.cli.extract import demo, extract, info, models
+from icefront.cli.monitor import monitor
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -45,6 +46,7 @@ def _main(
 for command in (extract, info, models, train, demo):
     app.command()(command)
 app.add_typer(simulate, name="simulate")
+app.add_typer(monitor, name="monitor")
 
 
 def main() -> None:
