@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icefront.cli.options import Model, job
-from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -123,8 +122,8 @@ def products(
         project,
         out=out,
         imported=[read_fronts(path) for path in fronts or ()],
-        centreline=_layer(centreline, "centreline"),
-        box=_layer(box, "box"),
+        centreline=_lines(centreline, "centreline"),
+        box=_lines(box, "box"),
         width_m=width,
         members=member or (),
         glaciers=glacier or (),
@@ -169,8 +168,8 @@ def review(
         return
     found = gather(
         project,
-        centreline=_layer(centreline, "centreline"),
-        box=_layer(box, "box"),
+        centreline=_lines(centreline, "centreline"),
+        box=_lines(box, "box"),
         width_m=width,
         members=member or (),
     )
@@ -184,21 +183,10 @@ def review(
     typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
 
 
-def _layer(path: Path | None, layer: str) -> gpd.GeoDataFrame | None:
-    """Read a file of lines or boxes; of several layers the one with the fitting name."""
-    if path is None:
-        return None
-    import geopandas as gpd
+def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
+    from icefront.monitoring.importing import read_lines
 
-    if not path.exists():
-        raise IcefrontError(f"The {layer} {path} does not exist: check the path.")
-    try:
-        layers = set(gpd.list_layers(path)["name"])
-        return gpd.read_file(path, **({"layer": layer} if layer in layers else {}))
-    except Exception as error:
-        raise IcefrontError(
-            f"The {layer} {path} cannot be read: give a GeoPackage, GeoJSON or shapefile."
-        ) from error
+    return None if path is None else read_lines(path, what)
 
 
 def _trend(glacier: str, by_method: dict[str, Series]) -> str:

@@ -114,8 +114,11 @@ def _frames(
     if fallback is not None:
         west, east, south, north = fallback.extent
         bounds = (
-            max(bounds[0], west), max(bounds[1], south), min(bounds[2], east), min(bounds[3], north),
-        )  # fmt: skip
+            max(bounds[0], west),
+            max(bounds[1], south),
+            min(bounds[2], east),
+            min(bounds[3], north),
+        )
     fronts = found.fronts.geometry.to_crs(crs)
     colours = date_colours(table["date"].to_numpy("datetime64[D]").astype(float))
     aspect = (bounds[3] - bounds[1]) / (bounds[2] - bounds[0])

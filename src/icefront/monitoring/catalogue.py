@@ -1,7 +1,7 @@
 """The catalogue of a project: one GeoPackage, one row per scene, whatever became of it.
 
-The file is a SQLite database and is written as one: a row changes in a transaction or not at all, and
-a row that was reported done is on the disk (``synchronous = FULL``). The journal is the plain
+The file is a SQLite database and is written as one: a row changes in a transaction or not at all,
+and a row that was reported done is on the disk (``synchronous = FULL``). The journal is the plain
 rollback journal, not the write-ahead log: a project is then one self-contained file that can be
 copied, opened read-only in QGIS at any time, and kept on a network drive, where a write-ahead log
 does not work. Rows are small and commits rare (two a scene), so that the log's speed is not missed.

@@ -1,4 +1,4 @@
-"""The series as NetCDF by the CF conventions: time series of glaciers as a contiguous ragged array.
+"""The series as NetCDF by the CF conventions: glaciers' time series as a contiguous ragged array.
 
 Written as NetCDF-3 (64-bit offset) by SciPy: every reader has it, and no compiled library is needed.
 """
@@ -6,12 +6,14 @@ Written as NetCDF-3 (64-bit offset) by SciPy: every reader has it, and no compil
 from __future__ import annotations
 
 import datetime as dt
+import io
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import xarray as xr
+from scipy.io import netcdf_file
 
 from icefront import __version__
 from icefront.monitoring.findings import METHOD, Findings
@@ -29,8 +31,11 @@ _LONG = {
 }
 
 
-def series_dataset(found: Findings) -> xr.Dataset:
-    """Return the series of all glaciers as a CF data set.
+Variables = dict[str, tuple[str, np.ndarray, dict[str, Any]]]
+
+
+def series_variables(found: Findings) -> Variables:
+    """Return the series of all glaciers as the variables of a CF data set.
 
     Parameters
     ----------
@@ -38,9 +43,10 @@ def series_dataset(found: Findings) -> xr.Dataset:
 
     Returns
     -------
-    xarray.Dataset
-        Dimensions ``glacier`` and ``obs`` (all fronts, those of a glacier together and in order of
-        date); featureType timeSeries with ``row_size`` (CF-1.11, 9.3.3).
+    dict
+        Dimension, values and attributes by name. The dimensions are ``glacier`` and ``obs`` (all
+        fronts, those of a glacier together and in order of date); featureType timeSeries with
+        ``row_size`` (CF-1.11, 9.3.3).
     """
     wide = _wide(found)
     names = list(found.series)
@@ -54,7 +60,7 @@ def series_dataset(found: Findings) -> xr.Dataset:
         values = wide[name] if name in wide else pd.Series("", index=wide.index)
         return values.fillna("").astype(str).to_numpy().astype("S")
 
-    variables: dict[str, tuple[str, np.ndarray, dict[str, object]]] = {
+    variables: Variables = {
         "glacier_name": (
             "glacier",
             np.array([name.encode() for name in names], dtype="S"),
@@ -150,44 +156,59 @@ def series_dataset(found: Findings) -> xr.Dataset:
         ("scene", "name of the image"),
     ):
         variables[name] = ("obs", text(name), {"long_name": long_name})
+    return variables
+
+
+def global_attributes(found: Findings) -> dict[str, str]:
+    """Return what the file says of itself."""
     now = dt.datetime.now(dt.UTC)
-    model = found.fronts["model"].dropna().unique() if "model" in found.fronts else []
-    sha = found.fronts["model_sha256"].dropna().unique() if "model_sha256" in found.fronts else []
-    return xr.Dataset(
-        {
-            name: xr.Variable((dimension,), values, attributes)
-            for name, (dimension, values, attributes) in variables.items()
-        },
-        attrs={
-            "Conventions": CONVENTIONS,
-            "featureType": "timeSeries",
-            "title": "Positions of calving fronts through time",
-            "source": f"icefront {__version__}",
-            "model": ", ".join(map(str, model)),
-            "model_sha256": ", ".join(map(str, sha)),
-            "history": f"{now:%Y-%m-%dT%H:%M:%SZ} written by icefront {__version__}",
-            "references": "Lea (2018), doi:10.5194/tc-12-551-2018 (curvilinear box)",
-        },
-    )
+
+    def all_of(name: str) -> str:
+        return (
+            ", ".join(map(str, found.fronts[name].dropna().unique()))
+            if name in found.fronts
+            else ""
+        )
+
+    return {
+        "Conventions": CONVENTIONS,
+        "featureType": "timeSeries",
+        "title": "Positions of calving fronts through time",
+        "source": f"icefront {__version__}",
+        "model": all_of("model"),
+        "model_sha256": all_of("model_sha256"),
+        "history": f"{now:%Y-%m-%dT%H:%M:%SZ} written by icefront {__version__}",
+        "references": "Lea (2018), doi:10.5194/tc-12-551-2018 (curvilinear box)",
+    }
 
 
 def write_netcdf(found: Findings, path: Path) -> None:
     """Write the series as a NetCDF file."""
-    data = series_dataset(found)
-    # The attributes already say how times and gaps are encoded.
-    encoding = {
-        name: {"_FillValue": None}
-        for name in data.variables
-        if "_FillValue" not in data[name].attrs
-    }
-    for name in data.variables:
-        if "_FillValue" in data[name].attrs:
-            encoding[name] = {"_FillValue": data[name].attrs.pop("_FillValue")}
-        if data[name].dtype.kind == "S":
-            encoding[name] = {"char_dim_name": f"{name}_length"}
-    path.write_bytes(
-        bytes(data.to_netcdf(format="NETCDF3_64BIT", engine="scipy", encoding=encoding))
-    )
+    variables = series_variables(found)
+    content = io.BytesIO()
+    file = netcdf_file(content, "w", version=2)
+    for name, value in global_attributes(found).items():
+        # An empty attribute is none to some readers.
+        setattr(file, name, (value or "none").encode())
+    sizes = {"glacier": variables["row_size"][1].size, "obs": variables["time"][1].size}
+    for dimension, size in sizes.items():
+        file.createDimension(dimension, size)
+    for name, (dimension, values, attributes) in variables.items():
+        dimensions: tuple[str, ...] = (dimension,)
+        if values.dtype.kind == "S":
+            length = max(values.dtype.itemsize, 1)
+            values = values.astype(f"S{length}").view("S1").reshape(values.size, length)
+            dimensions += (f"{name}_length",)
+            file.createDimension(dimensions[1], length)
+        fill = attributes.get("_FillValue")
+        if fill is not None and values.dtype.kind == "f":
+            values = np.where(np.isnan(values), fill, values)
+        variable = file.createVariable(name, values.dtype, dimensions)
+        variable[:] = values
+        for key, value in attributes.items():
+            setattr(variable, key, value.encode() if isinstance(value, str) else value)
+    file.flush()
+    path.write_bytes(content.getvalue())
 
 
 def _wide(found: Findings) -> pd.DataFrame:

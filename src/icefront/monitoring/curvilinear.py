@@ -21,6 +21,8 @@ from icefront.monitoring.tables import (
     plane_of,
 )
 
+_OVERLAP = 0.1
+"""A band that loses this share of its area at bends overlaps itself."""
 _QUADRANT = 32
 """Chords per quarter circle where the band turns: its area is then true to 1 in 10,000 there."""
 
@@ -102,7 +104,9 @@ def band(axis: shapely.LineString, width_m: float) -> Box:
         If it overlaps itself.
     """
     polygon = axis.buffer(width_m / 2, quad_segs=_QUADRANT, cap_style="flat", join_style="round")
-    if polygon.geom_type != "Polygon" or polygon.interiors:
+    # A band that does not overlap has the area of its length times its width, but for its corners.
+    lost = 1 - polygon.area / (width_m * axis.length)
+    if polygon.geom_type != "Polygon" or polygon.interiors or lost > _OVERLAP:
         raise IcefrontError(
             f"A box {width_m:g} m wide about this centreline overlaps itself: give a smaller width "
             "or a centreline with gentler bends."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -170,14 +171,16 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
 
 
 def write_series(measured: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write the measures, a row per front and method, as CSV and Parquet."""
+    """Write the measures, a row per front and method, as CSV, and as Parquet where there is pyarrow."""
     table = measured.drop(columns="front")
     table["date"] = pd.to_datetime(table["date"]).dt.date
-    paths = [folder / SERIES_CSV, folder / SERIES_PARQUET]
+    paths = [folder / SERIES_CSV]
     paths[0].write_text(table.to_csv(index=False, float_format="%.3f"), "utf-8")
-    content = io.BytesIO()
-    table.to_parquet(content, index=False)
-    paths[1].write_bytes(content.getvalue())
+    if find_spec("pyarrow") is not None:
+        content = io.BytesIO()
+        table.to_parquet(content, index=False)
+        paths.append(folder / SERIES_PARQUET)
+        paths[1].write_bytes(content.getvalue())
     return paths
 
 
@@ -211,7 +214,8 @@ def qgis_style(decimal_dates: pd.Series) -> str:
             '          <Option type="Map">\n'
             '            <Option name="capstyle" type="QString" value="round"/>\n'
             '            <Option name="joinstyle" type="QString" value="round"/>\n'
-            f'            <Option name="line_color" type="QString" value="{red},{green},{blue},255"/>\n'
+            '            <Option name="line_color" type="QString" '
+            f'value="{red},{green},{blue},255"/>\n'
             '            <Option name="line_style" type="QString" value="solid"/>\n'
             '            <Option name="line_width" type="QString" value="0.46"/>\n'
             '            <Option name="line_width_unit" type="QString" value="MM"/>\n'

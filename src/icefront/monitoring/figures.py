@@ -191,8 +191,11 @@ def draw_map(found: Findings, glacier: str, background: Background | None = None
     if background is not None:
         west, east, south, north = background.extent
         bounds = (
-            max(bounds[0], west), max(bounds[1], south), min(bounds[2], east), min(bounds[3], north),
-        )  # fmt: skip
+            max(bounds[0], west),
+            max(bounds[1], south),
+            min(bounds[2], east),
+            min(bounds[3], north),
+        )
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
     tall = float(np.clip(7.6 * height / width, 4.2, 9.5))
     figure = _figure(min(WIDTH_IN, tall * width / height + 1.5), tall + 0.5)

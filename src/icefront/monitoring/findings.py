@@ -28,8 +28,8 @@ class Findings:
     Attributes
     ----------
     fronts : GeoDataFrame
-        A row per front, in order of glacier and date, index 0 to N - 1: the columns of the catalogue
-        or of the import, ``date`` as datetime64 and the grades (`grade_fronts`).
+        A row per front, in order of glacier and date, index 0 to N - 1: the columns of the
+        catalogue or of the import, ``date`` as datetime64 and the grades (`grade_fronts`).
     lines : GeoDataFrame
         Reference lines by glacier.
     measured : DataFrame

@@ -17,6 +17,7 @@ What is understood without being told:
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import shapely
 from pyproj import CRS, Geod
 
 from icefront.errors import IcefrontError
+from icefront.output import explained_writing, staging
 from icefront.scenes.metadata import find_date, from_name, sensor_word
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -125,6 +127,54 @@ def read_fronts(
     return _joined(tables, notes)
 
 
+def read_lines(path: str | Path, what: str, *, crs: str | None = None) -> gpd.GeoDataFrame:
+    """Read a file of centrelines or boxes.
+
+    Parameters
+    ----------
+    path : path
+        Of a GeoPackage the layer named `what` is taken if there is one, else the first.
+    what : "centreline" or "box"
+    crs : str, optional
+        CRS of a file that states none.
+
+    Returns
+    -------
+    GeoDataFrame
+        With the column ``glacier`` if the file has one.
+    """
+    raw = _raw(Path(path), None, preferred=what)
+    if raw.crs is None:
+        if crs is None:
+            raise IcefrontError(
+                f"{path} does not say in which CRS it is: give it with --crs, such as EPSG:3413."
+            )
+        raw = raw.set_crs(_crs_of(crs))
+    column = _columns_of(raw).get("glacier")
+    return raw if column in (None, "glacier") else raw.rename(columns={column: "glacier"})
+
+
+def write_fronts(table: gpd.GeoDataFrame, path: Path) -> None:
+    """Write a table of fronts to a GeoPackage (layer ``fronts``) or a GeoJSON, in one step.
+
+    Raises
+    ------
+    IcefrontError
+        If the suffix is another one or the file cannot be written.
+    """
+    drivers = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+    driver = drivers.get(path.suffix.lower())
+    if driver is None:
+        raise IcefrontError(f"{path.name} is no .gpkg or .geojson: name such a file.")
+    content = io.BytesIO()
+    if driver == "GPKG":
+        table.to_file(content, driver=driver, layer="fronts")
+    else:
+        table.to_crs(4326).to_file(content, driver=driver, RFC7946="YES")
+    with staging(path.parent) as unfinished, explained_writing(path.parent):
+        (unfinished / path.name).write_bytes(content.getvalue())
+
+
 def join_fronts(tables: Sequence[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
     """Put tables of fronts one below the other, in the CRS of the first."""
     return _joined([tables[0], *(table.to_crs(tables[0].crs) for table in tables[1:])], [])
@@ -185,7 +235,8 @@ def _read_one(
     if "sensor" not in found:
         table["sensor"] = said.sensor
     table["sensor"] = table["sensor"].map(_sensor)
-    table["scene"] = table["scene"].where(table["scene"].notna(), path.stem)
+    if len(raw) == 1:
+        table["scene"] = table["scene"].where(table["scene"].notna(), path.stem)
     lengths = raw.geometry.to_crs(4326).values
     geod = CRS.from_user_input(raw.crs).get_geod() or Geod(ellps="WGS84")
     table["length_m"] = [geod.geometry_length(line) for line in lengths]
@@ -193,14 +244,14 @@ def _read_one(
     return gpd.GeoDataFrame(table, geometry=geometry, crs=raw.crs)
 
 
-def _raw(path: Path, layer: str | None) -> gpd.GeoDataFrame:
+def _raw(path: Path, layer: str | None, *, preferred: str = "fronts") -> gpd.GeoDataFrame:
     if not path.exists():
         raise IcefrontError(f"{path} does not exist: name a file or folder of fronts.")
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
         if layer is not None and layer not in layers:
             raise IcefrontError(f"{path.name} has no layer {layer!r} but {', '.join(layers)}.")
-        chosen = layer or ("fronts" if "fronts" in layers else layers[0])
+        chosen = layer or (preferred if preferred in layers else layers[0])
         raw = gpd.read_file(path, layer=chosen)
     except IcefrontError:
         raise

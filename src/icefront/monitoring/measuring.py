@@ -9,7 +9,7 @@ import pandas as pd
 from icefront.errors import IcefrontError
 from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
 from icefront.monitoring.curvilinear import curvilinear_box
-from icefront.monitoring.proposing import propose_box, propose_centreline, propose_width
+from icefront.monitoring.proposing import box_of, centreline_of, flow_of, width_of
 from icefront.monitoring.rectilinear import rectilinear_box
 from icefront.monitoring.tables import (
     CHECK,
@@ -20,6 +20,8 @@ from icefront.monitoring.tables import (
     dates_of,
     one_line,
     one_polygon,
+    onto,
+    plane_of,
 )
 
 METHODS = ("curvilinear_box", "rectilinear_box", "parallel_centrelines", "centreline")
@@ -69,13 +71,17 @@ def reference_lines(
     for name in dict.fromkeys(names):
         mine = fronts[(names == name).to_numpy()]
         drawn = [_of(given, name, several) for given in (centreline, box)]
-        axis = propose_centreline(mine, inland) if drawn[0] is None else drawn[0]
-        line = one_line(axis, fronts.crs)
-        area = propose_box(mine, line.coords[0][:2]) if drawn[1] is None else drawn[1]
+        line = None if drawn[0] is None else one_line(drawn[0], fronts.crs)
+        if drawn[0] is None or drawn[1] is None or width_m is None:
+            upstream = inland if line is None else line.coords[0][:2]
+            flow = flow_of(mine, upstream, directed=drawn[0] is None or drawn[1] is None)
+        if line is None:
+            line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
+        area = box_of(flow, fronts.crs) if drawn[1] is None else drawn[1]
         rows.append(
             {
                 "glacier": name,
-                "width_m": propose_width(mine) if width_m is None else float(width_m),
+                "width_m": width_of(flow) if width_m is None else float(width_m),
                 "centreline_proposed": drawn[0] is None,
                 "box_proposed": drawn[1] is None,
                 "width_proposed": width_m is None,
@@ -160,8 +166,11 @@ def _of(
 def _measure_one(
     fronts: gpd.GeoDataFrame, row: gpd.GeoDataFrame, parallels: int, plane: Plane
 ) -> pd.DataFrame:
-    axis, width = row.geometry, float(row["width_m"].iloc[0])
-    box = gpd.GeoSeries(row["box"], crs=row.crs)
+    # To the plane once for all methods: there, metres of the map are those that are wanted.
+    crs = plane_of(fronts, row.geometry.iloc[0], plane)
+    fronts = fronts.set_geometry(onto(fronts.geometry, crs)).assign(date=dates_of(fronts))
+    axis, box = (onto(gpd.GeoSeries(row[name], crs=row.crs), crs) for name in ("centreline", "box"))
+    width, plane = float(row["width_m"].iloc[0]), "map"
     tables = {
         "curvilinear_box": curvilinear_box(fronts, axis, width, plane=plane),
         "rectilinear_box": rectilinear_box(fronts, box, axis, plane=plane),

@@ -129,7 +129,7 @@ def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
         ]
         return Box(polygon, *ends)
     within = shapely.get_parts(flow.intersection(polygon))
-    within = within[shapely.get_dimensions(within) == 1]
+    within = within[shapely.length(within) > 0]
     if within.size == 0:
         raise IcefrontError(
             "The centreline does not pass through the box: check both and their CRS."
@@ -334,7 +334,7 @@ def _chords(
     reasons = []
     closed = shapely.is_closed(parts) & free.all(axis=1)
     if closed.any():
-        reasons.append(f"{closed.sum()} closed line{'s'[: closed.sum() > 1]} left out")
+        reasons.append(f"{_counted(int(closed.sum()), 'closed line')} left out")
         parts, first, last, free = (a[~closed] for a in (parts, first, last, free))
     whole = ~free.any(axis=1)
     lines = [shapely.get_coordinates(part) for part in parts[whole]]
@@ -342,7 +342,7 @@ def _chords(
     complete = box.separates(ends[:, 0], ends[:, 1])
     loose = [shapely.get_coordinates(part) for part in parts[~whole]]
     if loose and complete.any():
-        reasons.append(f"{len(loose)} loose piece{'s'[: len(loose) > 1]} left out")
+        reasons.append(f"{_counted(len(loose), 'loose piece')} left out")
     elif loose:
         chain, said = _completed(loose, free[~whole], box)
         reasons += said
@@ -361,6 +361,10 @@ def _chords(
     if len(lines) > 1:
         reasons.append(f"crosses the edge of the box {2 * len(lines)} times")
     return Chords(lines, ends, tuple(reasons))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _completed(loose: list[np.ndarray], free: np.ndarray, box: Box) -> tuple[np.ndarray, list[str]]:

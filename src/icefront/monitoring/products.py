@@ -60,8 +60,8 @@ def make_products(
     project : path
         Folder of a project.
     out : path, optional
-        Folder of the products; ``PROJECT/products`` by default. Files of the same names are replaced
-        when all new ones are whole.
+        Folder of the products; ``PROJECT/products`` by default. Files of the same names are
+        replaced when all new ones are whole.
     imported, centreline, box, width_m, members, glaciers
         As for `icefront.monitoring.findings.gather`.
     animation : bool

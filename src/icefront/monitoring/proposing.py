@@ -8,6 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pyproj import CRS
 
 from icefront.errors import IcefrontError
 from icefront.monitoring.tables import check_fronts, lines_on, onto, plane_of
@@ -52,7 +53,11 @@ def propose_centreline(
     IcefrontError
         If there is no front with a length, or their directions contradict one another.
     """
-    flow = _flow_of(fronts, inland)
+    return centreline_of(flow_of(fronts, inland), fronts.crs)
+
+
+def centreline_of(flow: Flow, crs: object) -> gpd.GeoSeries:
+    """Return the proposed centreline of a flow, in a CRS."""
     along, across = (flow.middles @ axis for axis in (flow.ahead, flow.left))
     step = _STEP_SHARE * flow.width
     bins = np.floor((along - along.min()) / step).astype(int)
@@ -68,7 +73,7 @@ def propose_centreline(
     first, last = _on(nodes[few - 1], nodes[0], beyond), _on(nodes[-few], nodes[-1], beyond)
     nodes = np.concatenate([[first], nodes, [last]])
     places = nodes[:, :1] * flow.ahead + nodes[:, 1:] * flow.left
-    return onto(gpd.GeoSeries([shapely.LineString(places)], crs=flow.crs), fronts.crs)
+    return onto(gpd.GeoSeries([shapely.LineString(places)], crs=flow.crs), CRS.from_user_input(crs))
 
 
 def propose_box(
@@ -96,7 +101,11 @@ def propose_box(
         As for `propose_centreline`, or if the fronts have too little of the glacier's width in
         common.
     """
-    flow = _flow_of(fronts, inland)
+    return box_of(flow_of(fronts, inland), fronts.crs)
+
+
+def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
+    """Return the proposed box of a flow, in a CRS."""
     points, owner = shapely.get_coordinates(flow.lines, return_index=True)
     along, across = points @ flow.ahead, points @ flow.left
     by_front = pd.Series(across).groupby(owner)
@@ -112,7 +121,7 @@ def propose_box(
     low, high = float(within.min()) - margin, float(within.max()) + margin
     corners = np.array([[low, right], [high, right], [high, left], [low, left]])
     places = corners[:, :1] * flow.ahead + corners[:, 1:] * flow.left
-    return onto(gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), fronts.crs)
+    return onto(gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), CRS.from_user_input(crs))
 
 
 def propose_width(fronts: gpd.GeoDataFrame) -> float:
@@ -121,11 +130,16 @@ def propose_width(fronts: gpd.GeoDataFrame) -> float:
     A band that is narrower than the glacier is crossed from side to side by every front, whatever
     its ends do along the shore.
     """
-    return round(0.6 * _flow_of(fronts, None, directed=False).width, -1)
+    return width_of(flow_of(fronts, None, directed=False))
+
+
+def width_of(flow: Flow) -> float:
+    """Return the proposed width of a flow, in metres."""
+    return round(0.6 * flow.width, -1)
 
 
 @dataclass(frozen=True)
-class _Flow:
+class Flow:
     """The frame of a glacier: unit vectors along and across its flow, and what lies in it."""
 
     crs: object
@@ -142,9 +156,18 @@ def _on(before: np.ndarray, end: np.ndarray, distance: float) -> np.ndarray:
     return end + way / np.hypot(*way) * distance
 
 
-def _flow_of(
+def flow_of(
     fronts: gpd.GeoDataFrame, inland: tuple[float, float] | None, *, directed: bool = True
-) -> _Flow:
+) -> Flow:
+    """Find the direction of the flow and the width of a glacier from its fronts.
+
+    Parameters
+    ----------
+    fronts, inland
+        As for `propose_centreline`.
+    directed : bool
+        False if it does not matter which end is inland.
+    """
     check_fronts(fronts)
     shown = fronts[~fronts.geometry.is_empty & fronts.geometry.notna()]
     if shown.empty:
@@ -186,4 +209,4 @@ def _flow_of(
     width = float(np.median(spread.max() - spread.min()))
     if not width > 0:
         raise IcefrontError("The fronts have no width: nothing can be proposed from them.")
-    return _Flow(crs, lines, middles, ahead, left, width)
+    return Flow(crs, lines, middles, ahead, left, width)

@@ -474,9 +474,9 @@ def _moved(catalogue: Catalogue, item: Listed) -> Any:
     except OSError:
         return None
     for row in catalogue.rows("scene = ? AND size_bytes = ?", (item.path.stem, size)):
-        if not Path(row["path"]).exists() and row["sha256"] is not None:
-            if signature(item.path).get("sha256") == row["sha256"]:
-                return row
+        gone = row["sha256"] is not None and not Path(row["path"]).exists()
+        if gone and signature(item.path).get("sha256") == row["sha256"]:
+            return row
     return None
 
 

@@ -12,10 +12,12 @@ from icefront.monitoring.smoothness import find_outliers, noise_of
 from icefront.monitoring.tables import dates_of
 from icefront.monitoring.trend import YEAR, Fit, days_of, fit_trend
 
-EVENT_SIGMAS = 4.0
+EVENT_SIGMAS = 3.5
 """A drop is a calving event if it exceeds this many standard deviations of its two positions."""
 EVENT_REACH = 3
 """Positions before and after a drop that must agree that it lasted."""
+EVENT_DAYS = 60.0
+"""Over a longer time without a front, calving cannot be told from gradual retreat."""
 YEAR_DATES = 6
 YEAR_GAP_DAYS = 120.0
 """The cycle of a single year needs so many dates and no larger gap."""
@@ -196,9 +198,11 @@ def calving_events(
 ) -> pd.DataFrame:
     """Find calving events: drops between two dates that exceed the uncertainty and last.
 
-    A drop counts if it is larger than four standard deviations (of both positions, each at least
-    the noise of the series), and if the median of the up to three positions after it lies behind
-    the median of those before it by half the drop or more.
+    What the front does gradually at that time of the year is taken off first: the median rate of
+    the (up to three) steps before and after. The drop counts if what remains is larger than 3.5
+    standard deviations (of both positions, each at least the noise of the series), and if the
+    median of the up to three positions after it lies behind that of those before it by half the
+    drop or more. Drops over more than 60 days without a front are no events.
 
     Parameters
     ----------
@@ -216,9 +220,13 @@ def calving_events(
     noise = noise_of(days, position)
     sigma = np.maximum(np.nan_to_num(uncertainty), noise)
     rows = []
-    for i in np.flatnonzero(np.diff(position) < 0):
-        drop, error = position[i] - position[i + 1], float(np.hypot(sigma[i], sigma[i + 1]))
-        if not drop > max(EVENT_SIGMAS * error, min_drop_m):
+    steps, spans = np.diff(position), np.maximum(np.diff(days), 1e-6)
+    rates = steps / spans
+    for i in np.flatnonzero((steps < 0) & (spans <= EVENT_DAYS)):
+        drop, error = -steps[i], float(np.hypot(sigma[i], sigma[i + 1]))
+        around = np.r_[rates[max(i - EVENT_REACH, 0) : i], rates[i + 1 : i + 1 + EVENT_REACH]]
+        gradual = float(np.median(around)) * spans[i] if around.size else 0.0
+        if not drop + min(gradual, 0.0) > EVENT_SIGMAS * error or drop < min_drop_m:
             continue
         before = position[max(i + 1 - EVENT_REACH, 0) : i + 1]
         after = position[i + 1 : i + 1 + EVENT_REACH]

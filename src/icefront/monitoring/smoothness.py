@@ -14,6 +14,10 @@ REACH_DAYS = 120.0
 """Neighbours are no farther away than this."""
 FLOOR_M = 1.0
 """No series is taken to be less noisy than this."""
+PACES = 3.0
+"""And by this many times the median distance of the neighbours of a side from their median."""
+ALIKE = 0.5
+"""How alike the distances to both sides of an outlier are: the smaller over the larger."""
 _TO_SIGMA = 1.4826
 
 
@@ -50,9 +54,10 @@ def find_outliers(
     """Find positions that neither the dates before nor those after them support.
 
     A position is an outlier if it lies on the same side of the median of the (up to three)
-    positions before it and of those after it, by more than four standard deviations of both. A
-    front that calves agrees with one side and stays; the first and the last date cannot be judged
-    and stay as well.
+    positions before it and of those after it, by more than four standard deviations of both, and as
+    far from the parabola through all of them (so that the turn of the season is none). Both
+    distances must be alike, the smaller at least half the larger: after calving a front begins to
+    come back, but not at once. The first and the last date cannot be judged and stay.
 
     Parameters
     ----------
@@ -85,9 +90,25 @@ def find_outliers(
                 position[i] - np.median(position[before]),
                 position[i] - np.median(position[after]),
             )
-            limit = OUTLIER_SIGMAS * np.hypot(own[i], noise)
-            if off[0] * off[1] > 0 and min(abs(off[0]), abs(off[1])) > limit:
+            # Where the front runs fast at either side, a turn is no fault.
+            pace = max(
+                float(np.median(np.abs(position[s] - np.median(position[s]))))
+                for s in (before, after)
+            )
+            limit = max(OUTLIER_SIGMAS * np.hypot(own[i], noise), PACES * pace)
+            small, large = sorted(map(abs, off))
+            if off[0] * off[1] <= 0 or small <= limit or small < ALIKE * large:
+                continue
+            near = np.concatenate([before, after])
+            if abs(position[i] - _expected(days[near] - days[i], position[near])) > limit:
                 found[i] = fresh = True
         if not fresh:
             break
     return found
+
+
+def _expected(apart: np.ndarray, position: np.ndarray) -> float:
+    """Position at time 0 by the parabola through neighbours, or the line if they are few."""
+    order = 2 if apart.size >= 5 else 1
+    powers = (apart[:, None] / REACH_DAYS) ** np.arange(order + 1)
+    return float(np.linalg.lstsq(powers, position, rcond=None)[0][0])

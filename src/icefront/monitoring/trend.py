@@ -13,8 +13,8 @@ correlation in time is taken as exponential decay plus white noise. Memory and s
 are not fixed at their best values, which come out too small for short series, but averaged over by
 their restricted likelihood (REML) on a grid; each pair gives the coefficients a covariance (the
 sandwich of the weighted regression), and the interval is that of the mixture. In simulated series
-of 60 to 200 dates over three to six years with a memory of up to 200 days it covers the true rate
-in more than nine cases of ten.
+of 60 to 200 dates over three to six years with memories of 0 to 365 days it covered the true rate
+in 88 to 100 of 100 cases.
 """
 
 from __future__ import annotations
