@@ -11,7 +11,42 @@ from typing import Annotated
 import typer
 
 from icefront.cli.extract import demo, extract, info, models
+from icefront.cli.monitor import monitor
+from icefront.cli.projects import products, review, run
+from icefront.cli.simulate import simulate
+from icefront.cli.train import train
 
+app = typer.Typer(
+    name="icefront",
+    help="Calving fronts of glaciers from SAR images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from icefront import __version__
+
+        typer.echo(f"icefront {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (extract, info, models, train, demo):
+    app.command()(command)
+app.add_typer(simulate, name="simulate")
 for command in (run, products, review):
     monitor.command()(command)
 app.add_typer(monitor, name="monitor")

@@ -177,9 +177,8 @@ def review(
     table = write_review(found, folder, count)
     for row in table.head(count).itertuples():
         date = "no date" if row.date is None or row.date != row.date else f"{row.date:%Y-%m-%d}"
-        typer.echo(
-            f"{row.rank:3d}  {row.grade if row.state == 'done' else row.state}  {date}  {row.name}: {row.why}"
-        )
+        grade = row.grade if row.state == "done" else row.state
+        typer.echo(f"{row.rank:3d}  {grade}  {date}  {row.name}: {row.why}")
     typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
 
 

@@ -124,6 +124,8 @@ class Catalogue:
     path : Path
     crs : pyproj.CRS
         Of all geometries.
+    srs : int
+        Its EPSG code.
 
     Raises
     ------
@@ -154,10 +156,10 @@ class Catalogue:
         found = {row["name"] for row in self.db.execute(f"PRAGMA table_info({LAYER})")}
         if application != _APPLICATION_ID or not found.issuperset(COLUMNS):
             raise sqlite3.DatabaseError("it is no catalogue of this program")
-        (self._srs,) = self.db.execute(
+        (self.srs,) = self.db.execute(
             "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
         ).fetchone()
-        self.crs = CRS.from_epsg(self._srs)
+        self.crs = CRS.from_epsg(self.srs)
 
     def __enter__(self) -> Catalogue:
         return self
@@ -284,7 +286,7 @@ class Catalogue:
             ).fetchone()
             if mine is None:
                 return False
-            geometry = None if line is None or line.is_empty else blob_of(line, self._srs)
+            geometry = None if line is None or line.is_empty else blob_of(line, self.srs)
             self.update(fid, {**blank, **values, "geom": geometry})
         return True
 
@@ -418,7 +420,7 @@ def create(folder: Path, crs: CRS) -> Catalogue:
 
 def _write_empty(path: Path, crs: CRS) -> None:
     """Write a GeoPackage 1.3 (OGC 12-128r17) with one empty layer."""
-    code = crs.to_epsg()
+    code = int(crs.to_epsg() or 4326)
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     db = sqlite3.connect(path, isolation_level=None)
     try:
@@ -551,7 +553,7 @@ def restore(catalogue: Catalogue) -> int:
             line = shapely.from_wkt(record["line"]) if record.get("line") else None
             if line is not None:
                 moved = gpd.GeoSeries([line], crs=record["crs"]).to_crs(catalogue.crs).iloc[0]
-                values["geom"] = blob_of(moved, catalogue.crs.to_epsg())
+                values["geom"] = blob_of(moved, catalogue.srs)
             taken = catalogue.db.execute(
                 f"SELECT 1 FROM {LAYER} WHERE path = ? OR name = ?",
                 (values["path"], values["name"]),

@@ -1,6 +1,7 @@
 """The series as NetCDF by the CF conventions: glaciers' time series as a contiguous ragged array.
 
-Written as NetCDF-3 (64-bit offset) by SciPy: every reader has it, and no compiled library is needed.
+Written as NetCDF-3 (64-bit offset) by SciPy: every reader has it, and no further library is
+needed.
 """
 
 from __future__ import annotations

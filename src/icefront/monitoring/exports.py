@@ -171,7 +171,7 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
 
 
 def write_series(measured: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write the measures, a row per front and method, as CSV, and as Parquet where there is pyarrow."""
+    """Write the measures, a row per front and method: CSV, and Parquet where there is pyarrow."""
     table = measured.drop(columns="front")
     table["date"] = pd.to_datetime(table["date"]).dt.date
     paths = [folder / SERIES_CSV]

@@ -299,7 +299,8 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
     origin = origin_of(series)
     fit = series.fit
     if np.isfinite(fit.rate):
-        grid = np.linspace(*days_of(table["date"].to_numpy())[[0, -1]], 400)
+        days = days_of(table["date"].to_numpy())
+        grid = np.linspace(days[0], days[-1], 400)
         stamps = np.datetime64("2000-01-01T00:00:00") + (grid * 86400).astype("timedelta64[s]")
         trend = fit.position(grid, season=False) - origin
         level = fit.covariance[:2, :2]

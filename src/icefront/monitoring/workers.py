@@ -27,7 +27,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.catalogue import SCENES, plain, state_of
+from icefront.monitoring.catalogue import RESULTS, SCENES, plain, state_of
 from icefront.output import explained_writing
 
 _PATIENCE_S = 10.0
@@ -162,9 +162,7 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
         )
     row = done.front.iloc[0]
     line = row[done.front.geometry.name]
-    columns = ("polarisation", "orbit", "pixel_size_m", "model_pixel_size_m", "length_m")
-    columns += ("uncertainty_m", "flag", "reason", "model", "model_sha256", "icefront_version")
-    values |= {name: plain(row[name]) for name in columns}
+    values |= {name: plain(row[name]) for name in RESULTS if name in row.index}
     crs = done.scene.crs
     code = crs.to_epsg()
     values |= {
@@ -325,10 +323,10 @@ class Processes:
         """Wait for a task to end, well or not."""
         while True:
             busy = self._busy()
-            by_handle = {worker.pipe: worker for worker in busy}
-            by_handle |= {worker.process.sentinel: worker for worker in busy}  # type: ignore[dict-item]
-            ready = wait(list(by_handle))
-            worker = by_handle[ready[0]]  # type: ignore[index]
+            by_handle: dict[object, _Worker] = {worker.pipe: worker for worker in busy}
+            by_handle |= {worker.process.sentinel: worker for worker in busy}
+            ready = wait(list(by_handle))  # type: ignore[arg-type]
+            worker = by_handle[ready[0]]
             try:
                 # A worker may have answered and died since: read before counting it as dead.
                 said = worker.pipe.recv() if worker.pipe.poll() else EOFError()
