@@ -85,7 +85,7 @@ def made_fronts(years=3, per_year=12, glacier="Crane", source="icefront", seed=0
         x = 5000 - 200 * t + 150 * np.sin(2 * np.pi * t) + rng.normal(0, noise)
         y = np.linspace(-2000, 2000, 41)
         # The glacier, west of it, on the left of the line: from north to south it would be right.
-        line = LineString(np.stack([x + 60 * np.cos(y / 700), y], 1)[:: 1])
+        line = LineString(np.stack([x + 60 * np.cos(y / 700), y], 1)[::1])
         rows.append(
             {
                 "glacier": glacier,

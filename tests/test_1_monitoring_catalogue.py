@@ -146,7 +146,7 @@ def test_a_damaged_catalogue_is_left_alone_and_made_anew_from_the_records(projec
     content = bytearray(path.read_bytes())
     content[4096 : 3 * 4096] = os.urandom(2 * 4096)
     path.write_bytes(content)
-    with pytest.raises(IcefrontError, match="is damaged .* made anew from the records"):
+    with pytest.raises(IcefrontError, match=r"is damaged .* makes it anew from the records"):
         Catalogue(project)
     assert path.read_bytes() == content
     path.rename(project / "damaged.gpkg")
@@ -171,9 +171,8 @@ def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing(project):
         finish(catalogue)
         pages = catalogue.db.execute("PRAGMA page_count").fetchone()[0]
         catalogue.db.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(IcefrontError, match="disk of .* is full"), catalogue.writing():
-            for number in range(100, 200):
-                catalogue.insert(row(number, notes="x" * 5000))
+        with pytest.raises(IcefrontError, match=r"disk of .* is full"), catalogue.writing():
+            catalogue.insert(row(100, notes="x" * 500_000))
     with Catalogue(project) as catalogue:
         assert catalogue.counts() == {DONE: 1, NEW: 4}
 

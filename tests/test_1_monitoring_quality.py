@@ -12,7 +12,6 @@ from tests.made_projects import made_fronts
 
 def spoiled():
     fronts = made_fronts()
-    x, y = (np.array(fronts.geometry[0].xy)[k] for k in (0, 1))
     fronts.loc[10, "uncertainty_m"] = 190.0
     line = np.array(fronts.geometry[15].coords)
     fronts.loc[15, "geometry"] = LineString(line[:16])

@@ -151,7 +151,7 @@ class Catalogue:
         self.db.execute("PRAGMA synchronous = FULL")
         (verdict,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise sqlite3.DatabaseError(str(verdict))
+            raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
         (application,) = self.db.execute("PRAGMA application_id").fetchone()
         found = {row["name"] for row in self.db.execute(f"PRAGMA table_info({LAYER})")}
         if application != _APPLICATION_ID or not found.issuperset(COLUMNS):
