@@ -119,6 +119,7 @@ def test_a_vanished_a_broken_and_an_empty_scene_cost_nobody_else(tmp_path, inlin
     assert "does not exist" in failed["Crane_20180129_S1"]
     assert all(text.endswith(".") and "Traceback" not in text for text in failed)
     # Once is enough, unless asked; and what is there again is taken up by itself.
+    monkeypatch.setattr(workers, "work", work)
     write_series(folder, 3)
     report = run(source, project)
     assert (report.done, report.failed) == (1, 0)

@@ -26,6 +26,9 @@ SERIES_PARQUET = "series.parquet"
 FRONTS_LAYER = "fronts"
 EXCHANGE_LAYER = "exchange"
 
+GEOPACKAGE = "1.3"
+"""Version of the format: newer ones make older software warn."""
+
 MANY_YEARS = 12
 """Beyond this number of years the style has as many classes of equal length instead."""
 
@@ -152,8 +155,8 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     # may lose the error of a full disk, so that the bytes are copied by Python.
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / FRONTS_GPKG
-        own.to_file(made, layer=FRONTS_LAYER, driver="GPKG")
-        exchange.to_file(made, layer=EXCHANGE_LAYER, driver="GPKG")
+        own.to_file(made, layer=FRONTS_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
+        exchange.to_file(made, layer=EXCHANGE_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
         _put_style(made, style)
         paths[0].write_bytes(made.read_bytes())
         shape = Path(scratch) / FRONTS_SHP

@@ -11,7 +11,7 @@ import geopandas as gpd
 
 from icefront.monitoring.animation import write_animation
 from icefront.monitoring.cf import SERIES_NC, write_netcdf
-from icefront.monitoring.exports import write_series, write_vectors
+from icefront.monitoring.exports import GEOPACKAGE, write_series, write_vectors
 from icefront.monitoring.figures import figures_of, newest_background
 from icefront.monitoring.findings import METHOD, Findings, gather
 from icefront.monitoring.report import REPORT, png_of, write_report
@@ -139,7 +139,7 @@ def _write_lines(found: Findings, path: Path) -> None:
     for layer in ("centreline", "box"):
         about = found.lines[["glacier", "width_m", f"{layer}_proposed"]]
         table = gpd.GeoDataFrame(about, geometry=list(found.lines[layer]), crs=found.lines.crs)
-        table.to_file(path, layer=layer, driver="GPKG")
+        table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
 
 
 def _write_summary(found: Findings, path: Path) -> None:
