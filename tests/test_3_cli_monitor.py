@@ -68,11 +68,12 @@ def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
 
 def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: Path) -> None:
     table = gpd.read_file(place / "fronts.gpkg")
-    table = table.assign(source=["one", "two"] * 30, date=table["date"].shift(1).ffill().bfill())
+    table = table.assign(source=["one", "two"] * 30, date=table["date"][::2].repeat(2).to_list())
     table.to_file(tmp_path / "both.gpkg")
-    code, said, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out")
+    code, _, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out")
     assert code == 0
     sources = pd.read_csv(tmp_path / "out" / "sources.csv")
+    assert (sources["dates"] == 30).all()
     assert set(sources["method"]) == set(pd.read_csv(tmp_path / "out" / "trends.csv")["method"])
 
 

@@ -210,7 +210,8 @@ def part_box(lines: np.ndarray, box: Box) -> Parting:
     area = np.full(lines.size, np.nan)
     reasons: list[list[str]] = [[] for _ in range(lines.size)]
     touching = shapely.intersects(box.polygon, lines)
-    parts, owner = _clipped(lines, touching, box)
+    simple = shapely.is_simple(lines)
+    parts, owner = _clipped(lines, touching, simple, box)
     counts = np.bincount(owner, minlength=lines.size)
     first, last, free = _ends(parts, box)
     # The plain case, for all fronts at once: one part, from edge to edge, inland from seaward.
@@ -229,7 +230,7 @@ def part_box(lines: np.ndarray, box: Box) -> Parting:
         reasons[number] += chords.reasons
         if chords.lines:
             area[number] = box.area - _parity_area(chords, box)
-    crossing = np.flatnonzero(touching & ~shapely.is_simple(lines))
+    crossing = np.flatnonzero(touching & ~simple)
     for number in crossing:
         reasons[number].append("crosses itself")
     return Parting(area, reasons)
@@ -238,7 +239,8 @@ def part_box(lines: np.ndarray, box: Box) -> Parting:
 def glacier_in_box(line: BaseGeometry, box: Box) -> BaseGeometry | None:
     """Return the glacier's part of a box as a polygon; None where the front does not part it."""
     lines = np.array([line], dtype=object)
-    parts, _ = _clipped(lines, shapely.intersects(box.polygon, lines), box)
+    touching = shapely.intersects(box.polygon, lines)
+    parts, _ = _clipped(lines, touching, shapely.is_simple(lines), box)
     if parts.size == 0:
         return None
     first, last, free = _ends(parts, box)
@@ -260,9 +262,10 @@ def _nothing_inside(line: BaseGeometry) -> str:
     return "no front" if line.is_empty else "outside of the box"
 
 
-def _clipped(lines: np.ndarray, touching: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+def _clipped(
+    lines: np.ndarray, touching: np.ndarray, simple: np.ndarray, box: Box
+) -> tuple[np.ndarray, np.ndarray]:
     """The parts of each line inside the box, and to which line each belongs (in order)."""
-    simple = shapely.is_simple(lines)
     inside = np.full(lines.size, LineString(), dtype=object)
     chosen = touching & simple
     inside[chosen] = shapely.line_merge(shapely.intersection(lines[chosen], box.polygon))

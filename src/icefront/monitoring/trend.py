@@ -14,7 +14,7 @@ are not fixed at their best values, which come out too small for short series, b
 their restricted likelihood (REML) on a grid; each pair gives the coefficients a covariance (the
 sandwich of the weighted regression), and the interval is that of the mixture. In simulated series
 of 60 to 200 dates over three to six years with memories of 0 to 365 days it covered the true rate
-in 88 to 100 of 100 cases.
+in 88 to 100 % of the cases (five kinds of series, 40 of each).
 """
 
 from __future__ import annotations
