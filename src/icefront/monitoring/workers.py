@@ -257,6 +257,8 @@ def _serve(pipe: Connection, job: Job) -> None:
         pipe.send(None)
         while (task := pipe.recv()) is not None:
             pipe.send(work(task, network, job))
+    # All files are closed: taking torch apart would only cost seconds.
+    os._exit(0)
 
 
 # --- processes of this machine --------------------------------------------------------------
