@@ -108,4 +108,4 @@ def test_rtc_pairs_are_db_and_need_a_band():
         values = src.read(1)
     scene = open_scene(path, band=1)
     assert scene.radiometry == "db"
-    np.testing.assert_allclose(scene.image, np.clip((values + 25) / 30, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(scene.image, np.clip((values + 25) / 30, 1 / 255, 1), atol=1e-6)

@@ -16,7 +16,9 @@ from icefront.cli.compare import compare
 from icefront.cli.download import download
 from icefront.cli.experiment import experiment
 from icefront.cli.extract import demo, extract, info, models
+from icefront.cli.monitor import monitor
 from icefront.cli.pretrain import pretrain
+from icefront.cli.projects import products, review, run
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -63,6 +65,9 @@ for command in (
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 app.add_typer(experiment, name="experiment")
+for command in (run, products, review):
+    monitor.command()(command)
+app.add_typer(monitor, name="monitor")
 
 
 def main() -> None:

@@ -547,7 +547,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     IcefrontError
-        If it is missing, of another kind, damaged or empty, or no Parquet reader is installed.
+        If it is missing, of another kind, damaged or empty.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
@@ -558,11 +558,6 @@ def read_table(path: Path) -> pd.DataFrame:
         raise IcefrontError(f"The table {path} does not exist.")
     try:
         table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
-    except ImportError:
-        raise IcefrontError(
-            f"{path} cannot be read without pyarrow: install it (pip install pyarrow), or give the "
-            "table as CSV."
-        ) from None
     except (ValueError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise IcefrontError(f"The table {path} is damaged ({reason}).") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -278,9 +279,83 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
     return names
 
 
-def _extract_one(path: str, name: str, job: _Job, unfinished: Path, out: Path) -> SceneReport:
-    """Extract the front of one scene and write its own files; what is wrong with it is reported."""
-    begun = time.monotonic()
+@dataclass(frozen=True)
+class Extraction:
+    """The front of one scene and what it was drawn from.
+
+    Attributes
+    ----------
+    scene : Scene
+        As it was read.
+    zones : uint8 (H, W)
+        Zone codes on the scene's grid.
+    front : GeoDataFrame
+        One row, as `icefront.extract_front` gives it, with the model's identity.
+    notes : tuple of str
+        What was decided on the way, a sentence each.
+    facts : dict
+        Grids and radiometry, plain types.
+    """
+
+    scene: Scene
+    zones: np.ndarray
+    front: gpd.GeoDataFrame
+    notes: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def extract_scene(
+    path: str | Path,
+    *,
+    model: nn.Module,
+    aoi: gpd.GeoDataFrame | None = None,
+    band: int | str | None = None,
+    radiometry: str = "auto",
+    pixel_size: AskedPixelSize = None,
+    tta: bool = False,
+    exact: bool = False,
+    device: str = "auto",
+    glacier: str | None = None,
+    date: dt.date | None = None,
+    progress: bool = False,
+) -> Extraction:
+    """Extract the calving front of one scene; nothing is written.
+
+    Parameters
+    ----------
+    path : path
+        The scene's file.
+    model : nn.Module
+        A network of ours.
+    aoi, band, radiometry, pixel_size, tta, exact, device, glacier, date, progress
+        As for `extract_scenes`.
+
+    Returns
+    -------
+    Extraction
+
+    Raises
+    ------
+    IcefrontError
+        If the scene cannot be read, lies outside of the area or does not fit into memory.
+    """
+    job = _Job(
+        model=model,
+        area=aoi,
+        band=band,
+        radiometry=radiometry,
+        pixel_size_m=pixel_size,
+        tta=tta,
+        exact=exact,
+        device=device,
+        glacier=glacier,
+        date=date,
+        progress=progress,
+    )
+    return _extracted(os.fspath(path), job)
+
+
+def _extracted(path: str, job: _Job) -> Extraction:
     try:
         scene = _opened(path, job)
         for_model, note = _prepared(scene, job)
@@ -295,27 +370,38 @@ def _extract_one(path: str, name: str, job: _Job, unfinished: Path, out: Path) -
             progress=job.progress,
         )
         front = extract_front(probabilities, for_model, aoi=job.area)
+        zones = zones_on_scene(probabilities, for_model, scene)
+    except MemoryError as error:
+        raise IcefrontError(
+            f"{path} does not fit into memory: cut the scene or use coarser pixels."
+        ) from error
+    return Extraction(
+        scene=scene,
+        zones=zones,
+        front=_identified(front, scene, card_of(job.model)),
+        notes=(*scene.notes, *([note] if note else [])),
+        facts=_facts(scene, for_model),
+    )
+
+
+def _extract_one(path: str, name: str, job: _Job, unfinished: Path, out: Path) -> SceneReport:
+    """Extract the front of one scene and write its own files; what is wrong with it is reported."""
+    begun = time.monotonic()
+    try:
+        done = _extracted(path, job)
     except IcefrontError as error:
         return SceneReport(path, error=str(error))
-    except MemoryError:
-        return SceneReport(
-            path, error=f"{path} does not fit into memory: cut the scene or use coarser pixels."
-        )
-    card = card_of(job.model)
-    front = _identified(front, scene, card)
     files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
     with explained_writing(out):
-        zones = zones_on_scene(probabilities, for_model, scene)
-        del probabilities
-        write_zones(unfinished / files["zones"], zones, scene, card)
-        draw_quicklook(unfinished / files["quicklook"], scene, zones, front)
+        write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(job.model))
+        draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
     return SceneReport(
         path=path,
-        front=front,
-        notes=(*scene.notes, *([note] if note else [])),
+        front=done.front,
+        notes=done.notes,
         files=files,
         seconds=time.monotonic() - begun,
-        facts=_facts(scene, for_model),
+        facts=done.facts,
     )
 
 

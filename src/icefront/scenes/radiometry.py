@@ -11,7 +11,8 @@ db           sigma0 or gamma0 in dB                          linear, -25 dB to +
 dn           uncalibrated amplitude (digital numbers)        20 log10, percentiles 1 to 99
 ===========  ==============================================  ===================================
 
-Everything is clipped to 0..1. The span of the calibrated mapping: its floor lies a little below
+Everything is clipped to 0..1; what has data never falls below `BLACK`, since to a network exactly 0
+is no data, as in the images of CaFFe. The span of the calibrated mapping: its floor lies a little below
 the noise of the quietest common sensor (the noise-equivalent sigma0 of Sentinel-1 is specified as
 -22 dB or better, Torres et al. 2012, doi:10.1016/j.rse.2011.05.028), so that calm water is black
 without being cut; its ceiling lies above the brightest ice (the percolation facies of Greenland
@@ -33,8 +34,10 @@ from icefront.errors import IcefrontError
 RadiometryKind = Literal["grey", "stretched", "power", "amplitude", "db", "dn"]
 KINDS: tuple[str, ...] = get_args(RadiometryKind)
 
+BLACK = 1 / 255
+"""The darkest grey value of what has data, where values are mapped: as 8-bit images hold it."""
 FLOOR_DB = -25.0
-"""Calibrated backscatter that becomes 0 (black), in dB."""
+"""Calibrated backscatter that becomes black, in dB."""
 CEILING_DB = 5.0
 """Calibrated backscatter that becomes 1 (white), in dB."""
 STRETCH_PERCENTILES = (1.0, 99.0)
@@ -95,7 +98,7 @@ def to_grey(
     Returns
     -------
     array of float32, same shape
-        In 0..1, NaN where `values` are NaN. Zero and negative power and amplitude become 0.
+        In 0..1, NaN where `values` are NaN. Zero and negative power and amplitude become `BLACK`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def to_grey(
     if low:
         np.subtract(grey, np.float32(low), out=grey)
     np.divide(grey, np.float32(high - low if high > low else 1.0), out=grey)
-    return np.clip(grey, 0.0, 1.0, out=grey)
+    return np.clip(grey, 0.0 if kind == "grey" else BLACK, 1.0, out=grey)
 
 
 def check_kind(kind: str) -> None:

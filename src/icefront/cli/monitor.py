@@ -1,0 +1,176 @@
+"""Commands that follow glaciers through time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from icefront.cli.options import Out, Overwrite, job
+from icefront.errors import IcefrontError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+monitor = typer.Typer(
+    help="Follow glaciers through time: position, area, rate, season.", no_args_is_help=True
+)
+
+Crs = Annotated[str | None, typer.Option(help="CRS of files that state none, such as EPSG:3413.")]
+Glacier = Annotated[str | None, typer.Option(help="Name, instead of the file's.")]
+DateColumn = Annotated[
+    str | None, typer.Option(help="Column of the dates, if it is not found by itself.")
+]
+
+
+@monitor.command("measure")
+@job
+def measure(
+    fronts: Annotated[
+        list[Path],
+        typer.Argument(metavar="FRONTS...", help="Files or folders of fronts.", show_default=False),
+    ],
+    out: Out,
+    centreline: Annotated[
+        Path | None,
+        typer.Option(help="A line from inland to the sea; proposed from the fronts by default."),
+    ] = None,
+    box: Annotated[
+        Path | None, typer.Option(help="Terminus box; proposed from the fronts by default.")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Width of the curvilinear box in metres.")
+    ] = None,
+    inland: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y",
+            help="A place inland of the fronts in their CRS, where no centreline is given and the "
+            "lines do not run with the glacier on their left.",
+        ),
+    ] = None,
+    parallels: Annotated[int, typer.Option(help="Number of parallel centrelines.")] = 9,
+    plane: Annotated[
+        str,
+        typer.Option(
+            help="ground: metres on the ellipsoid; map: those of the fronts' CRS, as in MaQiT."
+        ),
+    ] = "ground",
+    table_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
+    glacier: Glacier = None,
+    date_column: DateColumn = None,
+    crs: Crs = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure fronts by all methods: tables of positions, areas, trends, seasons and calving."""
+    from icefront.monitoring import measure as measure_fronts
+    from icefront.monitoring import reference_lines
+    from icefront.monitoring.files import check_format, tables_of, write_measures
+    from icefront.monitoring.importing import read_lines
+    from icefront.output import check_folder, explained_writing, staging
+
+    check_format(table_format)
+    check_folder(out, overwrite=overwrite)
+    table = _read(fronts, glacier=glacier, date_column=date_column, crs=crs)
+    lines = reference_lines(
+        table,
+        centreline=None if centreline is None else read_lines(centreline, "centreline", crs=crs),
+        box=None if box is None else read_lines(box, "box", crs=crs),
+        width_m=width,
+        inland=None if inland is None else _place(inland),
+    )
+    measured = measure_fronts(table, lines, parallels=parallels, plane=_plane(plane))
+    tables = tables_of(measured)
+    record = {
+        "fronts": [str(path) for path in fronts],
+        "centreline": centreline,
+        "box": box,
+        "plane": plane,
+        "parallels": parallels,
+        "notes": table.attrs.get("notes", []),
+    }
+    with staging(out) as unfinished, explained_writing(out):
+        names = write_measures(unfinished, tables, lines, record, form=table_format)
+    for note in table.attrs.get("notes", []):
+        typer.echo(note, err=True)
+    for row in tables["trends"].itertuples():
+        name = f"{row.glacier}, {row.method}" if row.glacier else row.method
+        typer.echo(f"{name}: {_rate(row)}")
+    typer.echo(f"{len(names)} files are in {out}")
+
+
+@monitor.command("import")
+@job
+def import_fronts(
+    fronts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FRONTS...",
+            help="Shapefiles, GeoJSON, GeoPackages, or folders of such.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The table to write: a .gpkg or .geojson.", show_default=False)
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="Name of the data set, instead of what its columns say.")
+    ] = None,
+    glacier: Glacier = None,
+    date_column: DateColumn = None,
+    crs: Crs = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Bring fronts from elsewhere into one table: TermPicks, CALFIN, CCI, GEEDiT, any lines."""
+    from icefront.monitoring.importing import write_fronts
+
+    if out.exists() and not overwrite:
+        raise IcefrontError(f"{out} is there already: name another file, or give --overwrite.")
+    table = _read(fronts, source=source, glacier=glacier, date_column=date_column, crs=crs)
+    write_fronts(table, out)
+    for note in table.attrs.get("notes", []):
+        typer.echo(note, err=True)
+    counts = table.groupby("source", dropna=False).size()
+    said = ", ".join(f"{count} from {name}" for name, count in counts.items())
+    typer.echo(f"{len(table)} fronts ({said}) are in {out}")
+
+
+def _read(paths: list[Path], **options: str | None) -> gpd.GeoDataFrame:
+    """Read files and folders of fronts into one table."""
+    from icefront.monitoring import join_fronts, read_fronts
+
+    tables = [read_fronts(path, **options) for path in paths]
+    return tables[0] if len(tables) == 1 else join_fronts(tables)
+
+
+def _place(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise IcefrontError(
+            f"A place of {text!r} is not understood: give x,y in the CRS of the fronts."
+        ) from error
+    return x, y
+
+
+def _plane(text: str) -> Literal["map", "ground"]:
+    if text == "map":
+        return "map"
+    if text == "ground":
+        return "ground"
+    raise IcefrontError(f"There is no plane {text!r} to measure in: give map or ground.")
+
+
+def _rate(row: object) -> str:
+    """A trend in words."""
+    import math
+
+    rate, low, high = (getattr(row, name) for name in ("rate_m_per_year", "rate_low", "rate_high"))
+    if math.isnan(rate):
+        return str(getattr(row, "notes", ""))
+    said = f"{rate:+.0f} m/yr ({low:+.0f} to {high:+.0f})"
+    amplitude = getattr(row, "amplitude_m", math.nan)
+    if not math.isnan(amplitude):
+        said += f", season ±{amplitude:.0f} m"
+    return f"{said}, {getattr(row, 'events', 0)} calving events"

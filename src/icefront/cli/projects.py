@@ -1,0 +1,202 @@
+"""Commands of a monitoring project: run, review, products."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icefront.cli.options import Model, job
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from icefront.monitoring.runs import SceneOutcome
+    from icefront.monitoring.series import Series
+
+Project = Annotated[
+    Path, typer.Argument(metavar="PROJECT", help="Folder of a project.", show_default=False)
+]
+
+
+@job
+def run(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|FOLDER", help="Folder of scenes, or a YAML file.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the project.", show_default=False)],
+    model: Model = None,
+    aoi: Annotated[
+        Path | None,
+        typer.Option(help="Polygons in which fronts are drawn; a column 'glacier' tells whose."),
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over flips and rotations; eight times slower.")
+    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Full precision everywhere.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default: one a core, one with a GPU.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that does the work.")
+    ] = None,
+    no_zones: Annotated[bool, typer.Option("--no-zones", help="Keep no zone rasters.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed scenes again.")] = False,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Redo what another model or other settings made.")
+    ] = False,
+) -> None:
+    """Extract the fronts of all scenes that have none yet; go on where a run stopped."""
+    from icefront.monitoring.runs import run_monitoring
+
+    report = run_monitoring(
+        source,
+        out,
+        model=model,
+        aoi=aoi,
+        tta=tta,
+        exact=exact,
+        device=device,
+        workers=workers,
+        cluster=cluster,
+        zones=not no_zones,
+        retry=retry,
+        renew=renew,
+        on_scene=_tell,
+    )
+    for note in report.notes:
+        typer.echo(note, err=True)
+    typer.echo(report.sentence())
+    raise typer.Exit(report.exit_code)
+
+
+def _tell(outcome: SceneOutcome) -> None:
+    typer.echo(outcome.sentence(), err=outcome.error is not None)
+
+
+Imported = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--fronts", help="Fronts from elsewhere beside our own; may be given several times."
+    ),
+]
+Centreline = Annotated[
+    Path | None,
+    typer.Option(help="Centreline from inland to the sea; column 'glacier' for several."),
+]
+BoxFile = Annotated[Path | None, typer.Option(help="Terminus box; column 'glacier' for several.")]
+Width = Annotated[float | None, typer.Option(help="Width of the curvilinear box in metres.")]
+Members = Annotated[
+    list[Path] | None,
+    typer.Option("--member", help="Project of another model on the same scenes; several times."),
+]
+
+
+@job
+def products(
+    project: Project,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: PROJECT/products.")] = None,
+    fronts: Imported = None,
+    centreline: Centreline = None,
+    box: BoxFile = None,
+    width: Width = None,
+    member: Members = None,
+    glacier: Annotated[
+        list[str] | None, typer.Option("--glacier", help="Only this one; several times.")
+    ] = None,
+    no_animation: Annotated[
+        bool, typer.Option("--no-animation", help="Leave the animations out; much faster.")
+    ] = False,
+) -> None:
+    """Write maps, curves, tables, NetCDF, animations and the report of a project."""
+    from icefront.monitoring.importing import read_fronts
+    from icefront.monitoring.products import make_products
+    from icefront.monitoring.report import REPORT
+
+    made = make_products(
+        project,
+        out=out,
+        imported=[read_fronts(path) for path in fronts or ()],
+        centreline=_lines(centreline, "centreline"),
+        box=_lines(box, "box"),
+        width_m=width,
+        members=member or (),
+        glaciers=glacier or (),
+        animation=not no_animation,
+    )
+    for note in made.found.notes:
+        typer.echo(note, err=True)
+    for name, by_method in made.found.series.items():
+        typer.echo(_trend(name, by_method))
+    typer.echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
+
+
+@job
+def review(
+    project: Project,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: PROJECT/review.")] = None,
+    count: Annotated[int, typer.Option(help="How many are shown and drawn.")] = 20,
+    accept: Annotated[
+        list[str] | None, typer.Option("--accept", help="This front is right; several times.")
+    ] = None,
+    reject: Annotated[
+        list[str] | None, typer.Option("--reject", help="This front is wrong: in no series.")
+    ] = None,
+    undo: Annotated[
+        list[str] | None, typer.Option("--undo", help="Take back what was said of this one.")
+    ] = None,
+    centreline: Centreline = None,
+    box: BoxFile = None,
+    width: Width = None,
+    member: Members = None,
+) -> None:
+    """List the fronts a person should look at first, with pictures; keep what the person says."""
+    from icefront.monitoring.findings import REJECTED, gather
+    from icefront.monitoring.review import ACCEPTED, REVIEW, judge, write_review
+
+    said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
+    for names, verdict in said:
+        if names:
+            judge(project, names, verdict)
+            typer.echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
+    if any(names for names, _ in said):
+        return
+    found = gather(
+        project,
+        centreline=_lines(centreline, "centreline"),
+        box=_lines(box, "box"),
+        width_m=width,
+        members=member or (),
+    )
+    folder = out or project / REVIEW
+    table = write_review(found, folder, count)
+    for row in table.head(count).itertuples():
+        date = "no date" if row.date is None or row.date != row.date else f"{row.date:%Y-%m-%d}"
+        grade = row.grade if row.state == "done" else row.state
+        typer.echo(f"{row.rank:3d}  {grade}  {date}  {row.name}: {row.why}")
+    typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
+
+
+def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
+    from icefront.monitoring.importing import read_lines
+
+    return None if path is None else read_lines(path, what)
+
+
+def _trend(glacier: str, by_method: dict[str, Series]) -> str:
+    """Say in a line what a glacier does."""
+    from icefront.monitoring.findings import METHOD
+
+    series = by_method[METHOD]
+    fit = series.fit
+    said = f"{glacier or 'The glacier'}: {fit.dates} dates"
+    if fit.rate == fit.rate:
+        said += f", {fit.rate:+.0f} m/yr (95 %: {fit.rate_low:+.0f} to {fit.rate_high:+.0f})"
+    if fit.amplitude == fit.amplitude:
+        said += f", season ± {fit.amplitude:.0f} m"
+    return said + f", {len(series.events)} calving events."

@@ -1,0 +1,49 @@
+"""Monitoring: fronts through time to position, area, rate and season.
+
+Pure functions on tables of fronts (GeoDataFrames with the columns that `icefront.extract_front`
+gives): measures, series, import. Everywhere, advance is positive.
+"""
+
+from __future__ import annotations
+
+from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
+from icefront.monitoring.curvilinear import curvilinear_box
+from icefront.monitoring.importing import join_fronts, read_fronts
+from icefront.monitoring.measuring import METHODS, measure, reference_lines
+from icefront.monitoring.proposing import propose_box, propose_centreline, propose_width
+from icefront.monitoring.rectilinear import area_change, rectilinear_box
+from icefront.monitoring.series import (
+    Series,
+    calving_events,
+    compare_sources,
+    make_series,
+    seasons_by_year,
+    summary,
+)
+from icefront.monitoring.smoothness import find_outliers
+from icefront.monitoring.trend import Fit, fit_trend
+
+__all__ = [
+    "METHODS",
+    "Fit",
+    "Series",
+    "area_change",
+    "calving_events",
+    "centreline_position",
+    "compare_sources",
+    "curvilinear_box",
+    "find_outliers",
+    "fit_trend",
+    "join_fronts",
+    "make_series",
+    "measure",
+    "parallel_centrelines",
+    "propose_box",
+    "propose_centreline",
+    "propose_width",
+    "read_fronts",
+    "rectilinear_box",
+    "reference_lines",
+    "seasons_by_year",
+    "summary",
+]

@@ -1,0 +1,582 @@
+"""The catalogue of a project: one GeoPackage, one row per scene, whatever became of it.
+
+The file is a SQLite database and is written as one: a row changes in a transaction or not at all,
+and a row that was reported done is on the disk (``synchronous = FULL``). The journal is the plain
+rollback journal, not the write-ahead log: a project is then one self-contained file that can be
+copied, opened read-only in QGIS at any time, and kept on a network drive, where a write-ahead log
+does not work. Rows are small and commits rare (two a scene), so that the log's speed is not missed.
+
+A run marks a scene as its own before it works on it, and holds a lock file while it lives. A scene
+that belongs to a run whose lock is free belongs to nobody: the run was killed.
+
+Beside the catalogue each finished scene has a record, ``scenes/GLACIER/NAME.json``, with all that
+its row says. A damaged catalogue is never written to; set aside, it is made anew from the records.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from filelock import FileLock, Timeout
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from icefront.errors import IcefrontError
+from icefront.fronts.lines import NO_FRONT as NO_FRONT_FLAG
+
+CATALOGUE = "catalogue.gpkg"
+LAYER = "fronts"
+SCENES = "scenes"
+RUNS = "runs"
+
+NEW, RUNNING, DONE, NO_FRONT, FAILED = "new", "running", "done", "no front", "failed"
+"""The states of a scene."""
+
+COLUMNS: dict[str, str] = {
+    "scene": "TEXT",
+    "glacier": "TEXT",
+    "date": "DATE",
+    "sensor": "TEXT",
+    "polarisation": "TEXT",
+    "orbit": "TEXT",
+    "source": "TEXT",
+    "state": "TEXT NOT NULL",
+    "pixel_size_m": "REAL",
+    "model_pixel_size_m": "REAL",
+    "length_m": "REAL",
+    "uncertainty_m": "REAL",
+    "flag": "TEXT",
+    "reason": "TEXT",
+    "model": "TEXT",
+    "model_sha256": "TEXT",
+    "icefront_version": "TEXT",
+    "verdict": "TEXT",
+    "error": "TEXT",
+    "notes": "TEXT",
+    "crs": "TEXT",
+    "radiometry": "TEXT",
+    "path": "TEXT NOT NULL UNIQUE",
+    "name": "TEXT NOT NULL UNIQUE COLLATE NOCASE",
+    "size_bytes": "INTEGER",
+    "mtime_ns": "INTEGER",
+    "sha256": "TEXT",
+    "settings": "TEXT",
+    "run": "TEXT",
+    "finished": "DATETIME",
+    "seconds": "REAL",
+}
+"""Columns of the layer beside ``fid`` and ``geom``; `docs/monitoring.md` says what they mean."""
+
+RESULTS = (
+    "polarisation",
+    "orbit",
+    "pixel_size_m",
+    "model_pixel_size_m",
+    "length_m",
+    "uncertainty_m",
+    "flag",
+    "reason",
+    "model",
+    "model_sha256",
+    "icefront_version",
+    "error",
+    "notes",
+    "crs",
+    "radiometry",
+    "finished",
+    "seconds",
+)
+"""Columns that a scene has when it is done, and only then."""
+
+OWN = "icefront"
+"""What ``source`` says of fronts that were extracted here."""
+
+WAIT_S = 60.0
+"""How long a writer waits for another one's transaction."""
+
+_APPLICATION_ID = 0x47504B47
+_GEOPACKAGE_VERSION = 10300
+_LITTLE_ENDIAN_WITH_BOX = 0b0000_0011
+
+
+class Catalogue:
+    """The catalogue of one project, open for reading and writing.
+
+    Parameters
+    ----------
+    folder : Path
+        The project.
+
+    Attributes
+    ----------
+    path : Path
+    crs : pyproj.CRS
+        Of all geometries.
+    srs : int
+        Its EPSG code.
+
+    Raises
+    ------
+    IcefrontError
+        If there is none, or it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / CATALOGUE
+        if not self.path.is_file():
+            raise IcefrontError(
+                f"{folder} has no {CATALOGUE}: name the folder of a project, or make one with "
+                "'icefront monitor run'."
+            )
+        with self._explained():
+            self._open()
+
+    def _open(self) -> None:
+        # Transactions are begun by hand.
+        self.db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
+        self.db.row_factory = sqlite3.Row
+        self.db.execute("PRAGMA synchronous = FULL")
+        (verdict,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
+        (application,) = self.db.execute("PRAGMA application_id").fetchone()
+        found = {row["name"] for row in self.db.execute(f"PRAGMA table_info({LAYER})")}
+        if application != _APPLICATION_ID or not found.issuperset(COLUMNS):
+            raise sqlite3.DatabaseError("it is no catalogue of this program")
+        (self.srs,) = self.db.execute(
+            "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
+        ).fetchone()
+        self.crs = CRS.from_epsg(self.srs)
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explained(error, self.path) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Do the block in one transaction, or nothing of it.
+
+        Raises
+        ------
+        IcefrontError
+            If the disk is full, the file may not be written or is damaged.
+        """
+        with self._explained():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self.db.execute("ROLLBACK")
+                raise
+
+    # --- scenes -----------------------------------------------------------------------------
+
+    def row_of(self, path: str) -> sqlite3.Row | None:
+        """Return the row of a scene's file, or None."""
+        with self._explained():
+            found = self.db.execute(f"SELECT * FROM {LAYER} WHERE path = ?", (path,)).fetchone()
+        return found  # type: ignore[no-any-return]
+
+    def rows(self, where: str = "1", values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return rows without their geometry."""
+        columns = ", ".join(("fid", *COLUMNS))
+        with self._explained():
+            return self.db.execute(
+                f"SELECT {columns} FROM {LAYER} WHERE {where} ORDER BY fid", values
+            ).fetchall()
+
+    def insert(self, values: Mapping[str, Any]) -> None:
+        """Add a row; inside of `writing`."""
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        self.db.execute(f"INSERT INTO {LAYER} ({names}) VALUES ({marks})", tuple(values.values()))
+
+    def update(self, fid: int, values: Mapping[str, Any]) -> None:
+        """Change a row; inside of `writing`."""
+        pairs = ", ".join(f"{name} = ?" for name in values)
+        self.db.execute(f"UPDATE {LAYER} SET {pairs} WHERE fid = ?", (*values.values(), fid))
+
+    def free_name(self, stem: str) -> str:
+        """Return a name for a scene's files that no other scene of the project has."""
+        name, number = stem, 1
+        while self.db.execute(f"SELECT 1 FROM {LAYER} WHERE name = ?", (name,)).fetchone():
+            number += 1
+            name = f"{stem}_{number}"
+        return name
+
+    def claim(self, run: str, settings: Sequence[str]) -> sqlite3.Row | None:
+        """Take the next scene for a run, or None if none is left.
+
+        Parameters
+        ----------
+        run : str
+            Who takes it.
+        settings : sequence of str
+            Digests of the settings this run works with; other scenes are left alone.
+        """
+        marks = ", ".join("?" * len(settings))
+        with self.writing() as db:
+            row = db.execute(
+                f"SELECT * FROM {LAYER} WHERE state = ? AND settings IN ({marks}) "
+                "ORDER BY fid LIMIT 1",
+                (NEW, *settings),
+            ).fetchone()
+            if row is not None:
+                self.update(row["fid"], {"state": RUNNING, "run": run})
+        return row  # type: ignore[no-any-return]
+
+    def finish(
+        self, fid: int, run: str, values: Mapping[str, Any], line: BaseGeometry | None
+    ) -> bool:
+        """Put down what became of a scene; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        fid : int
+        run : str
+            Whose scene it must still be.
+        values : mapping
+            ``state`` and columns.
+        line : LineString, MultiLineString or None
+            In the CRS of the catalogue.
+
+        Returns
+        -------
+        bool
+            False if the scene belongs to another run by now, and nothing was changed.
+        """
+        blank = dict.fromkeys(RESULTS)
+        with self.writing() as db:
+            mine = db.execute(
+                f"SELECT 1 FROM {LAYER} WHERE fid = ? AND state = ? AND run = ?",
+                (fid, RUNNING, run),
+            ).fetchone()
+            if mine is None:
+                return False
+            geometry = None if line is None or line.is_empty else blob_of(line, self.srs)
+            self.update(fid, {**blank, **values, "geom": geometry})
+        return True
+
+    def release(self, run: str) -> int:
+        """Give back the scenes that a run took and did not finish; return how many."""
+        with self.writing() as db:
+            return db.execute(
+                f"UPDATE {LAYER} SET state = ?, run = NULL WHERE state = ? AND run = ?",
+                (NEW, RUNNING, run),
+            ).rowcount
+
+    def release_dead(self) -> int:
+        """Give back the scenes of runs that live no more; return how many."""
+        with self._explained():
+            runs = [
+                row["run"]
+                for row in self.db.execute(
+                    f"SELECT DISTINCT run FROM {LAYER} WHERE state = ?", (RUNNING,)
+                )
+            ]
+        return sum(self.release(run) for run in runs if not is_alive(self.folder, run))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many scenes are in which state."""
+        with self._explained():
+            found = self.db.execute(f"SELECT state, count(*) FROM {LAYER} GROUP BY state")
+            return {state: number for state, number in found}
+
+    def note_extent(self) -> None:
+        """Bring the layer's extent up to date, which other software zooms to."""
+        from_all = self.table([DONE])
+        box: Sequence[float | None] = (None,) * 4
+        if len(from_all):
+            box = [float(value) for value in from_all.total_bounds]
+        with self.writing() as db:
+            db.execute(
+                "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ?, "
+                "last_change = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE table_name = ?",
+                (*box, LAYER),
+            )
+
+    def table(self, states: Sequence[str] = (DONE, NO_FRONT)) -> gpd.GeoDataFrame:
+        """Read the rows of some states.
+
+        Returns
+        -------
+        GeoDataFrame
+            In the CRS of the catalogue, by glacier, date and name; ``date`` as datetime64, the
+            geometry a LineString, a MultiLineString, or an empty LineString.
+        """
+        marks = ", ".join("?" * len(states))
+        names = ("fid", *COLUMNS, "geom")
+        with self._explained():
+            rows = self.db.execute(
+                f"SELECT {', '.join(names)} FROM {LAYER} WHERE state IN ({marks}) "
+                "ORDER BY glacier, date, name",
+                tuple(states),
+            ).fetchall()
+        columns = {name: [row[name] for row in rows] for name in names}
+        lines = [line_of(blob) for blob in columns.pop("geom")]
+        frame = pd.DataFrame(columns)
+        frame["date"] = pd.to_datetime(frame["date"])
+        for name, kind in COLUMNS.items():
+            if kind == "REAL":
+                frame[name] = frame[name].astype(float)
+        return gpd.GeoDataFrame(frame, geometry=lines, crs=self.crs)
+
+
+def _explained(error: sqlite3.Error, path: Path) -> IcefrontError:
+    said = str(error)
+    if "full" in said:
+        return IcefrontError(
+            f"The disk of {path} is full: make room and run the same command again; every scene "
+            "reported done is kept."
+        )
+    if "readonly" in said or "read-only" in said or "unable to open" in said:
+        return IcefrontError(
+            f"{path} may not be written: make its folder writable, or name another project."
+        )
+    if "locked" in said or "busy" in said:
+        return IcefrontError(
+            f"{path} is held by another program for more than {WAIT_S:.0f} s: close it there."
+        )
+    if "disk I/O" in said:
+        return IcefrontError(
+            f"{path} cannot be read or written (disk I/O error): check the disk and run the same "
+            "command again."
+        )
+    return IcefrontError(
+        f"{path} is damaged ({said.splitlines()[0]}): move it away, and the next 'icefront monitor "
+        f"run' makes it anew from the records in {path.parent / SCENES}."
+    )
+
+
+# --- making one -----------------------------------------------------------------------------
+
+
+def create(folder: Path, crs: CRS) -> Catalogue:
+    """Open the catalogue of a project, made if there is none; from the records if there are some.
+
+    Parameters
+    ----------
+    folder : Path
+        The project, which exists.
+    crs : pyproj.CRS
+        Of a catalogue that is made; must have an EPSG code.
+
+    Raises
+    ------
+    IcefrontError
+        If it cannot be made or is damaged.
+    """
+    path = folder / CATALOGUE
+    if not path.exists():
+        part = folder / f".{CATALOGUE}.part"
+        try:
+            with FileLock(folder / f".{CATALOGUE}.lock"):
+                if not path.exists():
+                    part.unlink(missing_ok=True)
+                    _write_empty(part, crs)
+                    part.replace(path)
+        except sqlite3.Error as error:
+            raise _explained(error, path) from error
+        except OSError as error:
+            raise IcefrontError(
+                f"The folder {folder} may not be written ({error.strerror}): name another one "
+                "with --out."
+            ) from error
+    return Catalogue(folder)
+
+
+def _write_empty(path: Path, crs: CRS) -> None:
+    """Write a GeoPackage 1.3 (OGC 12-128r17) with one empty layer."""
+    code = int(crs.to_epsg() or 4326)
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.executescript(
+            f"""
+            PRAGMA application_id = {_APPLICATION_ID};
+            PRAGMA user_version = {_GEOPACKAGE_VERSION};
+            BEGIN;
+            CREATE TABLE gpkg_spatial_ref_sys (
+                srs_name TEXT NOT NULL, srs_id INTEGER NOT NULL PRIMARY KEY,
+                organization TEXT NOT NULL, organization_coordsys_id INTEGER NOT NULL,
+                definition TEXT NOT NULL, description TEXT);
+            CREATE TABLE gpkg_contents (
+                table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL,
+                identifier TEXT UNIQUE, description TEXT DEFAULT '',
+                last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+                min_x DOUBLE, min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER,
+                CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id)
+                    REFERENCES gpkg_spatial_ref_sys(srs_id));
+            CREATE TABLE gpkg_geometry_columns (
+                table_name TEXT NOT NULL, column_name TEXT NOT NULL,
+                geometry_type_name TEXT NOT NULL, srs_id INTEGER NOT NULL,
+                z TINYINT NOT NULL, m TINYINT NOT NULL,
+                CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
+                CONSTRAINT uk_gc_table_name UNIQUE (table_name),
+                CONSTRAINT fk_gc_tn FOREIGN KEY (table_name)
+                    REFERENCES gpkg_contents(table_name),
+                CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id)
+                    REFERENCES gpkg_spatial_ref_sys (srs_id));
+            CREATE TABLE {LAYER} (
+                fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTILINESTRING, {columns});
+            CREATE INDEX {LAYER}_state ON {LAYER} (state, settings);
+            COMMIT;
+            """
+        )
+        undefined = "undefined"
+        systems = {
+            -1: ("Undefined Cartesian SRS", "NONE", -1, undefined),
+            0: ("Undefined geographic SRS", "NONE", 0, undefined),
+        }
+        for number in {4326, code}:
+            system = CRS.from_epsg(number)
+            systems[number] = (system.name, "EPSG", number, system.to_wkt("WKT1_GDAL"))
+        db.execute("BEGIN")
+        for number, (name, owner, own_code, definition) in systems.items():
+            db.execute(
+                "INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, NULL)",
+                (name, number, owner, own_code, definition),
+            )
+        db.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) "
+            "VALUES (?, 'features', ?, 'Calving fronts by icefront: one row per scene', ?)",
+            (LAYER, LAYER, code),
+        )
+        db.execute(
+            "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTILINESTRING', ?, 0, 0)",
+            (LAYER, code),
+        )
+        db.execute("COMMIT")
+    finally:
+        db.close()
+
+
+def blob_of(line: BaseGeometry, srs: int) -> bytes:
+    """Return a line as a GeoPackage geometry, a MultiLineString with its bounding box."""
+    west, south, east, north = line.bounds
+    whole = shapely.multilinestrings(shapely.get_parts(line))
+    box = struct.pack("<i4d", srs, west, east, south, north)
+    return b"GP\0" + bytes([_LITTLE_ENDIAN_WITH_BOX]) + box + shapely.to_wkb(whole, byte_order=1)
+
+
+def line_of(blob: bytes | None) -> BaseGeometry:
+    """Return the line of a GeoPackage geometry: one piece as a LineString, none as an empty one."""
+    if blob is None:
+        return shapely.LineString()
+    # Other software may have written it without a bounding box, or with another one.
+    sizes = (0, 32, 48, 48, 64)
+    line = shapely.from_wkb(blob[8 + sizes[blob[3] >> 1 & 0b111] :])
+    parts = shapely.get_parts(line)
+    return parts[0] if parts.size == 1 else line
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def lock_of(folder: Path, run: str) -> FileLock:
+    """Return the lock that a run holds while it lives; the system frees it when it dies."""
+    return FileLock(folder / RUNS / f"{run}.lock", is_singleton=False)
+
+
+def is_alive(folder: Path, run: str | None) -> bool:
+    """Tell whether a run still works."""
+    if run is None or not (folder / RUNS / f"{run}.lock").exists():
+        return False
+    lock = lock_of(folder, run)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def live_runs(folder: Path) -> list[str]:
+    """List the runs that work on a project now."""
+    names = sorted(path.stem for path in (folder / RUNS).glob("*.lock"))
+    return [name for name in names if is_alive(folder, name)]
+
+
+# --- records --------------------------------------------------------------------------------
+
+
+def records(folder: Path) -> Iterable[dict[str, Any]]:
+    """Read the records of finished scenes; one that cannot be read is left out."""
+    for path in sorted((folder / SCENES).glob("*/*.json")):
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and {"path", "name", "state"} <= found.keys():
+            yield found
+
+
+def restore(catalogue: Catalogue) -> int:
+    """Fill an empty catalogue from the records of its project; return how many scenes came back."""
+    count = 0
+    with catalogue.writing():
+        for record in records(catalogue.folder):
+            values = {name: record[name] for name in COLUMNS if name in record}
+            line = shapely.from_wkt(record["line"]) if record.get("line") else None
+            if line is not None:
+                moved = gpd.GeoSeries([line], crs=record["crs"]).to_crs(catalogue.crs).iloc[0]
+                values["geom"] = blob_of(moved, catalogue.srs)
+            taken = catalogue.db.execute(
+                f"SELECT 1 FROM {LAYER} WHERE path = ? OR name = ?",
+                (values["path"], values["name"]),
+            ).fetchone()
+            if taken is None:
+                catalogue.insert(values)
+                count += 1
+    return count
+
+
+def plain(value: Any) -> Any:
+    """Return a value as SQLite and JSON take it: NaN and missing values as None, dates as text."""
+    if value is None or value is pd.NaT:
+        return None
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value
+
+
+def state_of(flag: str) -> str:
+    """Return the state of a scene whose front has a flag."""
+    return NO_FRONT if flag == NO_FRONT_FLAG else DONE

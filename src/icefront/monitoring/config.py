@@ -1,0 +1,165 @@
+"""What a project watches: a folder of scenes, or a YAML file that says more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from icefront.errors import IcefrontError
+from icefront.extraction.parameters import read_area
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GlacierConfig(_Strict):
+    """What is known of one glacier.
+
+    Attributes
+    ----------
+    names : list of str
+        Other names by which tags, files and folders call it.
+    scenes : list of str
+        Its files, folders and patterns, whatever they are called.
+    aoi : str or None
+        Vector file; fronts are drawn inside of its polygons only.
+    """
+
+    names: list[str] = []
+    scenes: list[str] = []
+    aoi: str | None = None
+
+
+class MonitoringConfig(_Strict):
+    """A project. Paths are relative to the configuration's folder.
+
+    Attributes
+    ----------
+    scenes : list of str
+        Files, folders (searched to the bottom) and patterns such as ``archive/*/S1_*.tif``.
+    table : str or None
+        CSV with a column ``path`` and any of ``glacier``, ``date`` and ``sensor``, which win over
+        what the files say.
+    glaciers : dict
+        By name.
+    aoi : str or None
+        For all glaciers without one of their own. Where the file has a column ``glacier``, each
+        takes its own polygons.
+    model, band, radiometry, pixel_size, tta, exact
+        As for ``icefront extract``.
+    """
+
+    scenes: list[str] = []
+    table: str | None = None
+    glaciers: dict[str, GlacierConfig] = {}
+    aoi: str | None = None
+    model: str | None = None
+    band: int | str | None = None
+    radiometry: str = "auto"
+    pixel_size: float | None = Field(None, gt=0)
+    tta: bool = False
+    exact: bool = False
+
+
+def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
+    """Read what a project watches.
+
+    Parameters
+    ----------
+    source : path
+        A folder of scenes, or a YAML file.
+
+    Returns
+    -------
+    MonitoringConfig
+    Path
+        The folder that its paths are relative to.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such file or folder, or the file holds an unknown key or a wrong value.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return MonitoringConfig(scenes=["."]), path
+    if not path.exists():
+        raise IcefrontError(f"{path} does not exist: name a folder of scenes or a YAML file.")
+    try:
+        found = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise IcefrontError(
+            f"{path} is no YAML file: name a folder of scenes or a configuration as in "
+            "docs/monitoring.md."
+        ) from error
+    if not isinstance(found, dict):
+        raise IcefrontError(f"{path} holds no settings: write lines such as 'scenes: [archive]'.")
+    for key in ("scenes",):
+        if isinstance(found.get(key), str):
+            found[key] = [found[key]]
+    if isinstance(found.get("glaciers"), list):
+        found["glaciers"] = {str(name): {} for name in found["glaciers"]}
+    for about in (found.get("glaciers") or {}).values():
+        if isinstance(about, dict) and isinstance(about.get("scenes"), str):
+            about["scenes"] = [about["scenes"]]
+    try:
+        return MonitoringConfig.model_validate(found), path.parent
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IcefrontError(f"{path}: {where}: {first['msg']}.") from error
+
+
+class Areas:
+    """Areas of interest by glacier, read once each.
+
+    Parameters
+    ----------
+    config : MonitoringConfig
+    root : Path
+
+    Raises
+    ------
+    IcefrontError
+        If a file cannot be read or has no polygon.
+    """
+
+    def __init__(self, config: MonitoringConfig, root: Path) -> None:
+        self._own = {
+            name: read_area(root / about.aoi)
+            for name, about in config.glaciers.items()
+            if about.aoi is not None
+        }
+        self._common = None if config.aoi is None else read_area(root / config.aoi)
+        self._digests: dict[str | None, str] = {}
+
+    def of(self, glacier: str | None) -> gpd.GeoDataFrame | None:
+        """Return the polygons for a glacier, or None if its fronts are drawn everywhere."""
+        if glacier in self._own:
+            return self._own[glacier]
+        common = self._common
+        if common is None or "glacier" not in common.columns:
+            return common
+        named = common["glacier"].astype(str).str.casefold() == str(glacier).casefold()
+        return common[named] if named.any() else None
+
+    def digest(self, glacier: str | None) -> str:
+        """Return what tells one area from another."""
+        if glacier not in self._digests:
+            area = self.of(glacier)
+            text = "" if area is None else f"{area.crs}{[g.wkt for g in area.geometry]}"
+            self._digests[glacier] = hashlib.sha256(text.encode()).hexdigest()
+        return self._digests[glacier]
+
+
+def settings_digest(parameters: dict[str, Any], area: str) -> str:
+    """Return what a front depends on beside its scene: two with the same digest are comparable."""
+    text = json.dumps({**parameters, "area": area}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,469 @@
+"""Figures of a glacier's fronts: on the map and through time.
+
+Colours: dates run through the middle of matplotlib's plasma, which grows evenly lighter and is told
+apart without red and green; sources take the colours of Okabe and Ito and marks of their own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import matplotlib.dates as mdates
+import numpy as np
+import pandas as pd
+import shapely
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from pyproj import CRS
+
+from icefront.errors import IcefrontError
+from icefront.monitoring.catalogue import OWN
+from icefront.monitoring.findings import METHOD, Findings
+from icefront.monitoring.series import Series
+from icefront.monitoring.trend import YEAR, days_of
+from icefront.scenes.reading import open_scene
+
+DATES = ListedColormap(colormaps["plasma"](np.linspace(0.05, 0.93, 256)))
+SOURCES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+MARKS = ("o", "s", "^", "D", "v", "P")
+INK, QUIET, GRID = "#1d2733", "#5c6b7a", "#d9dfe5"
+TREND, EVENT = "#1d2733", "#D55E00"
+WIDTH_IN, DPI = 9.0, 160
+LONGEST_SIDE = 1200
+"""Pixels of a picture behind fronts."""
+MARGIN = 0.12
+"""Of the extent of box and fronts, around them on the map."""
+
+_STYLE: dict[str, Any] = {"fontsize": 10, "color": INK}
+
+
+def date_colours(values: np.ndarray) -> np.ndarray:
+    """Colours of dates given as any numbers that grow with time, float (N, 4)."""
+    values = np.asarray(values, float)
+    low, high = np.nanmin(values), np.nanmax(values)
+    return DATES((values - low) / (high - low) if high > low else np.full(values.shape, 0.5))
+
+
+@dataclass(frozen=True)
+class Background:
+    """A scene as a picture on the map.
+
+    Attributes
+    ----------
+    image : uint8 (h, w)
+    extent : (west, east, south, north)
+        In the CRS.
+    crs : pyproj.CRS
+    date : datetime.date or None
+    name : str
+    """
+
+    image: np.ndarray
+    extent: tuple[float, float, float, float]
+    crs: CRS
+    date: dt.date | None
+    name: str
+
+
+def read_background(path: str | Path, window: gpd.GeoSeries | None = None) -> Background | None:
+    """Read a scene as a picture, cut to what the geometries of `window` span and a margin.
+
+    Returns
+    -------
+    Background or None
+        None if the scene is gone, cannot be read or lies elsewhere.
+    """
+    try:
+        scene = open_scene(path)
+    except (IcefrontError, MemoryError):
+        return None
+    if scene.crs is None:
+        return None
+    rows, columns = scene.shape
+    top, left, bottom, right = 0, 0, rows, columns
+    if window is not None:
+        west, south, east, north = _grown(window.to_crs(scene.crs).total_bounds)
+        inverse = ~scene.transform
+        (c0, r0), (c1, r1) = inverse * (west, north), inverse * (east, south)
+        top, left = max(int(r0), 0), max(int(c0), 0)
+        bottom, right = min(int(np.ceil(r1)), rows), min(int(np.ceil(c1)), columns)
+        if bottom - top < 8 or right - left < 8:
+            return None
+    image = scene.image[top:bottom, left:right]
+    step = max(1, int(np.ceil(max(image.shape) / LONGEST_SIDE)))
+    height, width = (side // step * step for side in image.shape)
+    blocks = image[:height, :width].reshape(height // step, step, width // step, step)
+    with np.errstate(invalid="ignore"):
+        valid = np.isfinite(blocks)
+        grey = np.where(valid, blocks, 0).sum(axis=(1, 3)) / np.maximum(valid.sum(axis=(1, 3)), 1)
+    known = valid.any(axis=(1, 3))
+    if not known.any():
+        return None
+    low, high = np.quantile(grey[known], [0.01, 0.99])
+    stretched = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
+    picture = np.where(known, 20 + 215 * stretched, 255).astype(np.uint8)
+    west, north = scene.transform * (left, top)
+    east, south = scene.transform * (left + width, top + height)
+    return Background(picture, (west, east, south, north), scene.crs, scene.date, scene.name)
+
+
+def newest_background(found: Findings, glacier: str) -> Background | None:
+    """Read the newest scene of a glacier that can be read."""
+    fronts = found.fronts[found.fronts["glacier"] == glacier]
+    if "path" not in fronts:
+        return None
+    window = window_of(found, glacier)
+    with_files = fronts[fronts["path"].notna()].sort_values("date", ascending=False)
+    for path in with_files["path"].head(20):
+        background = read_background(path, window)
+        if background is not None:
+            return background
+    return None
+
+
+def window_of(found: Findings, glacier: str) -> gpd.GeoSeries:
+    """Return what maps of a glacier show: its box, and the fronts in and about it."""
+    lines = found.lines[found.lines["glacier"] == glacier]
+    box = lines["box"].iloc[0]
+    fronts = found.fronts[found.fronts["glacier"] == glacier].geometry
+    # A front that runs along the shore for miles must not make the glacier a spot.
+    near = box.buffer(0.35 * np.sqrt(box.area))
+    within = [line.intersection(near) for line in fronts if line is not None]
+    return gpd.GeoSeries(
+        [box, *[line for line in within if not line.is_empty]], crs=found.lines.crs
+    )
+
+
+def _grown(bounds: np.ndarray) -> tuple[float, float, float, float]:
+    west, south, east, north = bounds
+    margin = MARGIN * max(east - west, north - south)
+    return west - margin, south - margin, east + margin, north + margin
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _quiet(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(QUIET)
+    axes.tick_params(colors=QUIET, labelcolor=INK, labelsize=9)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def _title(axes: Axes, title: str, beside: str = "") -> None:
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+    if beside:
+        axes.set_title(beside, loc="right", fontsize=9.5, color=QUIET)
+
+
+# --- the map --------------------------------------------------------------------------------
+
+
+def draw_map(found: Findings, glacier: str, background: Background | None = None) -> Figure:
+    """Draw all fronts of a glacier by date over its newest scene, with box and centreline.
+
+    Parameters
+    ----------
+    found : Findings
+    glacier : str
+    background : Background, optional
+        From `newest_background`.
+    """
+    fronts = found.fronts[(found.fronts["glacier"] == glacier) & found.fronts["date"].notna()]
+    crs = CRS.from_user_input(background.crs if background else _metric(found, glacier))
+    bounds = _grown(window_of(found, glacier).to_crs(crs).total_bounds)
+    if background is not None:
+        west, east, south, north = background.extent
+        bounds = (
+            max(bounds[0], west),
+            max(bounds[1], south),
+            min(bounds[2], east),
+            min(bounds[3], north),
+        )
+    width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
+    tall = float(np.clip(7.6 * height / width, 4.2, 9.5))
+    figure = _figure(min(WIDTH_IN, tall * width / height + 1.5), tall + 0.5)
+    axes = figure.subplots()
+    if background is not None:
+        axes.imshow(
+            background.image, cmap="gray", vmin=0, vmax=255, extent=background.extent,
+            interpolation="antialiased",
+        )  # fmt: skip
+    days = mdates.date2num(fronts["date"].to_numpy())
+    colours = date_colours(days)
+    many = len(fronts) > 150
+    casing = [] if many else [withStroke(linewidth=2.6, foreground="#ffffff", alpha=0.55)]
+    for line, colour in zip(fronts.geometry.to_crs(crs), colours, strict=True):
+        for piece in shapely.get_parts(line):
+            x, y = shapely.get_coordinates(piece).T
+            axes.plot(
+                x, y, color=colour, linewidth=0.9 if many else 1.5, path_effects=casing,
+                solid_capstyle="round",
+            )  # fmt: skip
+    row = found.lines[found.lines["glacier"] == glacier]
+    ring = gpd.GeoSeries(row["box"], crs=found.lines.crs).to_crs(crs).iloc[0].exterior
+    axis = row.geometry.to_crs(crs).iloc[0]
+    dark = [withStroke(linewidth=3.0, foreground="#000000", alpha=0.45)]
+    axes.plot(*ring.xy, color="white", linewidth=1.3, path_effects=dark)
+    axes.plot(*axis.xy, color="white", linewidth=1.3, linestyle=(0, (5, 3)), path_effects=dark)
+    axes.set_xlim(bounds[0], bounds[2])
+    axes.set_ylim(bounds[1], bounds[3])
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(QUIET)
+    _scale_bar(axes, bounds)
+    span = f"{fronts['date'].min():%Y} to {fronts['date'].max():%Y}"
+    behind = f"over the scene of {background.date}" if background and background.date else ""
+    _title(axes, f"{glacier or 'Glacier'}: {len(fronts)} fronts, {span}", behind)
+    low, high = days.min(), max(days.max(), days.min() + 1)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(low, high), DATES), ax=axes, fraction=0.04, pad=0.02, aspect=35
+    )
+    locator = mdates.AutoDateLocator(minticks=3, maxticks=9)
+    bar.ax.yaxis.set_major_locator(locator)
+    bar.ax.yaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    bar.ax.tick_params(labelsize=9, colors=QUIET, labelcolor=INK)
+    bar.ax.yaxis.get_offset_text().set_visible(False)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def _metric(found: Findings, glacier: str) -> CRS:
+    """A CRS in metres for a glacier without a scene."""
+    crs = CRS.from_user_input(found.lines.crs)
+    if crs.is_projected:
+        return crs
+    return found.lines[found.lines["glacier"] == glacier].geometry.estimate_utm_crs()
+
+
+def _scale_bar(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
+    wanted = (bounds[2] - bounds[0]) / 5
+    decade = 10 ** np.floor(np.log10(wanted))
+    length = max(step for step in (1, 2, 5) if step * decade <= wanted) * decade
+    x = bounds[0] + 0.04 * (bounds[2] - bounds[0])
+    y = bounds[1] + 0.045 * (bounds[3] - bounds[1])
+    dark = [withStroke(linewidth=6, foreground="#000000", alpha=0.65)]
+    axes.plot([x, x + length], [y, y], color="white", linewidth=3, path_effects=dark,
+              solid_capstyle="butt")  # fmt: skip
+    axes.annotate(
+        f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m",
+        (x + length / 2, y), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
+        color="white", fontsize=10, fontweight="bold",
+        path_effects=[withStroke(linewidth=3, foreground="#000000", alpha=0.65)],
+    )  # fmt: skip
+
+
+# --- through time ---------------------------------------------------------------------------
+
+
+def draw_position(series: Series, title: str) -> Figure:
+    """Draw positions through time with their uncertainty, sources, trend and calving events."""
+    figure = _figure(WIDTH_IN, 4.4)
+    axes = figure.subplots()
+    _quiet(axes)
+    _positions(axes, series)
+    fit = series.fit
+    beside = ""
+    if np.isfinite(fit.rate):
+        beside = (
+            f"{_signed(fit.rate)} m/yr (95 %: {_signed(fit.rate_low)} to {_signed(fit.rate_high)})"
+        )
+    elif fit.notes:
+        beside = fit.notes[0]
+    _title(axes, title, beside)
+    axes.set_ylabel("position, m (advance is positive)", **_STYLE)
+    return figure
+
+
+def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
+    """Put the points, trend and events of a series into a panel."""
+    table = series.table[series.table["position_m"].notna()]
+    origin = origin_of(series)
+    fit = series.fit
+    if np.isfinite(fit.rate):
+        days = days_of(table["date"].to_numpy())
+        grid = np.linspace(days[0], days[-1], 400)
+        stamps = np.datetime64("2000-01-01T00:00:00") + (grid * 86400).astype("timedelta64[s]")
+        trend = fit.position(grid, season=False) - origin
+        level = fit.covariance[:2, :2]
+        steps = np.stack([np.ones_like(grid), (grid - fit.middle) / YEAR])
+        error = 2 * np.sqrt(np.einsum("in,ij,jn->n", steps, level, steps))
+        axes.fill_between(
+            stamps, trend - error, trend + error, color=TREND, alpha=0.10, linewidth=0
+        )
+        axes.plot(stamps, trend, color=TREND, linewidth=1.5, label="trend, 95 %")
+        if fit.coefficients.size > 2:
+            axes.plot(
+                stamps, fit.position(grid) - origin, color=QUIET, linewidth=0.9,
+                label="trend and season",
+            )  # fmt: skip
+    for event in series.events.itertuples():
+        axes.axvspan(event.before, event.after, color=EVENT, alpha=0.18, linewidth=0)
+    handles, labels = axes.get_legend_handles_labels()
+    sources = _sources(table)
+    dense = len(table) > 250
+    for number, (source, mine) in enumerate(sources.items()):
+        colour, mark = SOURCES[number % len(SOURCES)], MARKS[number % len(MARKS)]
+        good = mine[~mine["outlier"]]
+        axes.errorbar(
+            good["date"], good["position_m"] - origin, yerr=good["uncertainty_m"], fmt=mark,
+            color=colour, markersize=2.6 if dense else 4.2, elinewidth=0.7 if dense else 1.0,
+            ecolor=(*_rgb(colour), 0.35), markeredgewidth=0, zorder=3,
+        )  # fmt: skip
+        handles.append(Line2D([], [], color=colour, marker=mark, linestyle="none", markersize=5))
+        labels.append(f"{source} ({len(good)})")
+        odd = mine[mine["outlier"]]
+        axes.plot(
+            odd["date"], odd["position_m"] - origin, marker="x", color=colour, linestyle="none",
+            markersize=6, markeredgewidth=1.2, zorder=3,
+        )  # fmt: skip
+    outliers = int(table["outlier"].sum())
+    if outliers:
+        handles.append(Line2D([], [], color=QUIET, marker="x", linestyle="none", markersize=6))
+        labels.append(f"outliers ({outliers})")
+    if len(series.events):
+        handles.append(Line2D([], [], color=EVENT, alpha=0.35, linewidth=7))
+        labels.append(f"calving events ({len(series.events)})")
+    _year_axis(axes)
+    if legend:
+        # Below the panel: nothing of a curve is ever hidden.
+        axes.legend(
+            handles, labels, frameon=False, fontsize=9, labelcolor=INK, ncols=min(len(labels), 6),
+            loc="upper center", bbox_to_anchor=(0.5, -0.09), handletextpad=0.5, columnspacing=1.4,
+        )  # fmt: skip
+
+
+def origin_of(series: Series) -> float:
+    """Position that figures count from: the first one that is no outlier."""
+    table = series.table
+    good = table[table["position_m"].notna() & ~table["outlier"]]
+    return float(good["position_m"].iloc[0]) if len(good) else 0.0
+
+
+def _sources(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows by source, and our own by sensor as there is only one source."""
+    source = table["source"] if "source" in table else pd.Series(OWN, index=table.index)
+    source = source.fillna("unknown").astype(str)
+    if source.nunique() == 1 and "sensor" in table and table["sensor"].notna().any():
+        source = table["sensor"].fillna("unknown").astype(str)
+    return {name: table[source == name] for name in sorted(source.unique())}
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))  # type: ignore[return-value]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.0f}".replace("-", "−")
+
+
+def _year_axis(axes: Axes) -> None:
+    locator = mdates.AutoDateLocator(minticks=4, maxticks=10)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    axes.xaxis.get_offset_text().set_visible(False)
+
+
+def draw_season(series: Series, title: str) -> Figure:
+    """Draw positions less the trend by the day of the year, with the mean cycle."""
+    figure = _figure(WIDTH_IN, 4.2)
+    axes = figure.subplots()
+    _quiet(axes)
+    table = series.table[series.table["position_m"].notna() & ~series.table["outlier"]]
+    days = days_of(table["date"].to_numpy())
+    fit = series.fit
+    trend = fit.position(days, season=False)
+    off = table["position_m"].to_numpy() - (
+        trend if np.isfinite(fit.rate) else np.median(table["position_m"])
+    )
+    years = table["date"].dt.year.to_numpy()
+    day = table["date"].dt.dayofyear.to_numpy()
+    known = np.unique(years)
+    colours = dict(zip(known, date_colours(known), strict=True))
+    for year in known:
+        mine = years == year
+        axes.plot(
+            day[mine], off[mine], color=colours[year], marker="o", markersize=3.6, linewidth=0.8,
+            alpha=0.8, markeredgewidth=0,
+            label=str(year) if len(known) <= 12 or year in (known[0], known[-1]) else None,
+        )  # fmt: skip
+    beside = fit.notes[0] if fit.notes else ""
+    if fit.coefficients.size > 2:
+        grid = np.arange(1, 366.0)
+        start = days_of(np.array(["2001-01-01"], "datetime64[D]"))[0]
+        cycle = fit.position(start + grid - 1) - fit.position(start + grid - 1, season=False)
+        axes.plot(grid, cycle, color=INK, linewidth=2.4, label="mean cycle", zorder=4)
+        if np.isfinite(fit.amplitude):
+            beside = (
+                f"amplitude {fit.amplitude:.0f} m (95 %: {fit.amplitude_low:.0f} to "
+                f"{fit.amplitude_high:.0f}), farthest {_day_words(fit.day_of_maximum)}, "
+                f"shortest {_day_words(fit.day_of_minimum)}"
+            )
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    axes.set_xlim(1, 366)
+    starts = [dt.date(2001, month, 1).timetuple().tm_yday for month in range(1, 13)]
+    axes.set_xticks(starts, [f"{dt.date(2001, month, 1):%b}" for month in range(1, 13)])
+    axes.set_ylabel("position less its trend, m", **_STYLE)
+    _title(axes, title, beside)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper center", ncols=8,
+                bbox_to_anchor=(0.5, -0.09), columnspacing=1.4)  # fmt: skip
+    return figure
+
+
+def _day_words(day: float) -> str:
+    date = dt.date(2001, 1, 1) + dt.timedelta(days=round(day) - 1)
+    return f"{date.day} {date:%b}"
+
+
+def draw_area(series: Series, title: str) -> Figure:
+    """Draw the change of the glacier's area in the box since the first date."""
+    figure = _figure(WIDTH_IN, 3.6)
+    axes = figure.subplots()
+    _quiet(axes)
+    table = series.table[series.table["area_m2"].notna() & ~series.table["outlier"]]
+    change = table["area_m2"].to_numpy() / 1e6
+    change = change - change[:1] if change.size else change
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    axes.plot(table["date"], change, color=SOURCES[0], linewidth=1.1, marker="o", markersize=3.2,
+              markeredgewidth=0)  # fmt: skip
+    axes.fill_between(table["date"], change, 0, color=SOURCES[0], alpha=0.13, linewidth=0)
+    beside = f"{_km2(change[-1])} since {table['date'].iloc[0]:%Y-%m-%d}" if change.size else ""
+    _title(axes, title, beside)
+    axes.set_ylabel("area change, km²", **_STYLE)
+    _year_axis(axes)
+    return figure
+
+
+def _km2(value: float) -> str:
+    return f"{value:+.2f} km²".replace("-", "−")
+
+
+def figures_of(found: Findings, glacier: str, background: Background | None) -> dict[str, Figure]:
+    """Return the figures of a glacier by name: map, position, season and area."""
+    by_method = found.series[glacier]
+    name = glacier or "Glacier"
+    main = by_method[METHOD]
+    return {
+        "map": draw_map(found, glacier, background),
+        "position": draw_position(main, f"{name}: where the front stood"),
+        "season": draw_season(main, f"{name}: through the year"),
+        "area": draw_area(by_method["rectilinear_box"], f"{name}: area in the box"),
+    }

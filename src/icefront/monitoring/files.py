@@ -1,0 +1,132 @@
+"""Tables of measures and series as files: CSV or Parquet, with the lines they rest on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from icefront import __version__
+from icefront.errors import IcefrontError
+from icefront.monitoring.measuring import METHODS
+from icefront.monitoring.series import Series, compare_sources, make_series, summary
+
+FORMATS = ("csv", "parquet")
+LINES_GPKG = "lines.gpkg"
+RECORD_JSON = "measures.json"
+
+
+def check_format(name: str) -> None:
+    """Refuse a format of tables that cannot be written here."""
+    if name not in FORMATS:
+        raise IcefrontError(f"Tables cannot be written as {name!r}: give {' or '.join(FORMATS)}.")
+
+
+def all_series(measured: pd.DataFrame) -> list[Series]:
+    """Make the series of each glacier by each method."""
+    keys = [name for name in ("glacier", "method") if name in measured]
+    if not keys:
+        return [make_series(measured)]
+    # A glacier without a name is one, too.
+    groups = measured.groupby(keys, sort=False, dropna=False)
+    return [make_series(mine) for _, mine in groups]
+
+
+def tables_of(measured: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return all tables of a set of measures by name.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        As `icefront.monitoring.measure` returns it.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``series``: the measures with ``uncertainty_m`` filled and ``outlier``; ``trends``: a row
+        per glacier and method; ``seasons``: by year; ``events``: calving; ``sources``: where
+        fronts come from several.
+    """
+    series = all_series(measured)
+    tables = {
+        "series": pd.concat([one.table for one in series], ignore_index=True),
+        "trends": pd.DataFrame([summary(one) for one in series]),
+        "seasons": _gathered([one.years for one in series], series),
+        "events": _gathered([one.events for one in series], series),
+    }
+    if "source" in measured and measured["source"].nunique() > 1:
+        tables["sources"] = compare_sources(measured)
+    return tables
+
+
+def _gathered(parts: list[pd.DataFrame], series: list[Series]) -> pd.DataFrame:
+    """Put tables of many series together, with the glacier and method of each in front."""
+    named = []
+    for part, one in zip(parts, series, strict=True):
+        keys = {
+            name: one.table[name].iloc[0] for name in ("glacier", "method") if name in one.table
+        }
+        named.append(part.assign(**keys)[[*keys, *part.columns]])
+    filled = [part for part in named if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else named[0]
+
+
+def write_measures(
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    lines: gpd.GeoDataFrame,
+    record: Mapping[str, Any],
+    *,
+    form: str = "csv",
+) -> list[str]:
+    """Write tables, the lines they rest on, and what was done.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists; see `icefront.output.staging`.
+    tables : mapping of str to DataFrame
+    lines : GeoDataFrame
+        As `icefront.monitoring.reference_lines` returns it.
+    record : mapping
+        Inputs and parameters, plain types.
+    form : "csv" or "parquet"
+
+    Returns
+    -------
+    list of str
+        Names of the files: ``NAME.csv`` (or ``.parquet``; a table without rows is a header),
+        ``lines.gpkg`` (layers ``centreline`` and ``box``) and ``measures.json``.
+    """
+    check_format(form)
+    names = []
+    for name, table in tables.items():
+        path = folder / f"{name}.{form}"
+        if form == "csv":
+            table.to_csv(path, index=False, float_format="%.10g", date_format="%Y-%m-%d")
+        else:
+            table.to_parquet(path, index=False)
+        names.append(path.name)
+    facts = ["glacier", "width_m", "centreline_proposed", "box_proposed", "width_proposed"]
+    path = folder / LINES_GPKG
+    for number, layer in enumerate(("centreline", "box")):
+        layered = gpd.GeoDataFrame(lines[facts], geometry=lines[layer].values, crs=lines.crs)
+        layered.to_file(path, layer=layer, driver="GPKG", mode="a" if number else "w")
+    names.append(path.name)
+    said = {
+        "icefront": __version__,
+        "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "crs": lines.crs.to_string(),
+        "sign": "advance is positive",
+        "methods": list(METHODS),
+        **record,
+        "files": sorted([*names, RECORD_JSON]),
+    }
+    text = json.dumps(said, indent=2, default=str, ensure_ascii=False)
+    (folder / RECORD_JSON).write_text(text + "\n", "utf-8")
+    return [*names, RECORD_JSON]

@@ -1,0 +1,217 @@
+"""All that is known of a project: fronts of every source, their measures, grades and series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+
+from icefront.errors import IcefrontError
+from icefront.monitoring.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
+from icefront.monitoring.measuring import METHODS, measure, reference_lines
+from icefront.monitoring.quality import grade_fronts
+from icefront.monitoring.series import Series, compare_sources, make_series
+
+METHOD = METHODS[0]
+"""The measure that figures and grades are made with."""
+
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A project's fronts and what follows from them.
+
+    Attributes
+    ----------
+    fronts : GeoDataFrame
+        A row per front, in order of glacier and date, index 0 to N - 1: the columns of the
+        catalogue or of the import, ``date`` as datetime64 and the grades (`grade_fronts`).
+    lines : GeoDataFrame
+        Reference lines by glacier.
+    measured : DataFrame
+        Of all methods, with ``front`` (row of `fronts`) and ``grade``.
+    series : dict
+        By glacier, then by method.
+    sources : DataFrame
+        Comparison of sources on the same days.
+    scenes : DataFrame
+        A row per scene of the catalogue, whatever its state, without geometry.
+    notes : tuple of str
+        What was left out and why.
+    project : Path or None
+    """
+
+    fronts: gpd.GeoDataFrame
+    lines: gpd.GeoDataFrame
+    measured: pd.DataFrame
+    series: dict[str, dict[str, Series]]
+    sources: pd.DataFrame
+    scenes: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    project: Path | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def gather(
+    project: Path,
+    *,
+    imported: Sequence[gpd.GeoDataFrame] = (),
+    centreline: gpd.GeoDataFrame | None = None,
+    box: gpd.GeoDataFrame | None = None,
+    width_m: float | None = None,
+    members: Sequence[Path] = (),
+    glaciers: Sequence[str] = (),
+) -> Findings:
+    """Read a project and measure its fronts.
+
+    Parameters
+    ----------
+    project : Path
+    imported : sequence of GeoDataFrame
+        Fronts from elsewhere (`icefront.monitoring.read_fronts`).
+    centreline, box, width_m
+        As for `icefront.monitoring.reference_lines`.
+    members : sequence of Path
+        Other projects on the same scenes, by other models.
+    glaciers : sequence of str
+        Only these; all by default.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no catalogue, no front with a date, or no glacier can be measured.
+    """
+    with Catalogue(project) as catalogue:
+        own = catalogue.table([DONE])
+        scenes = pd.DataFrame(catalogue.table([NEW, RUNNING, DONE, NO_FRONT, FAILED]))
+        scenes = scenes.drop(columns="geometry")
+        counts = catalogue.counts()
+    others = []
+    for path in members:
+        with Catalogue(path) as catalogue:
+            others.append(catalogue.table([DONE]))
+    tables = [own, *(table.to_crs(own.crs) for table in imported)]
+    tables = [table.assign(date=_dates(table)) for table in tables if len(table)]
+    if not tables:
+        raise IcefrontError(f"{project} holds no front yet: run 'icefront monitor run' first.")
+    fronts = gpd.GeoDataFrame(
+        pd.concat([pd.DataFrame(table) for table in tables], ignore_index=True),
+        geometry="geometry",
+        crs=own.crs,
+    )
+    return find(
+        fronts,
+        centreline=centreline,
+        box=box,
+        width_m=width_m,
+        members=others,
+        glaciers=glaciers,
+        scenes=scenes,
+        project=project,
+        counts=counts,
+    )
+
+
+def find(
+    fronts: gpd.GeoDataFrame,
+    *,
+    centreline: gpd.GeoDataFrame | None = None,
+    box: gpd.GeoDataFrame | None = None,
+    width_m: float | None = None,
+    members: Sequence[gpd.GeoDataFrame] = (),
+    glaciers: Sequence[str] = (),
+    scenes: pd.DataFrame | None = None,
+    project: Path | None = None,
+    counts: dict[str, int] | None = None,
+) -> Findings:
+    """Measure, grade and fit a table of fronts, glacier by glacier.
+
+    A glacier that cannot be measured is left out of the series and named in the notes; its fronts
+    stay in the table.
+    """
+    notes = []
+    fronts = fronts.assign(glacier=fronts["glacier"].fillna("").astype(str))
+    if glaciers:
+        wanted = fronts["glacier"].isin(glaciers)
+        if not wanted.any():
+            raise IcefrontError(
+                f"There is no front of {', '.join(glaciers)}; there are "
+                f"{', '.join(sorted(set(fronts['glacier'])))}."
+            )
+        fronts = fronts[wanted]
+    undated = fronts["date"].isna()
+    if undated.any():
+        notes.append(f"{undated.sum()} fronts have no date and are in no series.")
+    if undated.all():
+        raise IcefrontError("No front has a date: name them in a table, see docs/monitoring.md.")
+    fronts = fronts.sort_values(["glacier", "date"], kind="stable", ignore_index=True)
+    by_hand = (
+        (fronts["verdict"] == REJECTED).to_numpy()
+        if "verdict" in fronts
+        else pd.Series(False, index=fronts.index).to_numpy()
+    )
+    usable = fronts[fronts["date"].notna() & ~by_hand]
+    if by_hand.any():
+        notes.append(f"{by_hand.sum()} fronts were rejected by hand and are in no series.")
+    all_lines, all_measured = [], []
+    for glacier, mine in usable.groupby("glacier", sort=True):
+        try:
+            lines = reference_lines(
+                mine,
+                centreline=_of(centreline, glacier),
+                box=_of(box, glacier),
+                width_m=width_m,
+            )
+            # `measure` sorts by date and keeps the order of the rows within: so do these labels.
+            measured = measure(mine, lines)
+        except IcefrontError as error:
+            notes.append(f"{glacier or 'The glacier'} is not measured: {error}")
+            continue
+        labels = mine.sort_values("date", kind="stable").index.to_numpy()
+        measured["glacier"] = glacier
+        measured["front"] = measured.groupby("method").cumcount().map(dict(enumerate(labels)))
+        all_lines.append(lines)
+        all_measured.append(measured)
+    if not all_measured:
+        raise IcefrontError("No glacier can be measured. " + " ".join(notes))
+    lines = gpd.GeoDataFrame(
+        pd.concat(all_lines, ignore_index=True), geometry="centreline", crs=fronts.crs
+    )
+    lines["box"] = gpd.GeoSeries(lines["box"], crs=fronts.crs)
+    measured = pd.concat(all_measured, ignore_index=True)
+    grades = grade_fronts(fronts, lines, measured[measured["method"] == METHOD], members)
+    fronts = fronts.join(grades)
+    measured["grade"] = measured["front"].map(fronts["grade"])
+    series: dict[str, dict[str, Series]] = {}
+    for (glacier, method), mine in measured.groupby(["glacier", "method"], sort=False):
+        series.setdefault(glacier, {})[method] = make_series(mine)
+    sources = pd.DataFrame()
+    if "source" in measured and measured["source"].nunique() > 1:
+        sources = compare_sources(measured)
+    return Findings(
+        fronts,
+        lines,
+        measured,
+        series,
+        sources,
+        pd.DataFrame() if scenes is None else scenes,
+        tuple(notes),
+        project,
+        counts or {},
+    )
+
+
+def _dates(table: gpd.GeoDataFrame) -> pd.Series:
+    dates = pd.to_datetime(table["date"], errors="coerce", format="mixed", utc=True)
+    return dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
+
+
+def _of(given: gpd.GeoDataFrame | None, glacier: str) -> gpd.GeoDataFrame | None:
+    if given is None or "glacier" not in given:
+        return given
+    mine = given[given["glacier"].astype(str) == glacier]
+    return mine if len(mine) else None

@@ -1,0 +1,238 @@
+"""All measures of a table of fronts at once, glacier by glacier."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from icefront.errors import IcefrontError
+from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
+from icefront.monitoring.curvilinear import curvilinear_box
+from icefront.monitoring.proposing import box_of, centreline_of, flow_of, width_of
+from icefront.monitoring.rectilinear import rectilinear_box
+from icefront.monitoring.tables import (
+    CHECK,
+    GOOD,
+    NO_POSITION,
+    Plane,
+    check_fronts,
+    dates_of,
+    one_line,
+    one_polygon,
+    onto,
+    plane_of,
+)
+
+METHODS = ("curvilinear_box", "rectilinear_box", "parallel_centrelines", "centreline")
+"""The measures, the one to look at first in front: a mean over the front beats a single point."""
+
+_KEPT = ("glacier", "sensor", "source", "scene")
+
+
+def reference_lines(
+    fronts: gpd.GeoDataFrame,
+    *,
+    centreline: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    box: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    width_m: float | None = None,
+    inland: tuple[float, float] | None = None,
+) -> gpd.GeoDataFrame:
+    """Gather the centreline, box and width of each glacier; propose those that nobody has drawn.
+
+    Parameters
+    ----------
+    fronts : GeoDataFrame
+        Lines with columns ``date`` and, for several glaciers, ``glacier``.
+    centreline, box : GeoDataFrame or GeoSeries, optional
+        One line or polygon; for several glaciers a row each with the column ``glacier``.
+    width_m : float, optional
+        Of the curvilinear box and between the outermost parallel lines.
+    inland : (x, y), optional
+        A place inland of the fronts, if neither a centreline nor lines with the glacier on their
+        left tell where the flow comes from.
+
+    Returns
+    -------
+    GeoDataFrame
+        A row per glacier in the CRS of the fronts: ``glacier`` (empty where the fronts name none),
+        ``width_m``, ``centreline_proposed``, ``box_proposed``, ``width_proposed`` (bool), ``box``
+        (polygons) and the active geometry ``centreline``.
+
+    Raises
+    ------
+    IcefrontError
+        If the fronts cannot be used, or a glacier has several lines or boxes.
+    """
+    check_fronts(fronts)
+    names = _names(fronts)
+    several = names.nunique() > 1
+    rows = []
+    for name in dict.fromkeys(names):
+        mine = fronts[(names == name).to_numpy()]
+        drawn = [_of(given, name, several) for given in (centreline, box)]
+        line = None if drawn[0] is None else one_line(drawn[0], fronts.crs)
+        if drawn[0] is None or drawn[1] is None or width_m is None:
+            upstream = inland if line is None else line.coords[0][:2]
+            flow = flow_of(mine, upstream, directed=drawn[0] is None or drawn[1] is None)
+        if line is None:
+            line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
+        area = box_of(flow, fronts.crs) if drawn[1] is None else drawn[1]
+        rows.append(
+            {
+                "glacier": name,
+                "width_m": width_of(flow) if width_m is None else float(width_m),
+                "centreline_proposed": drawn[0] is None,
+                "box_proposed": drawn[1] is None,
+                "width_proposed": width_m is None,
+                "centreline": line,
+                "box": one_polygon(area, fronts.crs),
+            }
+        )
+    table = gpd.GeoDataFrame(rows, geometry="centreline", crs=fronts.crs)
+    table["box"] = gpd.GeoSeries(table["box"], crs=fronts.crs)
+    return table
+
+
+def measure(
+    fronts: gpd.GeoDataFrame,
+    lines: gpd.GeoDataFrame,
+    *,
+    parallels: int = 9,
+    plane: Plane = "ground",
+) -> pd.DataFrame:
+    """Measure the fronts of one glacier or of many by all methods.
+
+    Parameters
+    ----------
+    fronts : GeoDataFrame
+        Lines with columns ``date`` and, for several glaciers, ``glacier``.
+    lines : GeoDataFrame
+        As `reference_lines` returns it.
+    parallels : int
+        Number of parallel lines.
+    plane : "ground" or "map"
+        See `icefront.monitoring.tables.Plane`.
+
+    Returns
+    -------
+    DataFrame
+        A row per front and method, in order of glacier, method and date: ``glacier``, ``sensor``,
+        ``source``, ``scene`` (what of these the fronts have), ``date``, ``method`` (see `METHODS`),
+        ``position_m`` (advance is positive), ``uncertainty_m`` (of the front's place; NaN where the
+        fronts have none), ``area_m2``, ``area_change_km2`` (since the first date) and ``flag``. For
+        parallel lines the position is their mean, and the flag counts those that were missed.
+
+    Raises
+    ------
+    IcefrontError
+        If the fronts cannot be measured or a glacier has no lines.
+    """
+    check_fronts(fronts)
+    names = _names(fronts)
+    tables = []
+    for name in dict.fromkeys(names):
+        row = lines[lines["glacier"] == name]
+        if len(row) != 1:
+            raise IcefrontError(f"There are {len(row)} reference lines of the glacier {name!r}.")
+        mine = fronts[(names == name).to_numpy()]
+        tables.append(_measure_one(mine, row, parallels, plane))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _names(fronts: gpd.GeoDataFrame) -> pd.Series:
+    if "glacier" not in fronts:
+        return pd.Series("", index=fronts.index)
+    return fronts["glacier"].fillna("").astype(str)
+
+
+def _of(
+    given: gpd.GeoDataFrame | gpd.GeoSeries | None, name: str, several: bool
+) -> gpd.GeoDataFrame | gpd.GeoSeries | None:
+    """The rows of a glacier; all if there is only one, none if it has no row."""
+    if given is None or not (isinstance(given, gpd.GeoDataFrame) and "glacier" in given):
+        if given is not None and several:
+            raise IcefrontError(
+                "The fronts are of several glaciers, but the centreline or box has no column "
+                "'glacier' that says of which it is."
+            )
+        return given
+    mine = given[(given["glacier"].astype(str) == name).to_numpy()]
+    if mine.empty:
+        return None if several else given
+    return mine
+
+
+def _measure_one(
+    fronts: gpd.GeoDataFrame, row: gpd.GeoDataFrame, parallels: int, plane: Plane
+) -> pd.DataFrame:
+    # To the plane once for all methods: there, metres of the map are those that are wanted.
+    crs = plane_of(fronts, row.geometry.iloc[0], plane)
+    fronts = fronts.set_geometry(onto(fronts.geometry, crs)).assign(date=dates_of(fronts))
+    axis, box = (onto(gpd.GeoSeries(row[name], crs=row.crs), crs) for name in ("centreline", "box"))
+    width, plane = float(row["width_m"].iloc[0]), "map"
+    tables = {
+        "curvilinear_box": curvilinear_box(fronts, axis, width, plane=plane),
+        "rectilinear_box": rectilinear_box(fronts, box, axis, plane=plane),
+        "parallel_centrelines": _mean_of_lines(
+            parallel_centrelines(fronts, axis, width, parallels, plane=plane), fronts, parallels
+        ),
+        "centreline": centreline_position(fronts, axis, plane=plane),
+    }
+    order = np.argsort(dates_of(fronts).to_numpy(), kind="stable")
+    uncertainty = (
+        pd.to_numeric(fronts["uncertainty_m"], errors="coerce").to_numpy(float)
+        if "uncertainty_m" in fronts
+        else np.full(len(fronts), np.nan)
+    )
+    known = {name: fronts[name].to_numpy() for name in _KEPT if name in fronts}
+    rows = []
+    for method in METHODS:
+        table = tables[method]
+        area = (
+            table["area_m2"].to_numpy(float) if "area_m2" in table else np.full(len(table), np.nan)
+        )
+        measured = area[order][~np.isnan(area[order])]
+        first = measured[0] if measured.size else np.nan
+        rows.append(
+            pd.DataFrame(
+                {
+                    **known,
+                    "date": table["date"].to_numpy(),
+                    "method": method,
+                    "position_m": table["position_m"].to_numpy(),
+                    "uncertainty_m": uncertainty,
+                    "area_m2": area,
+                    "area_change_km2": (area - first) / 1e6,
+                    "flag": table["flag"].to_numpy(),
+                }
+            ).iloc[order]
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def _mean_of_lines(lines: pd.DataFrame, fronts: gpd.GeoDataFrame, parallels: int) -> pd.DataFrame:
+    """Mean over the lines; what a front does at lines that it misses is taken from the others."""
+    position = lines["position_m"].to_numpy().reshape(-1, parallels)
+    met = ~np.isnan(position)
+    # Each line has an offset of its own, the mean shape of the front: without taking that out, a
+    # missed line would shift the mean.
+    shape = np.array(
+        [np.median(p[m]) if m.any() else np.nan for p, m in zip(position.T, met.T, strict=True)]
+    )
+    shape -= np.nanmean(shape) if met.any() else 0.0
+    count = met.sum(axis=1)
+    total = np.where(met, position - shape, 0.0).sum(axis=1)
+    mean = np.divide(total, count, out=np.full(len(position), np.nan), where=count > 0)
+    flags = []
+    for number in count:
+        if number == parallels:
+            flags.append(GOOD)
+        elif number:
+            flags.append(f"{CHECK}: misses {parallels - number} of {parallels} lines")
+        else:
+            flags.append(f"{NO_POSITION}: meets none of the lines")
+    return pd.DataFrame(
+        {"date": dates_of(fronts).to_numpy(), "position_m": mean, "flag": flags},
+        index=fronts.index,
+    )

@@ -1,0 +1,149 @@
+"""The files of a project for other people and other software, made anew as a whole each time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+
+from icefront.monitoring.animation import write_animation
+from icefront.monitoring.cf import SERIES_NC, write_netcdf
+from icefront.monitoring.exports import GEOPACKAGE, write_series, write_vectors
+from icefront.monitoring.figures import figures_of, newest_background
+from icefront.monitoring.findings import METHOD, Findings, gather
+from icefront.monitoring.report import REPORT, png_of, write_report
+from icefront.monitoring.series import summary
+from icefront.output import explained_writing, staging
+from icefront.progress import steps
+
+PRODUCTS = "products"
+SUMMARY_CSV = "summary.csv"
+LINES_GPKG = "lines.gpkg"
+
+
+@dataclass(frozen=True)
+class Products:
+    """What was written.
+
+    Attributes
+    ----------
+    folder : Path
+    files : tuple of Path
+    found : Findings
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    found: Findings
+
+
+def make_products(
+    project: str | Path,
+    *,
+    out: str | Path | None = None,
+    imported: Sequence[gpd.GeoDataFrame] = (),
+    centreline: gpd.GeoDataFrame | None = None,
+    box: gpd.GeoDataFrame | None = None,
+    width_m: float | None = None,
+    members: Sequence[Path] = (),
+    glaciers: Sequence[str] = (),
+    animation: bool = True,
+    progress: bool = True,
+) -> Products:
+    """Write vectors, series, figures, animations and the report of a project.
+
+    Parameters
+    ----------
+    project : path
+        Folder of a project.
+    out : path, optional
+        Folder of the products; ``PROJECT/products`` by default. Files of the same names are
+        replaced when all new ones are whole.
+    imported, centreline, box, width_m, members, glaciers
+        As for `icefront.monitoring.findings.gather`.
+    animation : bool
+        Make animations too, which reads every scene again.
+    progress : bool
+
+    Returns
+    -------
+    Products
+
+    Raises
+    ------
+    IcefrontError
+        If there is nothing to measure or the files cannot be written.
+    """
+    found = gather(
+        Path(project),
+        imported=imported,
+        centreline=centreline,
+        box=box,
+        width_m=width_m,
+        members=members,
+        glaciers=glaciers,
+    )
+    folder = Path(project) / PRODUCTS if out is None else Path(out)
+    return Products(folder, tuple(write_products(found, folder, animation, progress)), found)
+
+
+def write_products(
+    found: Findings, folder: Path, animation: bool = True, progress: bool = True
+) -> list[Path]:
+    """Write all products of what was found; they appear together, or not at all."""
+    with staging(folder) as unfinished:
+        with explained_writing(folder):
+            write_vectors(found.fronts, unfinished)
+            write_series(found.measured, unfinished)
+            write_netcdf(found, unfinished / SERIES_NC)
+            _write_lines(found, unfinished / LINES_GPKG)
+            _write_summary(found, unfinished / SUMMARY_CSV)
+            pictures: dict[str, dict[str, Path]] = {}
+            animations: dict[str, Path] = {}
+            with steps("Glaciers", len(found.series), show=progress) as advance:
+                for glacier, stem in _stems(list(found.series)).items():
+                    background = newest_background(found, glacier)
+                    mine = {}
+                    for name, figure in figures_of(found, glacier, background).items():
+                        mine[name] = unfinished / f"{stem}_{name}.png"
+                        mine[name].write_bytes(png_of(figure))
+                    pictures[glacier] = mine
+                    if animation and len(found.series[glacier][METHOD].table) > 1:
+                        path = unfinished / f"{stem}.gif"
+                        write_animation(found, glacier, path, fallback=background)
+                        animations[glacier] = path
+                    advance(1)
+            write_report(found, pictures, animations, unfinished / REPORT)
+        names = sorted(file.name for file in unfinished.iterdir())
+    return [folder / name for name in names]
+
+
+def _stems(glaciers: list[str]) -> dict[str, str]:
+    """Return names for the files of each glacier, all different."""
+    stems: dict[str, str] = {}
+    for glacier in glaciers:
+        stem = re.sub(r"[^\w.-]+", "_", glacier).strip("._") or "glacier"
+        number, name = 1, stem
+        while name.casefold() in {taken.casefold() for taken in stems.values()}:
+            number += 1
+            name = f"{stem}_{number}"
+        stems[glacier] = name
+    return stems
+
+
+def _write_lines(found: Findings, path: Path) -> None:
+    """Write centrelines and boxes, so that they can be mended and given back."""
+    for layer in ("centreline", "box"):
+        about = found.lines[["glacier", "width_m", f"{layer}_proposed"]]
+        table = gpd.GeoDataFrame(about, geometry=list(found.lines[layer]), crs=found.lines.crs)
+        table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
+
+
+def _write_summary(found: Findings, path: Path) -> None:
+    import pandas as pd
+
+    rows = [summary(series) for by_method in found.series.values() for series in by_method.values()]
+    path.write_text(pd.DataFrame(rows).to_csv(index=False, float_format="%.3f"), "utf-8")

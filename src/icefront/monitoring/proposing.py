@@ -1,0 +1,212 @@
+"""Centreline and box proposed from the fronts themselves, where nobody has drawn them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from pyproj import CRS
+
+from icefront.errors import IcefrontError
+from icefront.monitoring.tables import check_fronts, lines_on, onto, plane_of
+
+_STEP_SHARE = 0.25
+"""Middles of fronts are gathered over this share of the width along the flow."""
+_BEYOND_SHARE = 0.5
+"""The centreline goes on straight beyond the fronts by this share of the width."""
+_MARGIN_SHARE = 0.25
+"""The box goes beyond the fronts by this share of the width."""
+_REACHED = 0.9
+"""The sides of the box are reached by this share of the fronts."""
+_INSET_SHARE = 0.05
+"""The sides of the box keep off the ends of the fronts by this share of the width."""
+
+
+def propose_centreline(
+    fronts: gpd.GeoDataFrame, inland: tuple[float, float] | None = None
+) -> gpd.GeoSeries:
+    """Propose a centreline through the middles of the fronts.
+
+    The flow is taken square to the mean direction of the fronts. The middles of all fronts (half
+    way along each) are gathered in steps of a quarter of the glacier's width along the flow; the
+    line runs through the median of each step, smoothed over its neighbours, and goes on straight by
+    half a width at both ends. Where the front has moved by less than two steps it is straight.
+
+    Parameters
+    ----------
+    fronts : GeoDataFrame
+        Lines with a column ``date``, of one glacier.
+    inland : (x, y), optional
+        A place inland of the fronts, in their CRS. Without it the lines must run with the glacier
+        on their left, as those of `icefront.extract_front` do.
+
+    Returns
+    -------
+    GeoSeries
+        One LineString from inland to the sea, in the CRS of the fronts.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no front with a length, or their directions contradict one another.
+    """
+    return centreline_of(flow_of(fronts, inland), fronts.crs)
+
+
+def centreline_of(flow: Flow, crs: object) -> gpd.GeoSeries:
+    """Return the proposed centreline of a flow, in a CRS."""
+    along, across = (flow.middles @ axis for axis in (flow.ahead, flow.left))
+    step = _STEP_SHARE * flow.width
+    bins = np.floor((along - along.min()) / step).astype(int)
+    table = pd.DataFrame({"along": along, "across": across}).groupby(bins).median()
+    if len(table) > 2:
+        table = table.rolling(3, center=True, min_periods=1).mean()
+    nodes = table.to_numpy()
+    if len(nodes) < 3:
+        middle = np.median(across)
+        nodes = np.array([[along.min() - step, middle], [along.max() + step, middle]])
+    beyond = _BEYOND_SHARE * flow.width + step
+    few = min(3, len(nodes))
+    first, last = _on(nodes[few - 1], nodes[0], beyond), _on(nodes[-few], nodes[-1], beyond)
+    nodes = np.concatenate([[first], nodes, [last]])
+    places = nodes[:, :1] * flow.ahead + nodes[:, 1:] * flow.left
+    return onto(gpd.GeoSeries([shapely.LineString(places)], crs=flow.crs), CRS.from_user_input(crs))
+
+
+def propose_box(
+    fronts: gpd.GeoDataFrame, inland: tuple[float, float] | None = None
+) -> gpd.GeoSeries:
+    """Propose a rectangular terminus box.
+
+    Its sides run along the mean flow and are reached by nine fronts in ten, less a twentieth of the
+    width so that ends along the shore do not matter; it reaches a quarter of the width beyond the
+    innermost and the outermost place of any front between those sides.
+
+    Parameters
+    ----------
+    fronts, inland
+        As for `propose_centreline`.
+
+    Returns
+    -------
+    GeoSeries
+        One Polygon in the CRS of the fronts.
+
+    Raises
+    ------
+    IcefrontError
+        As for `propose_centreline`, or if the fronts have too little of the glacier's width in
+        common.
+    """
+    return box_of(flow_of(fronts, inland), fronts.crs)
+
+
+def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
+    """Return the proposed box of a flow, in a CRS."""
+    points, owner = shapely.get_coordinates(flow.lines, return_index=True)
+    along, across = points @ flow.ahead, points @ flow.left
+    by_front = pd.Series(across).groupby(owner)
+    right = float(np.quantile(by_front.min(), _REACHED)) + _INSET_SHARE * flow.width
+    left = float(np.quantile(by_front.max(), 1 - _REACHED)) - _INSET_SHARE * flow.width
+    if left - right < 0.2 * flow.width:
+        raise IcefrontError(
+            "The fronts have too little of the glacier's width in common for a box: draw one, or "
+            "leave out the fronts that show a part of it only."
+        )
+    within = along[(across > right) & (across < left)]
+    margin = _MARGIN_SHARE * flow.width
+    low, high = float(within.min()) - margin, float(within.max()) + margin
+    corners = np.array([[low, right], [high, right], [high, left], [low, left]])
+    places = corners[:, :1] * flow.ahead + corners[:, 1:] * flow.left
+    return onto(gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), CRS.from_user_input(crs))
+
+
+def propose_width(fronts: gpd.GeoDataFrame) -> float:
+    """Propose the width of a curvilinear box: 0.6 of the fronts' median width, in metres.
+
+    A band that is narrower than the glacier is crossed from side to side by every front, whatever
+    its ends do along the shore.
+    """
+    return width_of(flow_of(fronts, None, directed=False))
+
+
+def width_of(flow: Flow) -> float:
+    """Return the proposed width of a flow, in metres."""
+    return round(0.6 * flow.width, -1)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The frame of a glacier: unit vectors along and across its flow, and what lies in it."""
+
+    crs: object
+    lines: np.ndarray
+    middles: np.ndarray
+    ahead: np.ndarray
+    left: np.ndarray
+    width: float
+
+
+def _on(before: np.ndarray, end: np.ndarray, distance: float) -> np.ndarray:
+    """The place at a distance beyond the end of a line."""
+    way = end - before
+    return end + way / np.hypot(*way) * distance
+
+
+def flow_of(
+    fronts: gpd.GeoDataFrame, inland: tuple[float, float] | None, *, directed: bool = True
+) -> Flow:
+    """Find the direction of the flow and the width of a glacier from its fronts.
+
+    Parameters
+    ----------
+    fronts, inland
+        As for `propose_centreline`.
+    directed : bool
+        False if it does not matter which end is inland.
+    """
+    check_fronts(fronts)
+    shown = fronts[~fronts.geometry.is_empty & fronts.geometry.notna()]
+    if shown.empty:
+        raise IcefrontError("No front of the table has a line: nothing can be proposed from it.")
+    crs = plane_of(shown, shapely.box(*shown.total_bounds), "ground")
+    lines = lines_on(shown, crs)
+    parts, owner = shapely.get_parts(lines, return_index=True)
+    # The longest piece stands for a front: strays must not turn it.
+    longest = pd.Series(shapely.length(parts)).groupby(owner).idxmax().to_numpy()
+    main = parts[longest]
+    starts, ends = (shapely.get_coordinates(shapely.get_point(main, i)) for i in (0, -1))
+    chords = ends - starts
+    angle = np.arctan2(chords[:, 1], chords[:, 0])
+    weight = np.hypot(*chords.T)
+    # The mean axis of lines that may run either way: double the angles.
+    double = np.angle((weight * np.exp(2j * angle)).sum()) / 2
+    axis = np.array([np.cos(double), np.sin(double)])
+    middles = shapely.get_coordinates(shapely.line_interpolate_point(main, 0.5, normalized=True))
+    left_hand = np.array([-axis[1], axis[0]])
+    if inland is not None:
+        place = gpd.GeoSeries([shapely.Point(inland)], crs=fronts.crs).to_crs(crs).iloc[0]
+        towards = np.median(middles, axis=0) - np.array([place.x, place.y])
+        ahead = left_hand * np.sign(towards @ left_hand)
+    elif directed:
+        same = np.sign(chords @ axis)
+        agreement = float((same * weight).sum() / weight.sum())
+        if abs(agreement) < 0.5:
+            raise IcefrontError(
+                "The lines of the fronts run to and fro, so which side is glacier is unknown: name "
+                "a place inland of them."
+            )
+        # The glacier lies to the left of a line that runs along `axis`.
+        ahead = -left_hand * np.sign(agreement)
+    else:
+        ahead = left_hand
+    left = np.array([-ahead[1], ahead[0]])
+    across, owner = shapely.get_coordinates(lines, return_index=True)
+    spread = pd.Series(across @ left).groupby(owner)
+    width = float(np.median(spread.max() - spread.min()))
+    if not width > 0:
+        raise IcefrontError("The fronts have no width: nothing can be proposed from them.")
+    return Flow(crs, lines, middles, ahead, left, width)

@@ -1,0 +1,599 @@
+"""Runs: the scenes of all glaciers to fronts in the catalogue, as often and as long as it takes.
+
+A run finds the scenes, puts those that are new, changed or unfinished down as such, and takes one
+after another until none is left. Everything it knows is in the catalogue, so that it can be stopped
+at any moment, even by force, and the next run goes on. Several runs share the work of a project.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import shapely
+from shapely.geometry.base import BaseGeometry
+from torch import nn
+
+from icefront import __version__
+from icefront.errors import IcefrontError
+from icefront.extraction.run import distinct_names
+from icefront.inference.predict import card_of
+from icefront.models.registry import load_model
+from icefront.monitoring import catalogue as catalogues
+from icefront.monitoring.catalogue import (
+    CATALOGUE,
+    DONE,
+    FAILED,
+    NEW,
+    NO_FRONT,
+    OWN,
+    RESULTS,
+    RUNNING,
+    RUNS,
+    SCENES,
+    Catalogue,
+)
+from icefront.monitoring.config import Areas, MonitoringConfig, read_config, settings_digest
+from icefront.monitoring.finding import (
+    Header,
+    Listed,
+    crs_for,
+    glacier_of,
+    list_scenes,
+    read_header,
+)
+from icefront.monitoring.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
+from icefront.output import explained_writing
+from icefront.progress import steps
+
+MOST_WORKERS = 16
+CRS_SAMPLE = 500
+"""Scenes whose headers choose the CRS of a new project."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads a model by its name in whatever process asks."""
+
+    name: str | None = None
+
+    def __call__(self) -> nn.Module:
+        """Return the network."""
+        return load_model(self.name)
+
+
+@dataclass(frozen=True)
+class SceneOutcome:
+    """What became of one scene, for whoever watches the run.
+
+    Attributes
+    ----------
+    name, path : str
+    glacier, date : str or None
+    state : str
+        ``done``, ``no front`` or ``failed``.
+    length_m, uncertainty_m : float or None
+    flag, error : str or None
+    """
+
+    name: str
+    path: str
+    glacier: str | None
+    date: str | None
+    state: str
+    length_m: float | None = None
+    uncertainty_m: float | None = None
+    flag: str | None = None
+    error: str | None = None
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        if self.state == FAILED:
+            return str(self.error)
+        if self.state == NO_FRONT:
+            return f"{self.name}: no front"
+        return (
+            f"{self.name}: front of {self.length_m:.0f} ± {self.uncertainty_m:.0f} m, {self.flag}"
+        )
+
+
+@dataclass
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    project : Path
+    run : str
+        Its identity.
+    found : int
+        Scenes that are watched.
+    already : int
+        Of those, done before.
+    done, no_front, failed : int
+        What became of the others in this run.
+    elsewhere : int
+        Scenes another run still works on.
+    notes : list of str
+        What was noticed, a sentence each.
+    seconds : float
+    """
+
+    project: Path
+    run: str
+    found: int = 0
+    already: int = 0
+    done: int = 0
+    no_front: int = 0
+    failed: int = 0
+    elsewhere: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no scene failed in this run, 2 if all did and none was done before, else 1."""
+        if not self.failed:
+            return 0
+        return 1 if self.done or self.no_front or self.already else 2
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        parts = [f"{self.done} fronts", f"{self.no_front} without a front", f"{self.failed} failed"]
+        said = f"{self.found} scenes: {self.already} were there already; now " + ", ".join(parts)
+        if self.elsewhere:
+            said += f"; {self.elsewhere} are with another run"
+        return said + "."
+
+
+def default_workers(device: str) -> int:
+    """Return how many processes a run starts: one a core, and one only where there is a GPU."""
+    import torch
+
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, MOST_WORKERS))
+
+
+def run_monitoring(
+    source: str | Path,
+    out: str | Path,
+    *,
+    model: str | None = None,
+    aoi: str | Path | None = None,
+    tta: bool = False,
+    exact: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    zones: bool = True,
+    retry: bool = False,
+    renew: bool = False,
+    progress: bool = True,
+    on_scene: Callable[[SceneOutcome], None] | None = None,
+    loader: Callable[[], nn.Module] | None = None,
+) -> RunReport:
+    """Extract the fronts of all scenes that have none yet, and keep them in a catalogue.
+
+    Parameters
+    ----------
+    source : path
+        A folder of scenes, or a YAML file (`icefront.monitoring.config.MonitoringConfig`).
+    out : path
+        The project: a folder, made if it does not exist.
+    model, aoi, tta, exact
+        As for ``icefront extract``; they win over the configuration.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    workers : int, optional
+        Processes; by default one a core, one only with a GPU.
+    cluster : str, optional
+        Address of a Dask scheduler, whose workers do the work instead.
+    zones : bool
+        Keep the zones of each scene as a raster.
+    retry : bool
+        Try scenes again that failed.
+    renew : bool
+        Extract scenes anew that were extracted with another model or other settings.
+    progress : bool
+        Show a bar on stderr, if that is a terminal.
+    on_scene : callable, optional
+        Called when a scene is done and in the catalogue.
+    loader : callable, optional
+        Returns the network instead of `model`; must be picklable.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    IcefrontError
+        If the source cannot be read, no scene is found, the model cannot be loaded, the project
+        holds fronts of other settings, the disk is full, or the catalogue is damaged. What was
+        reported done is kept in any case.
+    """
+    begun = time.monotonic()
+    folder = Path(out)
+    config, root = read_config(source)
+    config = _overruled(config, model=model, aoi=aoi, tta=tta, exact=exact)
+    if workers is not None and workers < 1:
+        raise IcefrontError(f"{workers} workers extract nothing; give 1 or more.")
+    listed = list_scenes(config, root, folder)
+    if not listed:
+        raise IcefrontError(f"No scene was found in {source}: name a folder with GeoTIFFs.")
+    areas = Areas(config, root)
+    load = loader or Loader(_model_of(config, root))
+    card = card_of(load())
+    options = {
+        "band": config.band,
+        "radiometry": config.radiometry,
+        "pixel_size": config.pixel_size,
+        "tta": config.tta,
+        "exact": config.exact,
+    }
+    parameters = {"model": card.name, "model_sha256": card.sha256, **options}
+    _prepare(folder)
+    run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    report = RunReport(folder, run, found=len(listed))
+    lock = catalogues.lock_of(folder, run)
+    with _opened(folder, listed, report) as catalogue, lock:
+        if catalogue.release_dead():
+            report.notes.append("A run before this one was cut off; its scenes are done again.")
+        if catalogues.live_runs(folder) == [run]:
+            _sweep(folder)
+        digests = _plan(catalogue, listed, config, areas, parameters, report, retry, renew)
+        # Beside the catalogue, for the commands that come after this one.
+        _write_record(folder, report, config, root, parameters, begun)
+        (waiting,) = catalogue.db.execute(
+            f"SELECT count(*) FROM {catalogues.LAYER} WHERE state = ?", (NEW,)
+        ).fetchone()
+        count = min(workers or default_workers(device), max(waiting, 1))
+        job = Job(
+            load=load,
+            options={**options, "device": device},
+            folder=folder.absolute(),
+            zones=zones,
+            threads=1 if count > 1 or workers is not None else 0,
+        )
+        pool: Workers = Cluster(job, cluster) if cluster else Processes(job, count)
+        try:
+            with steps("Scenes", waiting, show=progress) as advance:
+                _work_off(catalogue, pool, run, digests, areas, report, advance, on_scene)
+        except BaseException:
+            pool.close(now=True)
+            catalogue.release(run)
+            _write_record(folder, report, config, root, parameters, begun)
+            raise
+        pool.close()
+        catalogue.note_extent()
+        report.elsewhere = catalogue.counts().get(RUNNING, 0)
+        _write_record(folder, report, config, root, parameters, begun)
+    lock_path = folder / RUNS / f"{run}.lock"
+    lock_path.unlink(missing_ok=True)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
+    """Let what was asked for on the command line win over the configuration."""
+    changes = {name: value for name, value in asked.items() if value not in (None, False)}
+    if "aoi" in changes:
+        changes["aoi"] = os.path.abspath(changes["aoi"])
+    if "model" in changes and Path(changes["model"]).exists():
+        changes["model"] = os.path.abspath(changes["model"])
+    return config.model_copy(update=changes)
+
+
+def _model_of(config: MonitoringConfig, root: Path) -> str | None:
+    """Return the model's name, or the path of a checkpoint beside the configuration."""
+    if config.model is not None and (root / config.model).exists():
+        return str((root / config.model).absolute())
+    return config.model
+
+
+def _prepare(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise IcefrontError(f"{folder} is a file: name a folder for the project.")
+    known = folder.exists() and any(folder.iterdir())
+    if known and not any((folder / name).exists() for name in (CATALOGUE, SCENES, RUNS)):
+        raise IcefrontError(
+            f"The folder {folder} is not empty and no project: name another one with --out."
+        )
+    with explained_writing(folder):
+        for name in (SCENES, RUNS):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
+    if (folder / CATALOGUE).exists():
+        return Catalogue(folder)
+    first = [read_header(item.path) for item in listed[:CRS_SAMPLE]]
+    catalogue = catalogues.create(folder, crs_for(first))
+    restored = catalogues.restore(catalogue)
+    if restored:
+        report.notes.append(f"The catalogue was made anew from the records of {restored} scenes.")
+    return catalogue
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed workers left unfinished, and the locks of killed runs."""
+    for part in (folder / SCENES).glob("*/.*.part*"):
+        part.unlink(missing_ok=True)
+    for lock in (folder / RUNS).glob("*.lock"):
+        if not catalogues.is_alive(folder, lock.stem):
+            lock.unlink(missing_ok=True)
+
+
+# --- what is to be done ---------------------------------------------------------------------
+
+
+def _plan(
+    catalogue: Catalogue,
+    listed: list[Listed],
+    config: MonitoringConfig,
+    areas: Areas,
+    parameters: dict[str, Any],
+    report: RunReport,
+    retry: bool,
+    renew: bool,
+) -> list[str]:
+    """Bring the catalogue's rows up to date with the files; return the digests of the settings.
+
+    Raises
+    ------
+    IcefrontError
+        If fronts were made with other settings and shall not be made anew.
+    """
+    digests: dict[str | None, str] = {}
+
+    def digest_of(glacier: str | None) -> str:
+        if glacier not in digests:
+            digests[glacier] = settings_digest(parameters, areas.digest(glacier))
+        return digests[glacier]
+
+    # Headers and hashes are read outside of the transaction: another run may be waiting.
+    changes: list[tuple[int | None, dict[str, Any]]] = []
+    stems = distinct_names([str(item.path) for item in listed])
+    other = changed = 0
+    for item, stem in zip(listed, stems, strict=True):
+        row = catalogue.row_of(str(item.path))
+        if row is None:
+            row = _moved(catalogue, item)
+        if row is None:
+            header = read_header(item.path)
+            glacier = glacier_of(item, header.metadata.glacier, config)
+            changes.append((None, _new_row(item, header, glacier, stem, digest_of(glacier))))
+            continue
+        update, is_changed, is_other = _compared(row, item, config, digest_of, retry, renew)
+        changed += is_changed
+        other += is_other
+        if update:
+            changes.append((row["fid"], update))
+        if update.get("state", row["state"]) in (DONE, NO_FRONT, FAILED):
+            report.already += 1
+    if other:
+        raise IcefrontError(
+            f"{other} scenes of {catalogue.folder} were extracted with another model, area or "
+            "other settings: name another project, or give --renew to extract them anew."
+        )
+    if changed:
+        report.notes.append(f"{changed} files have changed since and are extracted anew.")
+    with catalogue.writing():
+        for fid, values in changes:
+            if fid is not None:
+                catalogue.update(fid, values)
+            elif catalogue.row_of(values["path"]) is None:
+                values["name"] = catalogue.free_name(values["name"])
+                catalogue.insert(values)
+    return list(digests.values()) or [settings_digest(parameters, areas.digest(None))]
+
+
+def _new_row(
+    item: Listed, header: Header, glacier: str | None, stem: str, digest: str
+) -> dict[str, Any]:
+    known = header.metadata
+    date = item.date or known.date
+    return {
+        "scene": item.path.stem,
+        "glacier": glacier,
+        "date": None if date is None else date.isoformat(),
+        "sensor": item.sensor or known.sensor,
+        "source": OWN,
+        "state": NEW,
+        "path": str(item.path),
+        "name": stem,
+        "settings": digest,
+    }
+
+
+def _compared(
+    row: Any,
+    item: Listed,
+    config: MonitoringConfig,
+    digest_of: Callable[[str | None], str],
+    retry: bool,
+    renew: bool,
+) -> tuple[dict[str, Any], bool, bool]:
+    """Return how a row must change, whether its file has changed, and whether its settings have."""
+    update: dict[str, Any] = {}
+    if str(item.path) != row["path"]:
+        update["path"] = str(item.path)
+    said = {
+        "glacier": glacier_of(item, row["glacier"], config),
+        "date": None if item.date is None else item.date.isoformat(),
+        "sensor": item.sensor,
+    }
+    update |= {name: value for name, value in said.items() if value and value != row[name]}
+    digest = digest_of(update.get("glacier", row["glacier"]))
+    if row["state"] == RUNNING:
+        return {}, False, False
+    finished = row["state"] in (DONE, NO_FRONT)
+    changed = _has_changed(item.path, row, update)
+    other = finished and not changed and digest != row["settings"]
+    again = changed or (other and renew) or (retry and row["state"] == FAILED)
+    if again:
+        update |= {"state": NEW, "error": None}
+    if digest != row["settings"] and not (other and not renew):
+        update["settings"] = digest
+    return update, changed and finished, other and not renew
+
+
+def _has_changed(path: Path, row: Any, update: dict[str, Any]) -> bool:
+    """Tell whether a file is another one than was read; note its time if only that is new."""
+    if row["state"] == NEW:
+        return False
+    try:
+        about = path.stat()
+    except OSError:
+        return False  # Gone: what was made of it stays.
+    if (about.st_size, about.st_mtime_ns) == (row["size_bytes"], row["mtime_ns"]):
+        return False
+    if row["sha256"] is not None and about.st_size == row["size_bytes"]:
+        now = signature(path)
+        if now.get("sha256") == row["sha256"]:
+            update["mtime_ns"] = now["mtime_ns"]
+            return False
+    return True
+
+
+def _moved(catalogue: Catalogue, item: Listed) -> Any:
+    """Return the row of a file that lay elsewhere and is the same, or None."""
+    try:
+        size = item.path.stat().st_size
+    except OSError:
+        return None
+    for row in catalogue.rows("scene = ? AND size_bytes = ?", (item.path.stem, size)):
+        gone = row["sha256"] is not None and not Path(row["path"]).exists()
+        if gone and signature(item.path).get("sha256") == row["sha256"]:
+            return row
+    return None
+
+
+# --- doing it -------------------------------------------------------------------------------
+
+
+def _work_off(
+    catalogue: Catalogue,
+    pool: Workers,
+    run: str,
+    digests: list[str],
+    areas: Areas,
+    report: RunReport,
+    advance: Callable[[int], None],
+    on_scene: Callable[[SceneOutcome], None] | None,
+) -> None:
+    """Hand out scenes and put down what becomes of them until none is left."""
+    left = True
+    while True:
+        while left and pool.free():
+            row = catalogue.claim(run, digests)
+            if row is None:
+                left = False
+                break
+            pool.submit(_task_of(row, areas))
+        if not pool.busy():
+            return
+        outcome = pool.next()
+        if outcome.fatal is not None:
+            raise IcefrontError(outcome.fatal)
+        told = _put_down(catalogue, run, outcome)
+        if told is None:
+            continue
+        report.done += told.state == DONE
+        report.no_front += told.state == NO_FRONT
+        report.failed += told.state == FAILED
+        advance(1)
+        if on_scene is not None:
+            on_scene(told)
+
+
+def _task_of(row: Any, areas: Areas) -> Task:
+    return Task(
+        fid=row["fid"],
+        path=row["path"],
+        name=row["name"],
+        glacier=row["glacier"],
+        date=row["date"],
+        sensor=row["sensor"],
+        settings=row["settings"],
+        area=areas.of(row["glacier"]),
+    )
+
+
+def _put_down(catalogue: Catalogue, run: str, outcome: Outcome) -> SceneOutcome | None:
+    """Write an outcome into the catalogue; None if the scene is another run's by now."""
+    values = dict(outcome.values)
+    line = outcome.line
+    if line is not None:
+        line = _on_project(line, str(outcome.crs), catalogue)
+        if line is None:
+            values = {name: value for name, value in values.items() if name not in RESULTS}
+            values |= {
+                "state": FAILED,
+                "error": f"{outcome.task.path} lies too far from the other scenes for their map "
+                f"({catalogue.crs.name}): make a project of its own.",
+            }
+    values["finished"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    if not catalogue.finish(outcome.task.fid, run, values, line):
+        return None
+    return SceneOutcome(
+        name=outcome.task.name,
+        path=outcome.task.path,
+        glacier=outcome.task.glacier,
+        date=values.get("date"),
+        state=values["state"],
+        length_m=values.get("length_m"),
+        uncertainty_m=values.get("uncertainty_m"),
+        flag=values.get("flag"),
+        error=values.get("error"),
+    )
+
+
+def _on_project(line: BaseGeometry, crs: str, catalogue: Catalogue) -> BaseGeometry | None:
+    moved = gpd.GeoSeries([line], crs=crs).to_crs(catalogue.crs).iloc[0]
+    finite = bool((abs(shapely.get_coordinates(moved)) < float("inf")).all())
+    return moved if finite else None
+
+
+def _write_record(
+    folder: Path,
+    report: RunReport,
+    config: MonitoringConfig,
+    root: Path,
+    parameters: dict[str, Any],
+    begun: float,
+) -> None:
+    """Write what the run was asked and did as JSON, whole or not at all."""
+    record = {
+        "run": report.run,
+        "icefront": __version__,
+        "python": platform.python_version(),
+        "seconds": round(time.monotonic() - begun, 1),
+        "config": config.model_dump(mode="json"),
+        "root": str(root.absolute()),
+        "parameters": parameters,
+        "found": report.found,
+        "already": report.already,
+        "done": report.done,
+        "no_front": report.no_front,
+        "failed": report.failed,
+        "notes": report.notes,
+    }
+    path = folder / RUNS / f"{report.run}.json"
+    part = path.with_suffix(".part")
+    with explained_writing(folder):
+        part.write_text(
+            json.dumps(record, indent=1, default=str, ensure_ascii=False) + "\n", "utf-8"
+        )
+        part.replace(path)

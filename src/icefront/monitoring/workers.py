@@ -1,0 +1,490 @@
+"""Processes that each hold a model and extract one scene at a time.
+
+A pool of the standard library breaks as a whole when one of its processes is killed. Here each
+worker has its own pipe: its end is noticed at once, costs the one scene it had, and another worker
+takes its place. A cluster of Dask workers can stand in for the processes of this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing as mp
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+import geopandas as gpd
+from shapely.geometry.base import BaseGeometry
+from torch import nn
+
+from icefront.errors import IcefrontError
+from icefront.monitoring.catalogue import RESULTS, SCENES, plain, state_of
+from icefront.output import explained_writing
+
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all scenes of a run.
+
+    Attributes
+    ----------
+    load : callable
+        Returns the network; must be picklable.
+    options : dict
+        Keyword arguments of `icefront.extraction.run.extract_scene`.
+    folder : Path
+        The project.
+    zones : bool
+        Whether zone rasters are kept.
+    threads : int
+        Of torch in each process; 0 leaves it to torch.
+    """
+
+    load: Callable[[], nn.Module]
+    options: dict[str, Any]
+    folder: Path
+    zones: bool = True
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scene to extract.
+
+    Attributes
+    ----------
+    fid : int
+        Of its row.
+    path, name : str
+        The file, and the name of what is made of it.
+    glacier, date, sensor : str or None
+        As the catalogue has them; they win over what the file says.
+    settings : str
+        Digest.
+    area : GeoDataFrame or None
+    """
+
+    fid: int
+    path: str
+    name: str
+    glacier: str | None
+    date: str | None
+    sensor: str | None
+    settings: str
+    area: gpd.GeoDataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes
+    ----------
+    task : Task
+    values : dict
+        Columns of the catalogue, ``state`` among them.
+    line : LineString, MultiLineString or None
+    crs : str or None
+        Of the line, as WKT or a code.
+    fatal : str or None
+        Why no further scene can be done, such as a full disk.
+    """
+
+    task: Task
+    values: dict[str, Any]
+    line: BaseGeometry | None = None
+    crs: str | None = None
+    fatal: str | None = None
+
+
+class Workers(Protocol):
+    """Whatever extracts scenes: processes of this machine, or a cluster."""
+
+    def free(self) -> bool:
+        """Tell whether another task can be taken."""
+
+    def busy(self) -> bool:
+        """Tell whether any task is under way."""
+
+    def submit(self, task: Task) -> None:
+        """Start a task."""
+
+    def next(self) -> Outcome:
+        """Wait for a task to end, well or not."""
+
+    def close(self, *, now: bool = False) -> None:
+        """End the workers, in the middle of their tasks if `now`."""
+
+
+# --- in a worker ----------------------------------------------------------------------------
+
+
+def work(task: Task, network: nn.Module, job: Job) -> Outcome:
+    """Extract a scene, write its files, and say what its row shall be."""
+    from icefront.extraction.products import write_zones
+    from icefront.extraction.run import extract_scene
+    from icefront.inference.predict import card_of
+
+    begun = time.monotonic()
+    values: dict[str, Any] = {"state": "failed"}
+    try:
+        values |= signature(Path(task.path))
+        done = extract_scene(
+            task.path,
+            model=network,
+            aoi=task.area,
+            glacier=task.glacier,
+            **job.options,
+        )
+        if done.scene.crs is None:
+            raise IcefrontError(
+                f"{task.path} has no coordinate system, so that its front has no place on the "
+                "map: georeference it."
+            )
+    except IcefrontError as error:
+        return Outcome(task, values | {"error": str(error)})
+    except Exception as error:
+        # One scene's surprise must not stop the others.
+        said = " ".join(str(error).split())
+        return Outcome(
+            task, values | {"error": f"{task.path} failed: {type(error).__name__} ({said})."}
+        )
+    row = done.front.iloc[0]
+    line = row[done.front.geometry.name]
+    values |= {name: plain(row[name]) for name in RESULTS if name in row.index}
+    crs = done.scene.crs
+    code = crs.to_epsg()
+    values |= {
+        "state": state_of(str(row["flag"])),
+        "crs": f"EPSG:{code}" if code else crs.to_wkt(),
+        "radiometry": done.scene.radiometry,
+        "notes": "\n".join(done.notes) or None,
+        "date": task.date or plain(done.scene.date),
+        "sensor": task.sensor or done.scene.sensor,
+        "seconds": round(time.monotonic() - begun, 2),
+    }
+    try:
+        with explained_writing(job.folder):
+            folder = folder_of(job.folder, task.glacier)
+            folder.mkdir(parents=True, exist_ok=True)
+            if job.zones:
+                part = folder / f".{task.name}.{os.getpid()}.part.tif"
+                with _renamed(part, folder / f"{task.name}_zones.tif"):
+                    write_zones(part, done.zones, done.scene, card_of(network))
+            record = {
+                "scene": Path(task.path).stem,
+                "glacier": task.glacier,
+                "source": "icefront",
+                "path": task.path,
+                "name": task.name,
+                "settings": task.settings,
+                **values,
+                "line": None if line.is_empty else line.wkt,
+            }
+            part = folder / f".{task.name}.{os.getpid()}.part"
+            with _renamed(part, folder / f"{task.name}.json"):
+                part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except IcefrontError as error:
+        return Outcome(task, values, fatal=str(error))
+    return Outcome(task, values, None if line.is_empty else line, values["crs"])
+
+
+class _renamed:
+    """A file that appears under its own name when it is whole, or not at all."""
+
+    def __init__(self, part: Path, final: Path) -> None:
+        self.part, self.final = part, final
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            os.replace(self.part, self.final)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def folder_of(project: Path, glacier: str | None) -> Path:
+    """Return where the files of a glacier's scenes are."""
+    safe = "".join("_" if sign in '<>:"/\\|?*' else sign for sign in glacier or "unknown")
+    return project / SCENES / (safe.strip(". ") or "unknown")
+
+
+def signature(path: Path) -> dict[str, Any]:
+    """Size, time and SHA-256 of a file; nothing for what is no file."""
+    try:
+        about = path.stat()
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return {}
+    return {
+        "size_bytes": about.st_size,
+        "mtime_ns": about.st_mtime_ns,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _serve(pipe: Connection, job: Job) -> None:
+    """Work on one task after another until the pipe closes: what a worker process does."""
+    # Ctrl-C reaches all processes of a terminal; who ends the workers is the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        if job.threads:
+            import torch
+
+            torch.set_num_threads(job.threads)
+        network = job.load()
+    except Exception as error:
+        pipe.send(f"The model cannot be loaded ({' '.join(str(error).split())}).")
+        return
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(None)
+        while (task := pipe.recv()) is not None:
+            pipe.send(work(task, network, job))
+    # All files are closed: taking torch apart would only cost seconds.
+    os._exit(0)
+
+
+# --- processes of this machine --------------------------------------------------------------
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+    ready: bool = False
+
+
+class Processes:
+    """Workers that are processes of this machine, each with its own model.
+
+    Parameters
+    ----------
+    job : Job
+    count : int
+        How many at most; one is started when there is something for it to do.
+    """
+
+    def __init__(self, job: Job, count: int) -> None:
+        self.job, self.count = job, count
+        self.workers: list[_Worker] = []
+        # A fork would copy the threads' locks of torch and GDAL in whatever state they are.
+        self.context = mp.get_context("spawn")
+
+    def free(self) -> bool:
+        """Tell whether another task can be taken."""
+        return len(self._busy()) < self.count
+
+    def busy(self) -> bool:
+        """Tell whether any task is under way."""
+        return bool(self._busy())
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self.workers if worker.task is not None]
+
+    def submit(self, task: Task) -> None:
+        """Give a task to an idle worker, or to a new one."""
+        for worker in [w for w in self.workers if w.task is None]:
+            with suppress(OSError):
+                worker.pipe.send(task)
+                worker.task = task
+                return
+            self._drop(worker)
+        worker = self._start()
+        # It waits in the pipe until the model is loaded.
+        worker.pipe.send(task)
+        worker.task = task
+
+    def _start(self) -> _Worker:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_serve, args=(theirs, self.job), daemon=True)
+        process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self.workers.append(worker)
+        return worker
+
+    def next(self) -> Outcome:
+        """Wait for a task to end, well or not."""
+        while True:
+            busy = self._busy()
+            by_handle: dict[object, _Worker] = {worker.pipe: worker for worker in busy}
+            by_handle |= {worker.process.sentinel: worker for worker in busy}
+            ready = wait(list(by_handle))  # type: ignore[arg-type]
+            worker = by_handle[ready[0]]
+            try:
+                # A worker may have answered and died since: read before counting it as dead.
+                said = worker.pipe.recv() if worker.pipe.poll() else EOFError()
+            except (EOFError, OSError) as error:
+                said = error
+            outcome = self._heard(worker, said)
+            if outcome is not None:
+                return outcome
+
+    def _heard(self, worker: _Worker, said: object) -> Outcome | None:
+        task = worker.task
+        assert task is not None
+        if said is None:
+            worker.ready = True
+            return None
+        if isinstance(said, Outcome):
+            worker.task = None
+            return said
+        if isinstance(said, str):
+            self._drop(worker)
+            return Outcome(task, {}, fatal=said)
+        self._drop(worker)
+        how = _how_it_ended(worker.process.exitcode)
+        if not worker.ready:
+            return Outcome(task, {}, fatal=f"A worker {how} before it had loaded the model.")
+        return Outcome(
+            task,
+            {
+                "state": "failed",
+                **_size_and_time(task.path),
+                "error": f"{task.path}: its worker {how}.",
+            },
+        )
+
+    def _drop(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.pipe.close()
+        worker.process.join(_PATIENCE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+    def close(self, *, now: bool = False) -> None:
+        """End the workers, in the middle of their tasks if `now`."""
+        for worker in self.workers:
+            with suppress(OSError):
+                if now:
+                    worker.process.kill()
+                else:
+                    worker.pipe.send(None)
+        for worker in list(self.workers):
+            self._drop(worker)
+
+
+def _size_and_time(path: str) -> dict[str, Any]:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return {}
+    return {"size_bytes": about.st_size, "mtime_ns": about.st_mtime_ns}
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "was killed (signal 9), most likely for want of memory; cut the scene, use coarser "
+            "pixels or fewer --workers, and give --retry"
+        )
+    if code is not None and code < 0:
+        return f"crashed (signal {-code}); check the file and give --retry"
+    return f"ended by itself (exit code {code}); check the file and give --retry"
+
+
+# --- a cluster ------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _network_of(load: Callable[[], nn.Module], threads: int) -> nn.Module:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    return load()
+
+
+def work_anywhere(task: Task, job: Job) -> Outcome:
+    """Extract a scene in whatever process this is, which keeps its model."""
+    return work(task, _network_of(job.load, job.threads), job)
+
+
+class Cluster:
+    """Workers of a Dask cluster, which see the same files under the same names.
+
+    Parameters
+    ----------
+    job : Job
+    address : str
+        Of the scheduler, such as ``tcp://10.0.0.5:8786``.
+
+    Raises
+    ------
+    IcefrontError
+        If Dask is not installed, or no scheduler answers.
+    """
+
+    def __init__(self, job: Job, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise IcefrontError(
+                "A cluster needs Dask: install it with 'pip install icefront[cluster]'."
+            ) from error
+        self.job = job
+        try:
+            self.client = Client(address, timeout=_PATIENCE_S)
+        except (OSError, ValueError) as error:
+            raise IcefrontError(
+                f"No Dask scheduler answers at {address}: start one with 'dask scheduler'."
+            ) from error
+        self.tasks: dict[Any, Task] = {}
+
+    def free(self) -> bool:
+        """Tell whether another task can be taken: each thread of a worker has one."""
+        return len(self.tasks) < max(1, sum(self.client.nthreads().values()))
+
+    def busy(self) -> bool:
+        """Tell whether any task is under way."""
+        return bool(self.tasks)
+
+    def submit(self, task: Task) -> None:
+        """Send a task to the cluster."""
+        future = self.client.submit(work_anywhere, task, self.job, pure=False, retries=0)
+        self.tasks[future] = task
+
+    def next(self) -> Outcome:
+        """Wait for a task to end, well or not."""
+        from distributed import wait as wait_for
+
+        done = wait_for(list(self.tasks), return_when="FIRST_COMPLETED").done
+        future = next(iter(done))
+        task = self.tasks.pop(future)
+        try:
+            return future.result()  # type: ignore[no-any-return]
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            return Outcome(
+                task,
+                {
+                    "state": "failed",
+                    **_size_and_time(task.path),
+                    "error": f"{task.path}: its worker in the cluster failed ({said}).",
+                },
+            )
+
+    def close(self, *, now: bool = False) -> None:
+        """Let the cluster go; what is under way is called off if `now`."""
+        if now:
+            self.client.cancel(list(self.tasks))
+        self.client.close()

@@ -1,0 +1,175 @@
+"""Fronts from elsewhere: columns of the data sets of the field, dates in columns and names."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import shapely
+
+from icefront.errors import IcefrontError
+from icefront.monitoring import read_fronts
+from icefront.monitoring.importing import COLUMNS, read_lines, write_fronts
+
+LINE = shapely.LineString([(-190_000, -2_275_000), (-190_000, -2_270_000)])
+
+
+def written(
+    path: Path,
+    columns: dict[str, object],
+    crs: object = 3413,
+    line: shapely.LineString = LINE,
+) -> Path:
+    count = len(next(iter(columns.values()))) if columns else 1  # type: ignore[arg-type]
+    table = gpd.GeoDataFrame(columns, geometry=[line] * count, crs=crs)
+    table.to_file(path)
+    return path
+
+
+CALFIN = {
+    "GlacierID": [1],
+    "Center_X": [-190_000.0],
+    "QualFlag": [0],
+    "Satellite": ["Landsat8"],
+    "Date": ["2018-06-02"],
+    "ImageID": ["LC08_L1TP_123"],
+    "GrnlndcN": ["Sermeq"],
+    "OfficialN": ["Helheim"],
+    "RefName": ["Helheim Gletsjer"],
+    "Author": ["Cheng_D"],
+}
+TERMPICKS = {
+    "GlacierID": [3, 3],
+    "Date": ["2018-06-02", "2018-06-14"],
+    "QualFlag": ["00", "10"],
+    "Satellite": ["Sentinel-1A", "Envisat"],
+    "ImageID": ["a", "b"],
+    "Author": ["Moon", "Black"],
+}
+MEASURES = {"GlacierID": [7], "DATE": ["2018-06-02"], "ImgSource": ["RADARSAT-2"], "QualFlag": [0]}
+GEEDIT = {
+    "Name": ["Helheim"],
+    "Date": ["2018-06-02"],
+    "Satellite": ["Sentinel-1"],
+    "ImagePath": ["COPERNICUS/S1_GRD/x"],
+    "Unclear": [0],
+    "Notes": [""],
+}
+CCI = {"NAME": ["Helheim"], "ACQ_TIME": ["20180602T080910"], "SENSOR": ["ERS-2"], "TRACK": [99]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "source", "glacier", "sensor"),
+    [
+        (CALFIN, "CALFIN", "Helheim", "Landsat8"),
+        (TERMPICKS, "TermPicks", "3", "S1"),
+        (MEASURES, "MEaSUREs", "7", "RSAT"),
+        (GEEDIT, "GEEDiT", "Helheim", "S1"),
+        (CCI, "ESA CCI", "Helheim", "ERS"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg", ".geojson"])
+def test_known_data_sets(
+    tmp_path: Path, columns: dict, source: str, glacier: str, sensor: str, suffix: str
+) -> None:
+    path = tmp_path / f"data{suffix}"
+    degrees = suffix == ".geojson"
+    line = shapely.LineString([(-38, 66), (-38, 66.1)]) if degrees else LINE
+    written(path, columns, 4326 if degrees else 3413, line)
+    fronts = read_fronts(path)
+    assert list(fronts.columns) == [*COLUMNS, "geometry"]
+    row = fronts.iloc[0]
+    assert (row["date"], row["source"], row["glacier"], row["sensor"]) == (
+        "2018-06-02",
+        source,
+        glacier,
+        sensor,
+    )
+    assert row["length_m"] == pytest.approx(11_155 if degrees else 5_000, rel=0.02)
+
+
+def test_own_fronts_come_back_whole(tmp_path: Path) -> None:
+    columns = {
+        "scene": ["x"],
+        "glacier": ["A"],
+        "date": ["2018-06-02"],
+        "sensor": ["TSX"],
+        "uncertainty_m": [12.5],
+        "flag": ["check"],
+        "reason": ["short"],
+        "model": ["tyrion-mini"],
+        "model_sha256": ["ab"],
+    }
+    row = read_fronts(written(tmp_path / "fronts.gpkg", columns)).iloc[0]
+    assert row["source"] == "icefront"
+    assert (row["uncertainty_m"], row["flag"], row["model"]) == (12.5, "check", "tyrion-mini")
+
+
+@pytest.mark.parametrize(
+    ("columns", "day"),
+    [
+        ({"when": ["x"], "date": [20180602]}, "2018-06-02"),
+        ({"date": pd.to_datetime(["2018-06-02 11:00"])}, "2018-06-02"),
+        ({"Year": [2018], "Month": [6], "Day": [2]}, "2018-06-02"),
+        ({"ImageID": ["S1A_IW_GRDH_1SSH_20180602T080910_20180602T080935_022178_026640_ABCD"]},
+         "2018-06-02"),
+        ({"id": [1]}, "2019-01-05"),
+    ],
+)  # fmt: skip
+def test_dates_wherever_they_stand(tmp_path: Path, columns: dict, day: str) -> None:
+    path = written(tmp_path / "helheim_20190105.gpkg", columns)
+    assert read_fronts(path)["date"].tolist() == [day]
+
+
+def test_a_folder_with_a_front_per_file(tmp_path: Path) -> None:
+    for day in ("20190312", "20190228"):
+        folder = tmp_path / day
+        folder.mkdir()
+        written(folder / f"calving_front_{day}_3413.shp", {"id": [1]})
+    fronts = read_fronts(tmp_path, source="Loebel", glacier="Harald Moltke")
+    assert fronts["date"].tolist() == ["2019-02-28", "2019-03-12"]
+    assert fronts["source"].unique().tolist() == ["Loebel"]
+    assert fronts["glacier"].unique().tolist() == ["Harald Moltke"]
+    assert fronts.crs == 3413
+
+
+def test_what_cannot_be_imported(tmp_path: Path) -> None:
+    with pytest.raises(IcefrontError, match="does not exist"):
+        read_fronts(tmp_path / "no.gpkg")
+    with pytest.raises(IcefrontError, match="holds no file of lines"):
+        read_fronts(tmp_path)
+    nothing = tmp_path / "text.geojson"
+    nothing.write_text("no")
+    with pytest.raises(IcefrontError, match=r"text\.geojson cannot be read"):
+        read_fronts(nothing)
+    nothing.unlink()
+    points = gpd.GeoDataFrame({"date": ["2018-06-02"]}, geometry=[LINE.centroid], crs=3413)
+    points.to_file(tmp_path / "points.gpkg")
+    with pytest.raises(IcefrontError, match="holds no lines"):
+        read_fronts(tmp_path / "points.gpkg")
+    dateless = written(tmp_path / "fronts.gpkg", {"id": [1]})
+    with pytest.raises(IcefrontError, match="has no date"):
+        read_fronts(dateless)
+    with pytest.raises(IcefrontError, match="no column 'day'"):
+        read_fronts(dateless, date_column="day")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        bare = written(tmp_path / "bare.shp", {"date": ["2018-06-02"]}, crs=None)
+    with pytest.raises(IcefrontError, match="--crs"):
+        read_fronts(bare)
+    assert read_fronts(bare, crs="EPSG:3413").crs == 3413
+    with pytest.raises(IcefrontError, match="is no CRS"):
+        read_fronts(bare, crs="here")
+    with pytest.raises(IcefrontError, match=r"no \.gpkg or \.geojson"):
+        write_fronts(read_fronts(bare, crs="EPSG:3413"), tmp_path / "out.xlsx")
+
+
+def test_lines_take_their_layer_and_glacier(tmp_path: Path) -> None:
+    path = tmp_path / "truth.gpkg"
+    for layer in ("fronts", "centreline"):
+        table = gpd.GeoDataFrame({"Name": [layer]}, geometry=[LINE], crs=3413)
+        table.to_file(path, layer=layer)
+    assert read_lines(path, "centreline")["glacier"].tolist() == ["centreline"]
