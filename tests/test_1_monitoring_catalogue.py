@@ -1,6 +1,7 @@
 """The catalogue: a GeoPackage that other software reads and that no death of a process damages."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -115,19 +116,25 @@ def test_a_scene_that_another_run_has_taken_over_is_left_alone(project):
         assert catalogue.counts()[RUNNING] == 1
 
 
+def die_in_the_middle_of_a_write(project):
+    catalogue = Catalogue(project)
+    finish(catalogue)
+    catalogue.db.execute("PRAGMA cache_size = 2")
+    with catalogue.writing() as db:
+        for number in range(100, 400):
+            catalogue.insert(row(number, notes="x" * 3000))
+        db.execute(f"UPDATE {LAYER} SET state = 'failed', geom = NULL")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_killed_in_the_middle_of_a_write_nothing_reported_is_lost(project):
     """The transaction has spilled half of itself into the file when the process dies."""
-    child = os.fork()
-    if child == 0:
-        catalogue = Catalogue(project)
-        finish(catalogue)
-        catalogue.db.execute("PRAGMA cache_size = 2")
-        with catalogue.writing() as db:
-            for number in range(100, 400):
-                catalogue.insert(row(number, notes="x" * 3000))
-            db.execute(f"UPDATE {LAYER} SET state = 'failed', geom = NULL")
-            os.kill(os.getpid(), signal.SIGKILL)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    # Not a fork of this process, whose threads may hold locks.
+    spawned = multiprocessing.get_context("spawn")
+    victim = spawned.Process(target=die_in_the_middle_of_a_write, args=(project,))
+    victim.start()
+    victim.join()
+    assert victim.exitcode == -signal.SIGKILL
     assert (project / f"{CATALOGUE}-journal").exists()
     with Catalogue(project) as catalogue:
         assert catalogue.counts() == {DONE: 1, NEW: 4}

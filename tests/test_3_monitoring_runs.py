@@ -1,6 +1,7 @@
 """Runs: killed, crashed, run twice, on files that change, and at the end always the same."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -43,6 +44,44 @@ def inline(monkeypatch):
 def run(source, out, **more):
     options = {"loader": GreyLevels, "progress": False, "device": "cpu", "workers": 1}
     return run_monitoring(source, out, **options | more)
+
+
+# Children are forked from a clean server: a fork of the tests' own process would copy the locks
+# that threads of torch and GDAL hold at that moment.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload([__name__])
+
+
+def run_in_child(source, project, told=None, moment=None, pause=0.0, report=None):
+    """Run, say which scenes are done, and die at a moment; what a child process does."""
+    runs.Processes, Inline.pause = Inline, pause
+
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def tell(scene):
+        if moment == "after the commit":
+            die()
+        if told is not None:
+            with told.open("a") as file:
+                file.write(scene.name + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    if moment == "before the rename":
+        workers._renamed.__exit__ = die
+    elif moment == "before the commit":
+        runs.catalogues.blob_of = die
+    found = run(source, project, on_scene=tell)
+    if report is not None:
+        report.write_text(str(found.done))
+
+
+def child(*arguments, **options):
+    """Start such a process."""
+    process = CHILDREN.Process(target=run_in_child, args=arguments, kwargs=options)
+    process.start()
+    return process
 
 
 def result(project):
@@ -150,7 +189,7 @@ def test_glaciers_come_from_table_configuration_and_folders(tmp_path, inline):
     assert (str(found["date"]["Tabled"])[:10], found["sensor"]["Tabled"]) == ("2018-07-01", "TSX")
 
 
-def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline, monkeypatch):
+def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline):
     """A child is killed again and again; what it said was done is there each time."""
     write_series(tmp_path / "scenes", 12)
     source = config(tmp_path)
@@ -163,28 +202,14 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline,
     chance = random.Random(1)
     kills = 0
     for _ in range(40):
-        child = os.fork()
-        if child == 0:
-
-            def tell(scene):
-                with told.open("a") as file:
-                    file.write(scene.name + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-
-            status = 1
-            try:
-                run(source, project, on_scene=tell)
-                status = 0
-            finally:
-                os._exit(status)
+        victim = child(source, project, told)
         time.sleep(chance.uniform(0.02, 0.35) * length)
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
+        victim.kill()
+        victim.join()
+        if victim.exitcode == -signal.SIGKILL:
             kills += 1
         else:
-            assert os.WEXITSTATUS(status) == 0
+            assert victim.exitcode == 0
         if (project / CATALOGUE).exists():
             done = set(result(project).query("state == 'done'")["name"])
             assert set(told.read_text().split()) <= done
@@ -203,22 +228,12 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline,
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "before the commit", "after the commit"])
-def test_killed_in_the_middle_of_a_scene(tmp_path, inline, monkeypatch, moment):
+def test_killed_in_the_middle_of_a_scene(tmp_path, inline, moment):
     write_series(tmp_path / "scenes", 3)
     source, project = config(tmp_path), tmp_path / "project"
-    child = os.fork()
-    if child == 0:
-
-        def die(*_):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        if moment == "before the rename":
-            monkeypatch.setattr(workers._renamed, "__exit__", die)
-        elif moment == "before the commit":
-            monkeypatch.setattr(runs.catalogues, "blob_of", die)
-        run(source, project, on_scene=die)
-        os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    victim = child(source, project, moment=moment)
+    victim.join()
+    assert victim.exitcode == -signal.SIGKILL
     with Catalogue(project) as catalogue:
         assert catalogue.counts().get(DONE, 0) == (moment == "after the commit")
     assert run(source, project).failed == 0
@@ -226,23 +241,16 @@ def test_killed_in_the_middle_of_a_scene(tmp_path, inline, monkeypatch, moment):
     same(result(project), result(tmp_path / "whole"))
 
 
-def test_two_runs_at_once_share_the_work(tmp_path, inline, monkeypatch):
-    monkeypatch.setattr(Inline, "pause", 0.05)
+def test_two_runs_at_once_share_the_work(tmp_path, inline):
     write_series(tmp_path / "scenes", 10)
     source, project = config(tmp_path), tmp_path / "project"
-    children = []
-    for number in range(2):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                report = run(source, project)
-                (tmp_path / f"report{number}").write_text(str(report.done))
-                status = report.exit_code
-            finally:
-                os._exit(status)
-        children.append(child)
-    assert [os.WEXITSTATUS(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    both = [
+        child(source, project, pause=0.05, report=tmp_path / f"report{number}")
+        for number in range(2)
+    ]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
     done = [int((tmp_path / f"report{number}").read_text()) for number in range(2)]
     assert sum(done) == 10
     run(source, tmp_path / "whole")

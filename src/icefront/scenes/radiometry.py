@@ -11,13 +11,14 @@ db           sigma0 or gamma0 in dB                          linear, -25 dB to +
 dn           uncalibrated amplitude (digital numbers)        20 log10, percentiles 1 to 99
 ===========  ==============================================  ===================================
 
-Everything is clipped to 0..1; what has data never falls below `BLACK`, since to a network exactly 0
-is no data, as in the images of CaFFe. The span of the calibrated mapping: its floor lies a little below
-the noise of the quietest common sensor (the noise-equivalent sigma0 of Sentinel-1 is specified as
--22 dB or better, Torres et al. 2012, doi:10.1016/j.rse.2011.05.028), so that calm water is black
-without being cut; its ceiling lies above the brightest ice (the percolation facies of Greenland
-reach 0 dB and more at C band, Rignot 1995, doi:10.1029/95JE00485), so that crevasses stay
-distinct from smooth ice.
+Everything is clipped to 0..1; what has data never falls below `BLACK`, since to a network exactly
+0 is no data, as in the images of CaFFe.
+
+The floor of the calibrated mapping lies a little below the noise of the quietest common sensor (the
+noise-equivalent sigma0 of Sentinel-1 is specified as -22 dB or better, Torres et al. 2012,
+doi:10.1016/j.rse.2011.05.028), so that calm water is black without being cut; its ceiling lies
+above the brightest ice (the percolation facies of Greenland reach 0 dB and more at C band, Rignot
+1995, doi:10.1029/95JE00485), so that crevasses stay distinct from smooth ice.
 """
 
 from __future__ import annotations

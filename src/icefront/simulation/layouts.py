@@ -71,8 +71,13 @@ def landscape_of(name: str, seed: int) -> Landscape:
     raise IcefrontError(f"No glacier like {name!r} could be made from the seed {seed}.")
 
 
-def tasks_of(presets: dict[str, Preset], seed: int, share: float) -> list[Task]:
-    """List the images of presets, thinned to a share of them, at least one a sensor."""
+def tasks_of(
+    presets: dict[str, Preset], seed: int, share: float, coarser: float = 1.0
+) -> list[Task]:
+    """List the images of presets, thinned to a share of them, at least one a sensor.
+
+    Names tell the size of the pixels, which are `coarser` times as large as the sensor's.
+    """
     found = []
     for name, chosen in presets.items():
         for images in chosen.acquisitions:
@@ -83,7 +88,7 @@ def tasks_of(presets: dict[str, Preset], seed: int, share: float) -> list[Task]:
             for day in sorted(days.tolist()):
                 date = images.first + dt.timedelta(day)
                 orbit: Pass = "ascending" if rng.random() < 0.5 else "descending"
-                label = f"{name}_{date}_{images.sensor}_{images.pixel_m:g}"
+                label = f"{name}_{date}_{images.sensor}_{images.pixel_m * coarser:g}"
                 label += f"_{int(rng.integers(1, 6))}_{int(rng.integers(1, 400)):03d}"
                 found.append(Task(name, images, date, orbit, label, chosen.split))
     return found
@@ -320,7 +325,7 @@ def simulate_caffe(
     share : float
         Of the images of each sensor.
     coarser : float
-        Pixels are this many times as large as the originals'; the names keep theirs.
+        Pixels are this many times as large as the originals', and named so.
     workers : int
         Processes.
     progress : bool
@@ -337,7 +342,7 @@ def simulate_caffe(
     """
     _check(share, coarser, workers)
     folder = Path(out)
-    tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, share)
+    tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, share, coarser)
     kinds = ("sar_images", "zones", "fronts")
     stamp: dict[str, str | float] = {"layout": "caffe", "seed": seed, "coarser": float(coarser)}
     _folders(
