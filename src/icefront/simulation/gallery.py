@@ -46,7 +46,7 @@ def draw_gallery(
     path = Path(path)
     names = [name for name in SENSORS if name != "TDX"]  # the twin of TerraSAR-X
     figure = Figure(
-        figsize=(2.4 * 2 * len(SEASONS), 2.5 * len(names)), dpi=80, layout="constrained"
+        figsize=(2.4 * 2 * len(SEASONS), 2.5 * len(names)), dpi=66, layout="constrained"
     )
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(names), 2 * len(SEASONS), squeeze=False)
