@@ -270,3 +270,9 @@ def test_the_command_writes_what_it_prints(tmp_path: Path):
     again = CliRunner().invoke(app, ["compare", "--published", "--out", str(out)])
     assert again.exit_code == 2
     assert "not empty" in again.output
+
+
+def test_single_runs_that_tie_have_no_p_value() -> None:
+    u, p = mann_whitney([300.0], [300.0])
+    assert u == 0.5
+    assert np.isnan(p)

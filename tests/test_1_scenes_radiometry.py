@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from icefront import IcefrontError
 from icefront.scenes.radiometry import (
+    BLACK,
     CEILING_DB,
     FLOOR_DB,
     KINDS,
@@ -29,12 +30,14 @@ def test_power_amplitude_and_db_are_one_mapping():
     np.testing.assert_allclose(to_grey(10 ** (SIGMA0_DB / 10), "power"), db, atol=1e-5)
     np.testing.assert_allclose(to_grey(10 ** (SIGMA0_DB / 20), "amplitude"), db, atol=1e-5)
     ends = np.array([FLOOR_DB - 9, FLOOR_DB, (FLOOR_DB + CEILING_DB) / 2, CEILING_DB, 30])
-    np.testing.assert_allclose(to_grey(ends, "db"), [0, 0, 0.5, 1, 1], atol=1e-7)
+    np.testing.assert_allclose(to_grey(ends, "db"), [BLACK, BLACK, 0.5, 1, 1], atol=1e-7)
 
 
 def test_black_and_missing_values():
     values = np.array([0.0, -0.001, np.nan, 1.0])
-    np.testing.assert_allclose(to_grey(values, "power")[[0, 1, 3]], [0, 0, 25 / 30], atol=1e-6)
+    np.testing.assert_allclose(
+        to_grey(values, "power")[[0, 1, 3]], [BLACK, BLACK, 25 / 30], atol=1e-6
+    )
     assert np.isnan(to_grey(values, "power")[2])
 
 
@@ -47,8 +50,8 @@ def test_the_values_given_are_left_alone():
 def test_stretch_takes_percentiles_to_0_and_1():
     values = np.arange(101, dtype=np.float32)
     grey = to_grey(values, "stretched")
-    np.testing.assert_allclose(grey[[1, 50, 99]], [0, 0.5, 1], atol=1e-6)
-    assert grey.min() == 0
+    np.testing.assert_allclose(grey[[1, 50, 99]], [BLACK, 0.5, 1], atol=1e-6)
+    assert grey.min() == np.float32(BLACK)
     assert grey.max() == 1
 
 

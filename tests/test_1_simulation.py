@@ -279,7 +279,9 @@ def test_water_is_darker_than_ice(landscape: Landscape) -> None:
         seen = observe(landscape, ground, SENSORS["S1"], View(38, 0), rng)
         water, ice = (np.nanmedian(seen[ground.kinds == kind]) for kind in (WATER, ICE))
         darker.append(ice - water)
-    assert np.mean(darker) > 5
+    # Where the swath ends before the water there is nothing to compare.
+    assert np.isfinite(darker).sum() >= 4
+    assert np.nanmean(darker) > 5
 
 
 def test_display_uses_the_range_and_keeps_zero_for_gaps() -> None:

@@ -161,7 +161,8 @@ def mann_whitney(baseline: Numbers, challenger: Numbers) -> tuple[float, float]:
     -------
     tuple of float
         U of the baseline and p. Exact: by the distribution of U without ties, by enumeration of all
-        ways to share the runs (10,000 random ones if there are more) with ties.
+        ways to share the runs (10,000 random ones if there are more) with ties; NaN if there are
+        ties and a side has a single run.
 
     Notes
     -----
@@ -170,6 +171,9 @@ def mann_whitney(baseline: Numbers, challenger: Numbers) -> tuple[float, float]:
     pooled = np.concatenate([baseline, challenger])
     tied = len(np.unique(pooled)) < len(pooled)
     method: Any = "exact"
+    if tied and min(len(baseline), len(challenger)) < 2:
+        a, b = np.asarray(baseline)[:, None], np.asarray(challenger)
+        return float((a > b).sum() + 0.5 * (a == b).sum()), float("nan")
     if tied:
         method = stats.PermutationMethod(n_resamples=10_000, rng=np.random.default_rng(0))
     result = stats.mannwhitneyu(baseline, challenger, alternative="greater", method=method)
