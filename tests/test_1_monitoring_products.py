@@ -132,6 +132,18 @@ def test_xarray_opens_the_netcdf_file(found, made):
         assert str(data["time"].values[0])[:10] == "2016-01-10"
 
 
+def test_the_netcdf_file_passes_the_checker_of_the_conventions(made, tmp_path):
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    report = tmp_path / "report.txt"
+    passed, crashed = ComplianceChecker.run_checker(
+        str(made / "series.nc"), ["cf:1.11"], 0, "strict", output_filename=str(report)
+    )
+    assert passed, report.read_text()
+    assert not crashed
+
+
 def test_series_are_the_same_in_csv_and_parquet(found, made):
     table = pd.read_csv(made / "series.csv")
     assert len(table) == len(found.measured)

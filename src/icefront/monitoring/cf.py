@@ -90,6 +90,7 @@ def series_variables(found: Findings) -> Variables:
                 "long_name": "day of acquisition",
                 "units": "days since 1970-01-01 00:00:00",
                 "calendar": "standard",
+                "units_metadata": "leap_seconds: none",  # dates, not instants
                 "axis": "T",
             },
         ),
@@ -207,6 +208,8 @@ def write_netcdf(found: Findings, path: Path) -> None:
         variable = file.createVariable(name, values.dtype, dimensions)
         variable[:] = values
         for key, value in attributes.items():
+            if key == "_FillValue":
+                value = values.dtype.type(value)  # it has to be of the variable's own type
             setattr(variable, key, value.encode() if isinstance(value, str) else value)
     file.flush()
     path.write_bytes(content.getvalue())
