@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -15,6 +16,7 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from pydantic import BaseModel
+from torch import nn
 
 from icefront.errors import IcefrontError
 
@@ -23,6 +25,55 @@ log = logging.getLogger("icefront.runs")
 STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
 _MADE = ("logs", "pictures", "test.json", "result.json", STATE, "state.part", RECIPE)
+
+
+class OptimiserOptions(Protocol):
+    """What the recipes of training and of pretraining both say of an optimiser."""
+
+    @property
+    def name(self) -> str:
+        """``sgd`` or ``adamw``."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first full step."""
+        ...
+
+    @property
+    def momentum(self) -> float:
+        """Under AdamW the first beta."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """Per step, times the learning rate."""
+        ...
+
+
+def make_optimiser(
+    parameters: Iterable[nn.Parameter], options: OptimiserOptions, *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """Make SGD as published, or AdamW (`fused`: faster), which leaves biases and norms undecayed."""
+    learned = [p for p in parameters if p.requires_grad]
+    if options.name == "sgd":
+        return torch.optim.SGD(
+            learned,
+            lr=options.learning_rate,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+        )
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learned if p.ndim > 1]},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups,
+        lr=options.learning_rate,
+        betas=(options.momentum, 0.99),
+        weight_decay=options.weight_decay,
+        fused=fused,
+    )
 
 
 def state_to_resume(out: Path, *, resume: bool, overwrite: bool) -> Path | None:

@@ -17,6 +17,7 @@ from icefront.datasets.ssl4sar import CHANNELS
 from icefront.models.card import InputMapping
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.samples import prepare
+from icefront.runs import make_optimiser
 
 N_CHANNELS = len(CHANNELS)
 
@@ -186,25 +187,7 @@ class Pretraining(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD as published, or AdamW; biases and norms do not decay under AdamW."""
-        options = self.config.optimiser
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        if options.name == "sgd":
-            return torch.optim.SGD(
-                parameters,
-                lr=options.learning_rate,
-                momentum=options.momentum,
-                weight_decay=options.weight_decay,
-            )
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(
-            groups,
-            lr=options.learning_rate,
-            betas=(options.momentum, 0.99),
-            weight_decay=options.weight_decay,
-        )
+        return make_optimiser(self.parameters(), self.config.optimiser)
 
     # resuming ---------------------------------------------------------------------------------
 

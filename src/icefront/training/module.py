@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from icefront.models.preparation import equalise_batch
+from icefront.runs import make_optimiser
 from icefront.training.augmentation import augment
 from icefront.training.config import TrainingConfig
 from icefront.training.losses import zone_loss
@@ -124,26 +125,7 @@ class ZoneTraining(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD as published, or AdamW; biases and norms do not decay under AdamW."""
-        options = self.config.optimiser
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        if options.name == "sgd":
-            return torch.optim.SGD(
-                parameters,
-                lr=options.learning_rate,
-                momentum=options.momentum,
-                weight_decay=options.weight_decay,
-            )
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(
-            groups,
-            lr=options.learning_rate,
-            betas=(options.momentum, 0.99),
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
+        return make_optimiser(self.network.parameters(), self.config.optimiser, fused=True)
 
     # resuming ---------------------------------------------------------------------------------
 
