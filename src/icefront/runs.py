@@ -54,7 +54,7 @@ class OptimiserOptions(Protocol):
 def make_optimiser(
     parameters: Iterable[nn.Parameter], options: OptimiserOptions, *, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """Make SGD as published, or AdamW (`fused`: faster), which leaves biases and norms undecayed."""
+    """Make SGD as published, or AdamW, which leaves biases and norms undecayed."""
     learned = [p for p in parameters if p.requires_grad]
     if options.name == "sgd":
         return torch.optim.SGD(
