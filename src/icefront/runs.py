@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -13,7 +14,8 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from pydantic import BaseModel
 from torch import nn
@@ -24,7 +26,8 @@ log = logging.getLogger("icefront.runs")
 
 STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
-_MADE = ("logs", "pictures", "test.json", "result.json", STATE, "state.part", RECIPE)
+RESULT = "result.json"
+_MADE = ("logs", "pictures", "test.json", RESULT, f"{RESULT}.part", STATE, "state.part", RECIPE)
 
 
 class OptimiserOptions(Protocol):
@@ -169,6 +172,68 @@ def quieten() -> None:
     # The running mean of the weights is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+
+
+def make_trainer(
+    out: Path,
+    keeper: Callback,
+    *,
+    epochs: int | None,
+    devices: int | str,
+    precision_name: str,
+    clip: float | None,
+    progress: bool,
+) -> L.Trainer:
+    """Make the loop of a run: logs in its folder, the keeper's checkpoints, the state last.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run.
+    keeper : Callback
+        Writes checkpoints.
+    epochs : int or None
+        At most; None for as long as the keeper or the module wants.
+    devices, precision_name, clip
+        Of the recipe.
+    progress : bool
+        Show a bar.
+    """
+    callbacks: list[Callback] = [keeper, LastState(out / STATE)]
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
+    return L.Trainer(
+        accelerator="auto",
+        devices=devices,
+        precision=precision(precision_name),
+        max_epochs=epochs if epochs is not None else -1,
+        gradient_clip_val=clip,
+        logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def loader_options(batch: int, workers: int) -> dict[str, Any]:
+    """What the loaders of all runs share."""
+    return {
+        "batch_size": batch,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+    }
+
+
+def write_result(out: Path, result: dict[str, Any]) -> None:
+    """Write what came out of a run to its folder, whole or not at all."""
+    part = out / f"{RESULT}.part"
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(part, out / RESULT)
 
 
 def fit(

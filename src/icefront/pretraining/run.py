@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -36,7 +35,15 @@ from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.reach import reach_of
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import validated
-from icefront.runs import STATE, LastState, begin, fit, precision, quieten, state_to_resume
+from icefront.runs import (
+    begin,
+    fit,
+    loader_options,
+    make_trainer,
+    quieten,
+    state_to_resume,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -335,23 +342,14 @@ def pretrain(
     crops = config.crops_per_epoch or PUBLISHED_REPEATS * len(splits.train)
     windows = pairs["validation"]
     keeper = Keeper(card, _shown(archive, windows), out)
-    callbacks: list[Callback] = [keeper, LastState(out / STATE)]
-    if progress:
-        callbacks.append(RichProgressBar(leave=False))
-    trainer = L.Trainer(
-        accelerator="auto",
+    trainer = make_trainer(
+        out,
+        keeper,
+        epochs=config.epochs,
         devices=config.devices,
-        precision=precision(config.precision),
-        max_epochs=config.epochs,
-        gradient_clip_val=config.optimiser.clip,
-        logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
+        precision_name=config.precision,
+        clip=config.optimiser.clip,
+        progress=progress,
     )
     world, rank = trainer.world_size, trainer.global_rank
     length = max(crops // world, 1) * world
@@ -373,12 +371,7 @@ def pretrain(
     module.to(memory_format=torch.channels_last)
     if config.compile:
         network.features = torch.compile(network.features)  # type: ignore[assignment, arg-type]
-    options: dict[str, Any] = {
-        "batch_size": config.batch,
-        "num_workers": config.workers,
-        "persistent_workers": config.workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-    }
+    options = loader_options(config.batch, config.workers)
     loader = DataLoader(pairs["train"], sampler=EpochSampler(length, rank, world), **options)
     count = len(windows)  # type: ignore[arg-type]
     even = count // world * world or count
@@ -407,9 +400,7 @@ def pretrain(
             figure = picture(best, _shown(archive, pairs["held_out"]))
             (out / "pictures").mkdir(exist_ok=True)
             figure.savefig(out / "pictures" / "held_out.png", dpi=90)
-        part = out / "result.json.part"
-        part.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(part, out / "result.json")
+        write_result(out, result)
     return result
 
 

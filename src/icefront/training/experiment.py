@@ -26,7 +26,7 @@ from icefront.evaluation.significance import cohens_d, mann_whitney
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
 from icefront.recipes import Strict, read_recipe, validated
-from icefront.runs import RECIPE
+from icefront.runs import RECIPE, RESULT
 from icefront.simulation.layouts import simulate_ssl4sar
 from icefront.training.config import TrainingConfig
 from icefront.training.run import train
@@ -177,7 +177,7 @@ def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
             "that folder."
         )
     try:
-        return json.loads((out / "result.json").read_text())
+        return json.loads((out / RESULT).read_text())
     except (OSError, ValueError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import time
@@ -14,8 +13,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -30,7 +28,15 @@ from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import MEMBERS, build
 from icefront.models.starting import Start, start_from
-from icefront.runs import STATE, LastState, begin, fit, precision, quieten, state_to_resume
+from icefront.runs import (
+    begin,
+    fit,
+    loader_options,
+    make_trainer,
+    quieten,
+    state_to_resume,
+    write_result,
+)
 from icefront.simulation.stream import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
@@ -318,33 +324,22 @@ def train(
         made=made,
     )
     keeper = Keeper(config, splits, card, out)
-    callbacks: list[Callback] = [keeper, LastState(out / STATE)]
-    if progress:
-        callbacks.append(RichProgressBar(leave=False))
-    trainer = L.Trainer(
-        accelerator="auto",
+    trainer = make_trainer(
+        out,
+        keeper,
+        epochs=config.epochs,
         devices=config.devices,
-        precision=precision(config.precision),
-        max_epochs=config.epochs if config.epochs is not None else -1,
-        gradient_clip_val=config.optimiser.clip,
-        logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-        use_distributed_sampler=False,
+        precision_name=config.precision,
+        clip=config.optimiser.clip,
+        progress=progress,
     )
     loader = DataLoader(
         crops,
-        batch_size=config.batch,
         sampler=EpochSampler(
             steps * config.batch * trainer.world_size, trainer.global_rank, trainer.world_size
         ),
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
-        pin_memory=torch.cuda.is_available(),
         drop_last=True,
+        **loader_options(config.batch, config.workers),
     )
     log.info(
         "training %s (%.1f M parameters) from %s on %d images of %s",
@@ -371,8 +366,7 @@ def train(
             scores = held_out_scores(module.evaluated, splits, config.data.min_length_m, progress)
             result["test"] = scores
         keeper.keep(module, "last", {"test": scores} if scores else {})
-        text = out / "result.json"
-        text.write_text(json.dumps(result, indent=1) + "\n")
+        write_result(out, result)
     return result
 
 

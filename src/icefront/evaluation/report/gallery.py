@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from icefront.evaluation.benchmark import ScoredImage
 
 SCENES = "scenes"
-THUMBNAIL = 440
+THUMBNAIL = 360
 """Longer side of the small pictures in the report, in pixels."""
 
 PANEL = 1000

@@ -81,7 +81,7 @@ def overlay(
     return np.asarray(np.clip(small * 255 + 0.5, 0, 255), np.uint8)
 
 
-def jpeg(picture: np.ndarray, quality: int = 82) -> bytes:
+def jpeg(picture: np.ndarray, quality: int = 65) -> bytes:
     """A picture as the bytes of a JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=quality, subsampling=0)
