@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from icefront import IcefrontError
 from icefront.cli import app
 from icefront.evaluation.benchmark import BenchmarkResult, benchmark
 from icefront.evaluation.contenders import Contender
+from icefront.evaluation.report.figures import published_figure
+from icefront.evaluation.report.tables import comparable, published_words
 from icefront.evaluation.selection import select_images
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import build
@@ -214,6 +217,12 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
     assert "same 122 test images" in text  # names and number are CaFFe's
     lost = sum(one["no_front"] for one in plain.values())
     assert f"{lost} of 122" in text
+    result = full[0]
+    made = replace(result, selection=replace(result.selection, simulated=True))
+    assert comparable(result)
+    assert not comparable(made)
+    assert published_figure(made) is None
+    assert "simulated" in published_words(made)
     for name in ("published", "errors", "groups", "extremes-someone"):
         with Image.open(out / "figures" / f"{name}.png") as figure:
             assert min(figure.size) > 300
@@ -274,6 +283,7 @@ def test_models_an_ensemble_and_what_is_kept(
         kept = sorted(p.stem for p in (out / "predictions" / label).glob("*.png"))
         assert kept == sorted(images["image"].unique())
     assert len(list((out / "scenes").glob("*.jpg"))) == count
+    assert "The images are simulated" in (out / "report.md").read_text()
     given.append("--no-scenes")
     # Kept are zones of a byte a pixel, compressed, and no map of probabilities of any member.
     pixels = sum(int(h) * int(w) for h, w in zip(own["height"], own["width"], strict=True))

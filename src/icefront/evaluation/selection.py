@@ -13,6 +13,7 @@ from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.errors import IcefrontError
 from icefront.evaluation.groups import sensor_group
 from icefront.scenes.scene import PixelSize
+from icefront.simulation.layouts import STAMP
 
 Split = Literal["train", "validation", "test"]
 AskedSize = PixelSize | Literal["auto", "name"]
@@ -34,11 +35,14 @@ class Selection:
         What was decided, a sentence each.
     left_out : list of str
         Images that cannot be scored, a sentence each.
+    simulated : bool
+        The images were made by `icefront simulate`.
     """
 
     dataset: CaffeDataset
     split: Split
     unit: Literal["m", "px"]
+    simulated: bool = False
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -84,7 +88,10 @@ def select_images(
     dataset = CaffeDataset(
         root, folder, glaciers=glaciers or None, names=names, damaged="skip", pixel_size_m="name"
     )
-    chosen = Selection(dataset, split, "m", left_out=list(dataset.problems))
+    made = (Path(data) / STAMP).is_file()
+    chosen = Selection(dataset, split, "m", made, left_out=list(dataset.problems))
+    if made:
+        chosen.notes.append("The images are simulated.")
     _only_sensors(dataset, sensors)
     _only_boxed(chosen)
     if not any(s.front for s in dataset.samples):

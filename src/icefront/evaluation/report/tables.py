@@ -31,7 +31,8 @@ LIMITS = {"m": (50, 100, 200, 400, 800), "px": (1, 2, 5, 10, 20)}
 
 def comparable(result: BenchmarkResult) -> bool:
     """Whether the images are, by glacier and number, CaFFe's test split in metres."""
-    if result.selection.unit != "m" or result.selection.split != "test":
+    chosen = result.selection
+    if chosen.unit != "m" or chosen.split != "test" or chosen.simulated:
         return False
     counts = result.of(result.models[0].contender.label)["glacier"].value_counts().to_dict()
     return counts == TEST_IMAGES
@@ -142,10 +143,11 @@ def published_words(result: BenchmarkResult) -> str:
     counts = result.of(result.models[0].contender.label)["glacier"].value_counts()
     images = ", ".join(f"{glacier} {count}" for glacier, count in counts.items())
     inpixels = "" if result.selection.unit == "m" else ", and in pixels"
+    made = ", simulated" if result.selection.simulated else ""
     return (
         "The published rows are of CaFFe's 122 test images (Mapple 57, COL 65). This run is of "
-        f"other images ({images}, split {result.selection.split}{inpixels}): the numbers must not "
-        "be compared with each other."
+        f"other images ({images}, split {result.selection.split}{inpixels}{made}): the numbers "
+        "must not be compared with each other."
     )
 
 
