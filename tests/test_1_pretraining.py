@@ -93,7 +93,7 @@ def test_the_published_recipes() -> None:
 def test_all_recipes_are_valid(tmp_path: Path) -> None:
     from icefront.training import experiment
 
-    for name in ("optsimmim-mini", "opttranslator-mini", "blocks-mini"):
+    for name in ("optsimmim-mini", "opttranslator-mini", "days-mini"):
         assert load_config(CONFIGS / f"{name}.yaml").model == "tyrion-mini"
     for path in CONFIGS.glob("experiment-pretraining*.yaml"):
         config = experiment.load_config(path)
