@@ -275,7 +275,8 @@ class Glacier:
                         f"The front of {parameters.name!r} is outside of its area on {date}; make "
                         "the area larger, the trend smaller or the time shorter."
                     )
-        self.fjord = unary_union([b.valley for b in self.branches])
+        self.fjord = self._fjord()
+        self._known_sea: tuple[dt.date, BaseGeometry] | None = None
         self.islands, self.nunataks = self._rocks(rng)
 
     @property
@@ -288,6 +289,20 @@ class Glacier:
         """The rectangle that scenes of it show."""
         (x, y), (height, width) = self.parameters.centre, self.parameters.extent_m
         return shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+    def _fjord(self) -> BaseGeometry:
+        """All valleys in one; the spurs between two of them are rounded."""
+        valleys, radius = (
+            unary_union([b.valley for b in self.branches]),
+            0.15 * self.parameters.width_m,
+        )
+        closed = valleys.buffer(radius, quad_segs=4).buffer(-radius, quad_segs=4)
+        corners = [
+            part.buffer(0.01)
+            for part in shapely.get_parts(closed.difference(valleys))
+            if part.area > 0.01 * radius**2 and part.distance(self.area) == 0
+        ]
+        return unary_union([valleys, *corners])
 
     def _walls(self, rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
         fine = np.stack([rough_line(rng, mean.size, 1.3, coarsest=5) for _ in range(2)], axis=1)
@@ -360,11 +375,18 @@ class Glacier:
         return unary_union(found[0]), unary_union(found[1])
 
     def _sea(self, date: dt.date) -> BaseGeometry:
-        """The fjord that is not ice, in one piece: water that ice cuts off counts as ice."""
+        """The fjord that is not ice, in one piece: water that ice cuts off counts as ice.
+
+        The last one is kept: each product of a date asks for it.
+        """
+        if self._known_sea is not None and self._known_sea[0] == date:
+            return self._known_sea[1]
         ice = unary_union([b.ice(date) for b in self.branches])
         pieces = shapely.get_parts(self.fjord.difference(ice))
         sea = max(pieces, key=lambda piece: piece.intersection(self.area).area)
-        return _thick(sea)  # cracks along a wall are closed
+        found = _thick(sea)  # cracks along a wall are closed
+        self._known_sea = (date, found)
+        return found
 
     def ice(self, date: dt.date) -> BaseGeometry:
         """Glacier ice of all branches; nunataks left out."""

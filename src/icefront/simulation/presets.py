@@ -302,21 +302,25 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         bow_m=float(rng.uniform(-0.5, 0.15) * width),
         rough_m=float(rng.uniform(0.015, 0.07) * width),
     )
+    southern = bool(rng.random() < 0.5)
+    # Some flow from an ice sheet, with ice on all sides, and end in bays with lobes; the others
+    # come down between mountains.
+    sheet = bool(rng.random() < 0.35)
     sides = []
     for _ in range(int(rng.choice([0, 1, 1, 2, 2, 3]))):
-        seaward = rng.random() < 0.5
-        own = FrontParameters(0, 0.2 * front.seasonal_m, 120, 2, 100, bow_m=-100, rough_m=40)
+        seaward = rng.random() < (0.9 if sheet else 0.5)
+        own = FrontParameters(
+            0, 0.2 * front.seasonal_m, 120, 2, 100, bow_m=float(rng.uniform(-0.3, 0)) * width
+        )
+        joins = rng.uniform(0.5, 2.2) if sheet else rng.uniform(1.2, 3.0)
         sides.append(
             Side(
-                float(rng.uniform(1.2, 3.0) if seaward else -rng.uniform(1.5, 3.5)),
-                float(rng.choice([-1, 1]) * rng.uniform(35, 80)),
-                width * float(rng.uniform(0.2, 0.6)),
+                float(joins if seaward else -rng.uniform(1.5, 3.5)),
+                float(rng.choice([-1, 1]) * rng.uniform(30, 80)),
+                width * float(rng.uniform(0.4, 1.0) if sheet else rng.uniform(0.2, 0.6)),
                 own if seaward else None,
             )
         )
-    southern = bool(rng.random() < 0.5)
-    # Some flow from an ice sheet, with ice on all sides; the others come down between mountains.
-    sheet = bool(rng.random() < 0.3)
     relief = float(
         rng.uniform(150, 500) if sheet else np.exp(rng.uniform(np.log(600), np.log(2_600)))
     )
@@ -333,7 +337,7 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         front=front,
         cliff_m=float(rng.uniform(25, 100)),
         relief_m=relief,
-        ridge_m=float(np.clip(extent * np.exp(rng.uniform(np.log(0.1), np.log(0.4))), 2e3, 9e3)),
+        ridge_m=float(np.clip(extent * np.exp(rng.uniform(np.log(0.18), np.log(0.5))), 2e3, 12e3)),
         plateau=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
         upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.5, 0.97)),
         wall_ice=float(1.0 if sheet else rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),

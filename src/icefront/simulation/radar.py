@@ -147,6 +147,8 @@ class Geometry:
         Brightening of slopes that face the radar, darkening of others.
     shadow : (h, w)
         1 where the beam does not reach.
+    masked : (h, w)
+        1 where archives that leave out layover and shadow do so; maps of both are rough.
     shift_m : (h, w)
         How far an image point lies from its place, towards the radar, where the heights that the
         image was geocoded with were wrong.
@@ -154,6 +156,7 @@ class Geometry:
 
     gain_db: np.ndarray
     shadow: np.ndarray
+    masked: np.ndarray
     shift_m: np.ndarray
 
 
@@ -182,10 +185,15 @@ def look(landscape: Landscape, view: View, rng: np.random.Generator) -> Geometry
         distance = cell * float(np.hypot(dx, dy))
         nearer = ndimage.shift(height, (dy, dx), order=0, mode="nearest", prefilter=False)
         shadow |= nearer - distance / np.tan(theta) > height
+    rough = ndimage.gaussian_filter(slope, 2.5)
+    layover, dark = rng.uniform(0.6, 1.3), rng.uniform(0.3, 1.0)
+    masked = (rough > layover * np.tan(theta)) | (-rough > dark / np.tan(theta))
+    masked = ndimage.binary_opening(masked | shadow, iterations=2)
     error = height * float(rng.uniform(0.0, 0.12))
     return Geometry(
         np.clip(gain, -18, 11).astype(np.float32),
         shadow.astype(np.float32),
+        masked.astype(np.float32),
         (error / np.tan(theta)).astype(np.float32),
     )
 
@@ -224,13 +232,15 @@ def backscatter(
     gain = enlarge(geometry.gain_db, shape)
     decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 11)
     # Snow is wetter here and coarser there, over kilometres.
-    broad = enlarge(fractal(rng, (128, 128), 1.6, coarsest=1.5), shape)
-    decibel += np.where(ground.kinds == UPLAND, 2.6, 1.3).astype(np.float32) * broad
+    broad = enlarge(fractal(rng, (128, 128), 2.2, coarsest=1.5), shape)
+    decibel += np.where(ground.kinds == UPLAND, 2.0, 1.0).astype(np.float32) * broad
     detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(4.0), np.float32(rng.uniform(0.5, 2.5)))
+    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(2.5), np.float32(rng.uniform(0.3, 1.3)))
     decibel += np.where(land, rugged * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0
+    if sensor.shadow_is_gap:
+        decibel[(enlarge(geometry.masked, shape) > 0.5) & land] = -40.0
     power = np.exp(decibel * np.float32(np.log(10) / 10))
     return _misplace(power, land, enlarge(geometry.shift_m, shape), gain, view, ground.grid.pixel_m)
 
@@ -351,7 +361,10 @@ def observe(
     hidden = power < 2e-4 if sensor.shadow_is_gap else None
     # Archives differ in whether the noise was taken off.
     power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
-    seen = speckle(power, sensor.looks, sensor.resolution_m, ground.grid.pixel_m, rng)
+    # Coarser grids than the sensor's are made by picking pixels, by averaging them, or between.
+    samples = max(1.0, ground.grid.pixel_m / sensor.resolution_m) ** 2
+    looks = sensor.looks * samples ** rng.uniform(0, 0.7)
+    seen = speckle(power, looks, sensor.resolution_m, ground.grid.pixel_m, rng)
     decibel = 10 * np.log10(np.maximum(seen, 1e-6))
     if hidden is not None:
         decibel[hidden] = np.nan

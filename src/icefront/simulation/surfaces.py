@@ -21,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from icefront.simulation.calving import YEAR
 from icefront.simulation.glacier import Branch, Glacier
 from icefront.simulation.noise import enlarge, fractal
+from icefront.simulation.terrain import mountains
 from icefront.zones import GLACIER, OCEAN, ROCK
 
 ROCK_FACE, UPLAND, ICE, DEBRIS, WATER, SEA_ICE, MELANGE, BERG = range(8)
@@ -176,25 +177,22 @@ class Landscape:
     def _terrain(self) -> np.ndarray:
         """Heights in metres: mountains outside of the fjord, rising ice inland, 0 at sea."""
         p = self.glacier.parameters
-        shape, rng = self.coarse.shape, self._rng
-        waves = max(max(p.extent_m) / p.ridge_m, 1.5)
-        # Crests run where a smooth field changes its sign, with flat-floored valleys between them.
-        crest = 1 - 1.2 * np.abs(fractal(rng, shape, 2.4, coarsest=0.5 * waves))
-        spurs = fractal(rng, shape, 1.9, coarsest=3 * waves)
-        broad = fractal(rng, shape, 2.2, coarsest=0.4 * waves)
-        crest = np.clip(crest - 0.1 + 0.15 * spurs, 0, None)
-        rough = 0.12 + 0.06 * broad + 1.2 * crest * np.clip(0.7 + 0.5 * broad, 0.05, 1.6)
-        wall = (0.3 * p.relief_m + 150) * np.exp(0.7 * broad)
-        climb = 1 - np.exp(-self.beyond_walls / wall)
-        mountains = p.relief_m * climb * np.clip(rough, 0.05, 2)
-        if p.plateau > 0:
-            top = np.quantile(mountains, 1 - p.plateau)
-            mountains = np.where(mountains > top, top + 0.08 * (mountains - top), mountains)
+        peaks = mountains(
+            self._rng,
+            self.coarse.transform,
+            self.coarse.shape,
+            relief_m=p.relief_m,
+            ridge_m=p.ridge_m,
+            plateau=p.plateau,
+        )
+        # Walls are steep in one place and lean back in another.
+        lean = np.exp(0.7 * fractal(self._rng, self.coarse.shape, 2.2, coarsest=2))
+        climb = 1 - np.exp(-self.beyond_walls / ((0.2 * p.relief_m + 100) * lean))
         along, across = self.flow[0]
         rise = 0.03 * np.clip(-along, 0, None)
         ice = p.cliff_m + rise - 15 * np.clip(np.abs(across), 0, 1) ** 2
         ice = np.where(along < 0, np.clip(ice, 20, None), 0)
-        return np.where(self.beyond_walls > 0, mountains + rise, ice).astype(np.float32)
+        return np.where(self.beyond_walls > 0, climb * peaks + rise, ice).astype(np.float32)
 
     @cached_property
     def _shore(self) -> BaseGeometry:
@@ -214,19 +212,27 @@ class Landscape:
             return shapely.Polygon()
         coarse = self.coarse
         smooth = ndimage.gaussian_filter(self.height, 4)
-        steep = ndimage.gaussian_gradient_magnitude(self.height, 1.5) / coarse.pixel_m
+        steep = ndimage.gaussian_gradient_magnitude(self.height, 1) / coarse.pixel_m
+        steep = ndimage.gaussian_filter(steep, 4)  # crests count with their flanks
         rng = np.random.default_rng((self.glacier.seed, 11))
         where, dry = fractal(rng, (64, 64), 1.2), fractal(rng, (64, 64), 1.8)
         # Ice keeps off steep faces first, off low ground a little, and off whole regions.
-        liking = 0.25 * smooth / (smooth.std() + 1) - steep / (steep.std() + 1e-6)
+        liking = 0.25 * smooth / (smooth.std() + 1) - 1.5 * steep / (steep.std() + 1e-6)
         liking += p.dry_regions * enlarge(dry, coarse.shape)
         icy = enlarge(where, coarse.shape) >= np.quantile(where, 1 - p.wall_ice)
-        near = (self.beyond_walls < 250) & self._mask(self._shore, coarse)
+        rim = 300 * np.exp(enlarge(fractal(rng, (64, 64), 1.0), coarse.shape))
+        near = (self.beyond_walls < rim) & self._mask(self._shore, coarse)
         free = (self.beyond_walls > 0) & (icy | ~near)
         if not free.any():
             return shapely.Polygon()
         found = free & (liking >= np.quantile(liking[free], 1 - p.upland_ice))
         found |= icy & near & (p.wall_ice > 0)
+        # Faces that are too narrow to be mapped are left to the ice.
+        bare = (self.beyond_walls > 0) & ~found
+        reach = max(round(max(coarse.shape) / 130), 1)
+        ball = np.hypot(*np.ogrid[-reach : reach + 1, -reach : reach + 1]) <= reach + 0.3
+        bare = ndimage.binary_opening(bare | (self.beyond_walls == 0), ball)
+        found |= (self.beyond_walls > 0) & ~bare
         found = ndimage.median_filter(found.astype(np.uint8), 5).astype(bool)
         # A little into the fjord, whose outline then cuts it off exactly.
         found |= ndimage.binary_dilation(found, iterations=3) & (self.beyond_walls == 0)
