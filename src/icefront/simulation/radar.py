@@ -231,12 +231,17 @@ def backscatter(
     land = (ground.kinds == ROCK_FACE) | (ground.kinds == UPLAND)
     gain = enlarge(geometry.gain_db, shape)
     decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 11)
-    # Snow is wetter here and coarser there, over kilometres.
-    broad = enlarge(fractal(rng, (128, 128), 2.2, coarsest=1.5), shape)
-    decibel += np.where(ground.kinds == UPLAND, 2.0, 1.0).astype(np.float32) * broad
+    # Snow is wetter here and coarser there, over kilometres, smoothly in one scene and in patches
+    # or in streaks in the next.
+    broad = enlarge(fractal(rng, (128, 128), rng.uniform(1.3, 2.4), coarsest=1.5), shape)
+    uneven = np.where(ground.kinds == UPLAND, rng.uniform(1.0, 4.0), rng.uniform(0.5, 1.8))
+    decibel += uneven.astype(np.float32) * broad
+    streaks = fractal(rng, (256, 256), 1.3, coarsest=3, stretch=rng.uniform(2, 10))
+    streaks = enlarge(streaks if rng.random() < 0.5 else streaks.T, shape)
+    decibel += np.where(ground.kinds == UPLAND, np.float32(rng.uniform(0, 2)) * streaks, 0)
     detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, np.float32(2.5), np.float32(rng.uniform(0.3, 1.3)))
-    decibel += np.where(land, rugged * detail, 0)
+    rugged = np.where(ground.kinds == ROCK_FACE, rng.uniform(1.5, 4.5), rng.uniform(0.3, 2.2))
+    decibel += np.where(land, rugged.astype(np.float32) * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0
     if sensor.shadow_is_gap:

@@ -478,7 +478,7 @@ def _float_bergs(
         return
     area = water.sum() * grid.pixel_m**2
     smallest = max(2.5 * grid.pixel_m, 40.0)
-    density = rng.lognormal(0.0, 1.1) * (0.3 if p.lake else 1.0) * 2.0e-6
+    density = rng.lognormal(-0.5, 1.5) * (0.3 if p.lake else 1.0) * 2.0e-6
     count = int(min(rng.poisson(area * density * (60 / smallest)), 4000))
     sizes = smallest * (1 - rng.random(count)) ** (-1 / rng.uniform(1.0, 1.9))
     sizes = np.minimum(sizes, 0.12 * p.width_m)
