@@ -66,7 +66,7 @@ def mountains(
     relief = min(relief_m, fall * ridge_m * rng.uniform(0.25, 0.5))
     fall = min(fall, relief / (0.22 * ridge_m))
     # The upper envelope of the flanks of all ridges.
-    flank = np.full(shape, -relief)
+    flank = np.full(shape, -relief, float)
     known = crests[crests > 0]
     for level in np.quantile(known, np.linspace(0, 0.98, _LEVELS)) if known.size else ():
         away = ndimage.distance_transform_edt(crests < level) * cell
