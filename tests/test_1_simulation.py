@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -34,6 +35,7 @@ from icefront.simulation.radar import (
 from icefront.simulation.samples import make_image, random_image, random_landscape
 from icefront.simulation.stream import SimulatedScenes, kept_scenes
 from icefront.simulation.surfaces import ICE, WATER, Landscape, grid_of, surfaces, weather
+from icefront.simulation.terrain import crest_map, mountains
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 START, END = dt.date(2015, 1, 1), dt.date(2018, 1, 1)
@@ -89,6 +91,43 @@ def test_enlarging_keeps_a_ramp() -> None:
 
 
 # time -------------------------------------------------------------------------------------------
+
+
+GRID = Affine(50, 0, 0, 0, -50, 0)
+
+
+def _range(seed: int, **change: float) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return mountains(rng, GRID, (256, 256), **{"relief_m": 900, "ridge_m": 3_500, **change})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mountains_fall_from_their_crests_in_slopes_that_can_stand(seed: int) -> None:
+    heights = _range(seed)
+    steep = np.degrees(np.arctan(np.hypot(*np.gradient(heights, 50.0))))
+    assert np.quantile(steep, 0.99) < 60
+    assert np.quantile(steep, 0.9) > 10
+    crests = crest_map(np.random.default_rng(seed), GRID, (256, 256), 3_500) > 0
+    assert 0.005 < crests.mean() < 0.3
+
+
+def test_ridges_that_are_close_together_are_low() -> None:
+    wide, close = (np.mean([np.ptp(_range(k, ridge_m=m)) for k in range(4)]) for m in (8e3, 1.5e3))
+    assert close < 0.7 * wide
+
+
+def test_a_plateau_is_flat() -> None:
+    def flat(share: float) -> float:
+        heights = _range(3, plateau=share)
+        slope = np.hypot(*np.gradient(heights, 50.0))
+        return float((slope[heights > np.quantile(heights, 0.75)] < 0.15).mean())
+
+    assert flat(0.4) > flat(0.0) + 0.3
+
+
+def test_far_ridges_leave_a_plain() -> None:
+    heights = mountains(np.random.default_rng(0), GRID, (8, 8), relief_m=10, ridge_m=90_000)
+    assert np.isfinite(heights).all()
 
 
 def test_the_trend_of_a_front_is_the_one_asked_for() -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from icefront.errors import IcefrontError
 from icefront.simulation.samples import random_image
+from icefront.zones import NO_DATA
 
 
 class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
@@ -61,9 +62,13 @@ class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
         # Half of the pixels, at least, must have data for a pixel to have it.
         seen = F.interpolate((grey > 0).float(), size, mode="area")
         image = F.interpolate(grey, size, mode="area") / seen.clamp(min=0.5)
-        zones = F.interpolate(torch.from_numpy(made.zones)[None, None], size, mode="nearest-exact")
+        every = torch.from_numpy(made.zones)[None, None]
+        zones = F.interpolate(every, size, mode="nearest-exact")
         gap = seen < 0.5
-        image[gap], zones[gap] = 0, 0
+        # A pixel with data has a class, even if the cell nearest to its middle has none.
+        some = F.adaptive_max_pool2d(every.float(), size).to(zones.dtype)
+        zones = torch.where(zones == NO_DATA, some, zones)
+        image[gap], zones[gap] = 0, NO_DATA
         return image[0].clamp(max=1), zones[0, 0].long()
 
 

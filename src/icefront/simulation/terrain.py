@@ -73,7 +73,7 @@ def mountains(
         np.maximum(flank, relief * level - fall * away, out=flank)
     soft = 0.06 * relief
     flank = soft * np.logaddexp(0, (flank + 0.15 * relief * broad) / soft)
-    gullies = fractal(rng, shape, 2.3, coarsest=4 * waves)
+    gullies = fractal(rng, shape, 2.3, coarsest=min(4 * waves, max(shape) / 8))
     # Their own slopes are a share of those of the flanks.
     depth = rng.uniform(0.3, 0.7) * fall / np.hypot(*np.gradient(gullies, cell)).mean()
     flank += depth * gullies * np.clip(flank / relief, 0, 0.5)
