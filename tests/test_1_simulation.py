@@ -181,7 +181,8 @@ def test_zones_meet_along_the_true_line(seed: int) -> None:
     off = shapely.distance(shapely.points(found), line) / pixel
     assert off.max() <= 0.5 + 1e-6
     points = shapely.get_coordinates(shapely.segmentize(line, 20.0))
-    assert np.quantile(cKDTree(found).query(points)[0], 0.99) < 1.5 * pixel
+    # The ends of wedges that are thinner than a pixel are in the line and not in the zones.
+    assert np.quantile(cKDTree(found).query(points)[0], 0.95) < 1.5 * pixel
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -305,7 +305,7 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
     southern = bool(rng.random() < 0.5)
     # Some flow from an ice sheet, with ice on all sides, and end in bays with lobes; the others
     # come down between mountains.
-    sheet = bool(rng.random() < 0.35)
+    sheet = bool(rng.random() < 0.25)
     sides = []
     for _ in range(int(rng.choice([0, 1, 1, 2, 2, 3]))):
         seaward = rng.random() < (0.9 if sheet else 0.5)
@@ -337,14 +337,14 @@ def random_glacier(rng: np.random.Generator) -> GlacierParameters:
         front=front,
         cliff_m=float(rng.uniform(25, 100)),
         relief_m=relief,
-        ridge_m=float(np.clip(extent * np.exp(rng.uniform(np.log(0.18), np.log(0.5))), 2e3, 12e3)),
+        ridge_m=float(np.clip(extent * np.exp(rng.uniform(np.log(0.1), np.log(0.45))), 1.5e3, 1e4)),
         plateau=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
-        upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.5, 0.97)),
+        upland_ice=float(rng.uniform(0.8, 1.0) if sheet else rng.uniform(0.55, 0.97)),
         wall_ice=float(1.0 if sheet else rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.2, 1.0)),
         dry_regions=float(rng.uniform(0.2, 3.0)),
         islands=int(rng.choice([0, 0, 0, 1, 2])),
         nunataks=int(rng.choice([0, 0, 1, 2])),
         lake=bool(rng.random() < 0.1),
-        melange_m=float(np.exp(rng.uniform(np.log(0.5), np.log(10.0))) * width),
+        melange_m=float(np.exp(rng.uniform(np.log(0.2), np.log(8.0))) * width),
         southern=southern,
     )

@@ -176,7 +176,7 @@ def look(landscape: Landscape, view: View, rng: np.random.Generator) -> Geometry
     factor = 1 / np.clip(1 - slope / np.tan(theta), 0.12, None)
     normal = np.sqrt(1 + right**2 + down**2)
     cosine = np.clip((slope * np.sin(theta) + np.cos(theta)) / normal, 0.02, 1)
-    gain = 12 * np.log10(factor) + 9 * np.log10(cosine / np.cos(theta))
+    gain = 15 * np.log10(factor) + 9 * np.log10(cosine / np.cos(theta))
     shadow = np.zeros(height.shape, bool)
     reach = float(height.max()) * np.tan(theta)
     for step in range(1, min(int(reach / cell) + 2, 60), 2):
@@ -186,12 +186,12 @@ def look(landscape: Landscape, view: View, rng: np.random.Generator) -> Geometry
         nearer = ndimage.shift(height, (dy, dx), order=0, mode="nearest", prefilter=False)
         shadow |= nearer - distance / np.tan(theta) > height
     rough = ndimage.gaussian_filter(slope, 2.5)
-    layover, dark = rng.uniform(0.6, 1.3), rng.uniform(0.3, 1.0)
+    layover, dark = rng.uniform(0.5, 1.2), rng.uniform(0.2, 0.9)
     masked = (rough > layover * np.tan(theta)) | (-rough > dark / np.tan(theta))
     masked = ndimage.binary_opening(masked | shadow, iterations=2)
     error = height * float(rng.uniform(0.0, 0.12))
     return Geometry(
-        np.clip(gain, -18, 11).astype(np.float32),
+        np.clip(gain, -18, 14).astype(np.float32),
         shadow.astype(np.float32),
         masked.astype(np.float32),
         (error / np.tan(theta)).astype(np.float32),
@@ -199,7 +199,12 @@ def look(landscape: Landscape, view: View, rng: np.random.Generator) -> Geometry
 
 
 def backscatter(
-    landscape: Landscape, ground: Surfaces, sensor: Sensor, view: View, rng: np.random.Generator
+    landscape: Landscape,
+    ground: Surfaces,
+    sensor: Sensor,
+    view: View,
+    rng: np.random.Generator,
+    masked: bool = False,
 ) -> np.ndarray:
     """Mean backscatter σ⁰ of every pixel in linear power, without speckle and noise.
 
@@ -230,7 +235,7 @@ def backscatter(
     geometry = look(landscape, view, rng)
     land = (ground.kinds == ROCK_FACE) | (ground.kinds == UPLAND)
     gain = enlarge(geometry.gain_db, shape)
-    decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 11)
+    decibel += np.where(land, gain, np.where(ground.kinds == ICE, 0.5 * gain, 0)).clip(-18, 14)
     # Snow is wetter here and coarser there, over kilometres, smoothly in one scene and in patches
     # or in streaks in the next.
     broad = enlarge(fractal(rng, (128, 128), rng.uniform(1.3, 2.4), coarsest=1.5), shape)
@@ -240,11 +245,11 @@ def backscatter(
     streaks = enlarge(streaks if rng.random() < 0.5 else streaks.T, shape)
     decibel += np.where(ground.kinds == UPLAND, np.float32(rng.uniform(0, 2)) * streaks, 0)
     detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, rng.uniform(1.5, 4.5), rng.uniform(0.3, 2.2))
+    rugged = np.where(ground.kinds == ROCK_FACE, rng.uniform(1.5, 4.5), rng.uniform(0.5, 3.5))
     decibel += np.where(land, rugged.astype(np.float32) * detail, 0)
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0
-    if sensor.shadow_is_gap:
+    if masked:
         decibel[(enlarge(geometry.masked, shape) > 0.5) & land] = -40.0
     power = np.exp(decibel * np.float32(np.log(10) / 10))
     return _misplace(power, land, enlarge(geometry.shift_m, shape), gain, view, ground.grid.pixel_m)
@@ -362,8 +367,9 @@ def observe(
     -------
     float32 (H, W)
     """
-    power = backscatter(landscape, ground, sensor, view, rng)
-    hidden = power < 2e-4 if sensor.shadow_is_gap else None
+    masked = sensor.shadow_is_gap or bool(rng.random() < 0.25)
+    power = backscatter(landscape, ground, sensor, view, rng, masked)
+    hidden = power < 2e-4 if masked else None
     # Archives differ in whether the noise was taken off.
     power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
     # Coarser grids than the sensor's are made by picking pixels, by averaging them, or between.
@@ -395,7 +401,9 @@ def display(decibel: np.ndarray, rng: np.random.Generator | None = None) -> np.n
     if not valid.any():
         return np.zeros(decibel.shape, np.uint8)
     amplitude = np.exp(np.nan_to_num(decibel, nan=-60.0) * np.float32(np.log(10) / 20))
-    cut, power = (98.5, 1.0) if rng is None else (rng.uniform(97.5, 99.9), rng.uniform(0.8, 1.15))
+    cut, power = (98.5, 1.0)
+    if rng is not None:
+        cut, power = 100 - np.exp(rng.uniform(np.log(0.1), np.log(7))), rng.uniform(0.8, 1.15)
     top = np.percentile(amplitude[valid][:: max(1, amplitude.size // 200_000)], cut)
     grey = np.clip(amplitude / max(float(top), 1e-6), 0, 1) ** np.float32(power) * 254
     return np.where(valid, np.rint(grey).astype(np.uint8).clip(1), 0).astype(np.uint8)

@@ -216,8 +216,10 @@ class Landscape:
         steep = ndimage.gaussian_filter(steep, 4)  # crests count with their flanks
         rng = np.random.default_rng((self.glacier.seed, 11))
         where, dry = fractal(rng, (64, 64), 1.2), fractal(rng, (64, 64), 1.8)
-        # Ice keeps off steep faces first, off low ground a little, and off whole regions.
-        liking = 0.25 * smooth / (smooth.std() + 1) - 1.5 * steep / (steep.std() + 1e-6)
+        # Ice keeps off steep faces (in some ranges it hangs on them), off low ground a little, and
+        # off whole regions.
+        shy = rng.uniform(0.2, 1.5)
+        liking = 0.25 * smooth / (smooth.std() + 1) - shy * steep / (steep.std() + 1e-6)
         liking += p.dry_regions * enlarge(dry, coarse.shape)
         icy = enlarge(where, coarse.shape) >= np.quantile(where, 1 - p.wall_ice)
         rim = 300 * np.exp(enlarge(fractal(rng, (64, 64), 1.0), coarse.shape))

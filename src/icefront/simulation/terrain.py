@@ -61,7 +61,7 @@ def mountains(
     waves = max(max(shape) * cell / ridge_m, 1.5)
     broad = fractal(rng, shape, 2.2, coarsest=0.4 * waves)
     crests = crest_map(rng, transform, shape, ridge_m)
-    fall = np.tan(np.radians(rng.uniform(24, 40)))
+    fall = np.tan(np.radians(rng.uniform(26, 44)))
     # Ridges that are close together cannot be as high as others.
     relief = min(relief_m, fall * ridge_m * rng.uniform(0.25, 0.5))
     fall = min(fall, relief / (0.22 * ridge_m))
@@ -75,8 +75,8 @@ def mountains(
     flank = soft * np.logaddexp(0, (flank + 0.15 * relief * broad) / soft)
     gullies = fractal(rng, shape, 2.3, coarsest=min(4 * waves, max(shape) / 8))
     # Their own slopes are a share of those of the flanks.
-    depth = rng.uniform(0.3, 0.7) * fall / np.hypot(*np.gradient(gullies, cell)).mean()
-    flank += depth * gullies * np.clip(flank / relief, 0, 0.5)
+    depth = rng.uniform(0.4, 1.0) * fall / np.hypot(*np.gradient(gullies, cell)).mean()
+    flank += depth * gullies * np.clip(flank / relief, 0.06, 0.5)
     if plateau > 0:
         top = np.quantile(flank, 1 - plateau)
         flank = np.where(flank > top, top + 0.08 * (flank - top), flank)
