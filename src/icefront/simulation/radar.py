@@ -239,14 +239,16 @@ def backscatter(
     # Snow is wetter here and coarser there, over kilometres, smoothly in one scene and in patches
     # or in streaks in the next.
     broad = enlarge(fractal(rng, (128, 128), rng.uniform(1.3, 2.4), coarsest=1.5), shape)
-    uneven = np.where(ground.kinds == UPLAND, rng.uniform(1.0, 4.0), rng.uniform(0.5, 1.8))
-    decibel += uneven.astype(np.float32) * broad
+    high, low = np.float32(rng.uniform(1.0, 4.0)), np.float32(rng.uniform(0.5, 1.8))
+    decibel += np.where(ground.kinds == UPLAND, high, low) * broad
     streaks = fractal(rng, (256, 256), 1.3, coarsest=3, stretch=rng.uniform(2, 10))
     streaks = enlarge(streaks if rng.random() < 0.5 else streaks.T, shape)
-    decibel += np.where(ground.kinds == UPLAND, np.float32(rng.uniform(0, 2)) * streaks, 0)
+    decibel += np.where(ground.kinds == UPLAND, np.float32(rng.uniform(0, 2)), 0) * streaks
+    del broad, streaks
     detail = enlarge(fractal(rng, (512, 512), 0.7, coarsest=20), shape)
-    rugged = np.where(ground.kinds == ROCK_FACE, rng.uniform(1.5, 4.5), rng.uniform(0.5, 3.5))
-    decibel += np.where(land, rugged.astype(np.float32) * detail, 0)
+    stony, icy = np.float32(rng.uniform(1.5, 4.5)), np.float32(rng.uniform(0.5, 3.5))
+    decibel += np.where(land, np.where(ground.kinds == ROCK_FACE, stony, icy), 0) * detail
+    del detail
     dark = enlarge(geometry.shadow, shape) > 0.5
     decibel[dark & land] = -40.0
     if masked:
