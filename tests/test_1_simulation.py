@@ -26,6 +26,7 @@ from icefront.simulation.presets import arctic_presets, caffe_presets, preset
 from icefront.simulation.radar import (
     SENSORS,
     View,
+    backscatter,
     display,
     look,
     observe,
@@ -34,7 +35,16 @@ from icefront.simulation.radar import (
 )
 from icefront.simulation.samples import make_image, random_image, random_landscape
 from icefront.simulation.stream import SimulatedScenes, kept_scenes
-from icefront.simulation.surfaces import ICE, WATER, Landscape, grid_of, surfaces, weather
+from icefront.simulation.surfaces import (
+    ICE,
+    ROCK_FACE,
+    UPLAND,
+    WATER,
+    Landscape,
+    grid_of,
+    surfaces,
+    weather,
+)
 from icefront.simulation.terrain import crest_map, mountains
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
@@ -300,6 +310,24 @@ def test_slopes_that_face_the_radar_shine_and_mountains_cast_shadow(landscape: L
     assert np.corrcoef(slope.ravel(), left.gain_db.ravel())[0, 1] < -0.6
     grazing = look(landscape, View(75.0, 0.0), np.random.default_rng(0))
     assert grazing.shadow.mean() > right.shadow.mean()
+
+
+def test_archives_mask_mountains_and_never_the_water() -> None:
+    landscape = random_landscape(7)
+    for seed in range(8, 40):  # the first with mountains
+        if landscape.glacier.parameters.relief_m > 1_200:
+            break
+        landscape = random_landscape(seed)
+    ground = surfaces(landscape, dt.date(2016, 3, 1), grid_of(landscape.glacier, 80.0))
+    sensor = sensor_named("ENVISAT")
+    hidden = [
+        backscatter(landscape, ground, sensor, View(30.0, 10.0), np.random.default_rng(1), masked)
+        < 2e-4
+        for masked in (False, True)
+    ]
+    land = (ground.kinds == UPLAND) | (ground.kinds == ROCK_FACE)
+    assert hidden[1].sum() > hidden[0].sum()
+    assert not (hidden[1] & ~hidden[0] & ~land).any()
 
 
 def test_a_scene_is_calibrated_and_its_gaps_are_gaps(landscape: Landscape) -> None:

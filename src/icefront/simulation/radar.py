@@ -49,7 +49,8 @@ class Sensor:
     noise_db : float
         Noise-equivalent backscatter.
     shadow_is_gap : bool
-        Shadow is left without data in its images, as in CaFFe's TerraSAR-X.
+        Layover and shadow are always left without data in its images, as in CaFFe's TerraSAR-X;
+        in those of others now and then.
     """
 
     name: str
@@ -207,6 +208,8 @@ def backscatter(
     masked: bool = False,
 ) -> np.ndarray:
     """Mean backscatter σ⁰ of every pixel in linear power, without speckle and noise.
+
+    With `masked`, layover and shadow on land are at 1e-4, where they are told as gaps.
 
     Returns
     -------
