@@ -255,13 +255,13 @@ class Landscape:
         return shapely.union_all([land, *beside]).buffer(0.01).difference(self.glacier.fjord)
 
     def upland_on(self, date: dt.date) -> BaseGeometry:
-        """The upland ice with the slivers of a fjord beside it that are neither ice nor water."""
+        """The upland ice with the slivers of a fjord beside ice that are neither ice nor water."""
         glacier = self.glacier
-        if self.upland.is_empty:
-            return self.upland
-        known = [glacier.ice(date), glacier.water(date), glacier.islands, glacier.nunataks]
+        ice = glacier.ice(date)
+        known = [ice, glacier.water(date), glacier.islands, glacier.nunataks]
         rest = shapely.get_parts(glacier.fjord.difference(shapely.union_all(known)))
-        beside = [part for part in rest if part.area > 1 and part.distance(self.upland) < 1]
+        near = shapely.union_all([self.upland, ice])
+        beside = [part for part in rest if part.area > 1 and part.distance(near) < 1]
         return shapely.union_all([self.upland, *beside])
 
     def contact(self, date: dt.date) -> BaseGeometry:
