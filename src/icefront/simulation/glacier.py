@@ -292,10 +292,8 @@ class Glacier:
 
     def _fjord(self) -> BaseGeometry:
         """All valleys in one; the spurs between two of them are rounded."""
-        valleys, radius = (
-            unary_union([b.valley for b in self.branches]),
-            0.15 * self.parameters.width_m,
-        )
+        valleys = unary_union([branch.valley for branch in self.branches])
+        radius = 0.15 * self.parameters.width_m
         closed = valleys.buffer(radius, quad_segs=4).buffer(-radius, quad_segs=4)
         corners = [
             part.buffer(0.01)
