@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -328,6 +329,20 @@ def test_archives_mask_mountains_and_never_the_water() -> None:
     land = (ground.kinds == UPLAND) | (ground.kinds == ROCK_FACE)
     assert hidden[1].sum() > hidden[0].sum()
     assert not (hidden[1] & ~hidden[0] & ~land).any()
+
+
+def test_calm_water_is_dark_and_not_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "icefront.simulation.radar.outside_swath", lambda shape, *_: np.zeros(shape, bool)
+    )
+    made = random_landscape(7)
+    ground = surfaces(made, dt.date(2016, 8, 1), grid_of(made.glacier, 160.0))
+    water = np.where(ground.zones == OCEAN, WATER, ground.kinds).astype(np.uint8)
+    calm = replace(ground, kinds=water, weather=replace(ground.weather, wind=0.0))
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        seen = observe(made, calm, sensor_named("PALSAR"), View(48.0, 10.0), rng)
+        assert np.isfinite(seen[ground.zones == OCEAN]).all()
 
 
 def test_a_scene_is_calibrated_and_its_gaps_are_gaps(landscape: Landscape) -> None:

@@ -374,7 +374,9 @@ def observe(
     """
     masked = sensor.shadow_is_gap or bool(rng.random() < 0.25)
     power = backscatter(landscape, ground, sensor, view, rng, masked)
-    hidden = power < 2e-4 if masked else None
+    # Only land is masked: calm water can be as dark.
+    land = (ground.kinds == ROCK_FACE) | (ground.kinds == UPLAND)
+    hidden = land & (power < 2e-4) if masked else None
     # Archives differ in whether the noise was taken off.
     power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
     # Coarser grids than the sensor's are made by picking pixels, by averaging them, or between.
