@@ -23,7 +23,7 @@ import icefront
 from icefront.cli import app
 from icefront.extraction import run as extraction_run
 from icefront.models.card import ModelCard
-from icefront.output import STAGING_PREFIX
+from icefront.files.atomic import STAGING_PREFIX
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 GREYS = {ROCK: 40, GLACIER: 210, OCEAN: 120}

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from icefront.cli import app
 from icefront.datasets import download as module
-from icefront.datasets import fetching
+from icefront.files import downloads as fetching
 from icefront.datasets.download import Source, ask, description, download
-from icefront.datasets.fetching import RemoteFile, fetch
-from icefront.datasets.unpacking import unpack
+from icefront.files.downloads import RemoteFile, fetch
+from icefront.files.archives import unpack
 from icefront.errors import IcefrontError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

@@ -53,7 +53,7 @@ def annotators(
     from icefront.evaluation.annotators import Sides, read_flow, study_annotators
     from icefront.evaluation.traces import read_traces
     from icefront.extraction.parameters import parse_pixel_size
-    from icefront.output import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, explained_writing, staging
 
     check_folder(out, overwrite=overwrite)
     models = {}

@@ -47,7 +47,7 @@ def compare(
     from icefront.evaluation.published import PUBLISHED_RUNS
     from icefront.evaluation.significance import compare as run
     from icefront.evaluation.significance import read_runs
-    from icefront.output import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, explained_writing, staging
 
     if out is not None:
         check_folder(out, overwrite=overwrite)

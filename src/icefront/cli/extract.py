@@ -53,7 +53,7 @@ def extract(
         parse_pixel_size,
         read_area,
     )
-    from icefront.output import check_folder
+    from icefront.files.atomic import check_folder
 
     size = None if pixel_size is None else parse_pixel_size(pixel_size)
     day = None if date is None else parse_date(date)

@@ -68,7 +68,7 @@ def measure(
     from icefront.monitoring import reference_lines
     from icefront.monitoring.files import check_format, tables_of, write_measures
     from icefront.monitoring.importing import read_lines
-    from icefront.output import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, explained_writing, staging
 
     check_format(table_format)
     check_folder(out, overwrite=overwrite)

@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 import icefront
 from icefront.datasets.ssl4sar import CHANNELS, FOLDERS, OPTICAL_FOLDER
 from icefront.errors import IcefrontError
-from icefront.output import explained_writing
+from icefront.files.atomic import explained_writing
 from icefront.scenes.radiometry import to_grey
 
 POLARISATIONS = ("VV", "VH")

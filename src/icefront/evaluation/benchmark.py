@@ -33,7 +33,7 @@ from icefront.evaluation.protocol import Box, ProtocolScore, score_image
 from icefront.evaluation.selection import AskedSize, Selection, Split, select_images
 from icefront.evaluation.zone_scores import ZoneScores, average_scores
 from icefront.inference.precision import choose_device
-from icefront.output import check_folder, explained_writing
+from icefront.files.atomic import check_folder, explained_writing
 from icefront.progress import steps
 from icefront.scenes.scene import PixelSize, Scene
 from icefront.zones import OCEAN

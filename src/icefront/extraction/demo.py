@@ -22,7 +22,7 @@ from icefront.errors import IcefrontError
 from icefront.extraction.run import ExtractionReport, extract_scenes
 from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
-from icefront.output import check_folder, explained_writing
+from icefront.files.atomic import check_folder, explained_writing
 from icefront.scenes.reading import open_scene
 from icefront.simulation.layouts import STAMP, simulate_scenes
 

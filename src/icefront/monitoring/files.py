@@ -89,7 +89,7 @@ def write_measures(
     Parameters
     ----------
     folder : Path
-        Exists; see `icefront.output.staging`.
+        Exists; see `icefront.files.atomic.staging`.
     tables : mapping of str to DataFrame
     lines : GeoDataFrame
         As `icefront.monitoring.reference_lines` returns it.

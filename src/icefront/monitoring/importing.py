@@ -29,7 +29,7 @@ import shapely
 from pyproj import CRS, Geod
 
 from icefront.errors import IcefrontError
-from icefront.output import explained_writing, staging
+from icefront.files.atomic import explained_writing, staging
 from icefront.scenes.metadata import find_date, from_name, sensor_word
 
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -14,7 +14,7 @@ from icefront.extraction.quicklook import draw_quicklook
 from icefront.monitoring.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
 from icefront.monitoring.findings import REJECTED, Findings
 from icefront.monitoring.workers import folder_of
-from icefront.output import explained_writing, staging
+from icefront.files.atomic import explained_writing, staging
 from icefront.scenes.reading import open_scene
 
 REVIEW = "review"

@@ -52,7 +52,7 @@ from icefront.monitoring.finding import (
     read_header,
 )
 from icefront.monitoring.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
-from icefront.output import explained_writing
+from icefront.files.atomic import explained_writing
 from icefront.progress import steps
 
 MOST_WORKERS = 16

@@ -28,7 +28,7 @@ from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.monitoring.catalogue import RESULTS, SCENES, plain, state_of
-from icefront.output import explained_writing
+from icefront.files.atomic import explained_writing
 
 _PATIENCE_S = 10.0
 

@@ -10,7 +10,7 @@ import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from icefront.output import explained_writing
+from icefront.files.atomic import explained_writing
 from icefront.progress import steps
 from icefront.simulation.radar import SENSORS
 from icefront.simulation.samples import make_image, random_landscape

@@ -27,7 +27,7 @@ from rasterio.features import rasterize
 
 import icefront
 from icefront.errors import IcefrontError
-from icefront.output import explained_writing
+from icefront.files.atomic import explained_writing
 from icefront.progress import steps
 from icefront.simulation.glacier import Glacier
 from icefront.simulation.optical import CHANNELS, as_archive, sentinel2

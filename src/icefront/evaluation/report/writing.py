@@ -27,7 +27,7 @@ from icefront.evaluation.report.tables import (
     said_table,
     scores_table,
 )
-from icefront.output import explained_writing, staging
+from icefront.files.atomic import explained_writing, staging
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import BenchmarkResult

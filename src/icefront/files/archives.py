@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from icefront.errors import IcefrontError
-from icefront.output import STAGING_PREFIX, explained_writing
+from icefront.files.atomic import STAGING_PREFIX, explained_writing
 
 CHUNK = 1 << 20
 
