@@ -44,7 +44,7 @@ def make_caffe(root: Path, size: int = 64, names: tuple[str, ...] = NAMES) -> Pa
 
 
 def write_patch(folder: Path, name: str, image: np.ndarray, zones: np.ndarray) -> None:
-    """Write a patch and its zone codes as `icefront.datasets.mosaics` reads them."""
+    """Write a patch and its zone codes as `icefront.datasets.texture_mosaics` reads them."""
     for suffix, array in (("", image), ("_zones", zones)):
         with rasterio.open(
             folder / f"{name}{suffix}.tif",

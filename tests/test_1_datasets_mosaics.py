@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from icefront.datasets.mosaics import (
+from icefront.datasets.texture_mosaics import (
     FACTORS,
     Patch,
     largest_square,

@@ -19,9 +19,9 @@ import pytest
 from typer.testing import CliRunner
 
 from icefront.cli import app
-from icefront.datasets import download as module
+from icefront.datasets import sources as module
 from icefront.files import downloads as fetching
-from icefront.datasets.download import Source, ask, description, download
+from icefront.datasets.sources import Source, ask, description, download
 from icefront.files.downloads import RemoteFile, fetch
 from icefront.files.archives import unpack
 from icefront.errors import IcefrontError

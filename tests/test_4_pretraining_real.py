@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from icefront.datasets.patches import archive_from_patches
+from icefront.datasets.patch_archives import archive_from_patches
 from icefront.datasets.ssl4sar import Ssl4SarArchive
 from icefront.errors import IcefrontError
 from icefront.pretraining.run import pretrain

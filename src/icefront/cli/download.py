@@ -20,8 +20,8 @@ def download(
     ] = False,
 ) -> None:
     """Fetch public data or weights, after saying size, licence and citation."""
-    from icefront.datasets.download import ask, description, source_named
-    from icefront.datasets.download import download as run
+    from icefront.datasets.sources import ask, description, source_named
+    from icefront.datasets.sources import download as run
     from icefront.errors import IcefrontError
 
     source = ask(source_named(what))

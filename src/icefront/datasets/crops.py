@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
-from icefront.datasets.cache import ZoneCache
+from icefront.datasets.image_cache import ZoneCache
 
 
 class CropDataset(Dataset[tuple[Tensor, Tensor]]):

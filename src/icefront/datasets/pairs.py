@@ -24,7 +24,7 @@ from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from icefront.datasets.cache import default_cache_folder
+from icefront.datasets.image_cache import default_cache_folder
 from icefront.datasets.ssl4sar import CHANNELS, Ssl4SarArchive, read_optical, read_radar
 from icefront.errors import IcefrontError
 from icefront.progress import steps

@@ -18,10 +18,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import icefront
-from icefront.datasets.cache import ZoneCache, build_cache, default_cache_folder
+from icefront.datasets.image_cache import ZoneCache, build_cache, default_cache_folder
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
-from icefront.datasets.mosaics import Patch, mosaics, read_textures
+from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.datasets.ssl4sar import shared_glaciers
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
