@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icefront.errors import IcefrontError
-from icefront.models.preparation import equalise_batch
+from icefront.models.equalisation import equalise_batch
 from icefront.pretraining import config as pretraining
 from icefront.scenes.radiometry import equalise
 from icefront.training import experiment

@@ -27,7 +27,7 @@ from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import read_own, write_own
 from icefront.models.registry import MEMBERS, PRETRAINED, build
-from icefront.models.starting import Start, start_from
+from icefront.models.starting_weights import Start, start_from
 from icefront.pretraining import METHODS
 from icefront.pretraining.baselines import fit_baselines, score_reconstruction
 from icefront.pretraining.config import PretrainingConfig, load_config

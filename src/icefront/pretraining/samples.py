@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from icefront.datasets.pairs import PairCrops, PairWindows, Sample
-from icefront.models.preparation import equalise_batch
+from icefront.models.equalisation import equalise_batch
 
 
 def draw_mask(tokens: int, share: float, block: int, rng: np.random.Generator) -> np.ndarray:

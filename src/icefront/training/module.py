@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from icefront.models.preparation import equalise_batch
+from icefront.models.equalisation import equalise_batch
 from icefront.runs import make_optimiser
 from icefront.training.augmentation import augment
 from icefront.training.config import TrainingConfig

@@ -27,7 +27,7 @@ from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import MEMBERS, build
-from icefront.models.starting import Start, start_from
+from icefront.models.starting_weights import Start, start_from
 from icefront.runs import (
     begin,
     fit,
