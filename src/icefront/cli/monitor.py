@@ -67,7 +67,7 @@ def measure(
     from icefront.monitoring import measure as measure_fronts
     from icefront.monitoring import reference_lines
     from icefront.monitoring.files import check_format, tables_of, write_measures
-    from icefront.monitoring.importing import read_lines
+    from icefront.fronts.external_fronts import read_lines
     from icefront.files.atomic import check_folder, explained_writing, staging
 
     check_format(table_format)
@@ -123,7 +123,7 @@ def import_fronts(
     overwrite: Overwrite = False,
 ) -> None:
     """Bring fronts from elsewhere into one table: TermPicks, CALFIN, CCI, GEEDiT, any lines."""
-    from icefront.monitoring.importing import write_fronts
+    from icefront.fronts.external_fronts import write_fronts
 
     if out.exists() and not overwrite:
         raise IcefrontError(f"{out} is there already: name another file, or give --overwrite.")

@@ -114,7 +114,7 @@ def products(
     ] = False,
 ) -> None:
     """Write maps, curves, tables, NetCDF, animations and the report of a project."""
-    from icefront.monitoring.importing import read_fronts
+    from icefront.fronts.external_fronts import read_fronts
     from icefront.monitoring.products import make_products
     from icefront.monitoring.report import REPORT
 
@@ -183,7 +183,7 @@ def review(
 
 
 def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
-    from icefront.monitoring.importing import read_lines
+    from icefront.fronts.external_fronts import read_lines
 
     return None if path is None else read_lines(path, what)
 

@@ -27,7 +27,7 @@ from icefront.extraction.products import (
     write_zones,
 )
 from icefront.extraction.quicklook import draw_quicklook
-from icefront.fronts.aoi import area_in_scene
+from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.fronts.pixels import mean_side
 from icefront.inference.grids import wanted_size, zones_on_scene

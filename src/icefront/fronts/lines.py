@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.fronts import curves
-from icefront.fronts.aoi import AreaOfInterest, area_in_scene
+from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
 from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX, mean_side, pixel_sides
 from icefront.fronts.placing import on_map, side_on_map
 from icefront.fronts.tracing import Trace, trace_front

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
 from icefront.monitoring.curvilinear import curvilinear_box
-from icefront.monitoring.importing import join_fronts, read_fronts
+from icefront.fronts.external_fronts import join_fronts, read_fronts
 from icefront.monitoring.measuring import METHODS, measure, reference_lines
 from icefront.monitoring.proposing import propose_box, propose_centreline, propose_width
 from icefront.monitoring.rectilinear import area_change, rectilinear_box
