@@ -6,12 +6,12 @@ gives): measures, series, import. Everywhere, advance is positive.
 
 from __future__ import annotations
 
-from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
-from icefront.monitoring.curvilinear import curvilinear_box
+from icefront.measures.centrelines import centreline_position, parallel_centrelines
+from icefront.measures.curvilinear import curvilinear_box
 from icefront.fronts.external_fronts import join_fronts, read_fronts
-from icefront.monitoring.measuring import METHODS, measure, reference_lines
-from icefront.monitoring.proposing import propose_box, propose_centreline, propose_width
-from icefront.monitoring.rectilinear import area_change, rectilinear_box
+from icefront.measures.by_glacier import METHODS, measure, reference_lines
+from icefront.measures.proposals import propose_box, propose_centreline, propose_width
+from icefront.measures.rectilinear import area_change, rectilinear_box
 from icefront.monitoring.series import (
     Series,
     calving_events,

@@ -18,7 +18,7 @@ from scipy.io import netcdf_file
 
 from icefront import __version__
 from icefront.monitoring.findings import METHOD, Findings
-from icefront.monitoring.measuring import METHODS
+from icefront.measures.by_glacier import METHODS
 from icefront.monitoring.quality import GRADES
 
 SERIES_NC = "series.nc"

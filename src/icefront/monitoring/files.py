@@ -13,7 +13,7 @@ import pandas as pd
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.monitoring.measuring import METHODS
+from icefront.measures.by_glacier import METHODS
 from icefront.monitoring.series import Series, compare_sources, make_series, summary
 
 FORMATS = ("csv", "parquet")

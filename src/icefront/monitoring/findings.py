@@ -11,7 +11,7 @@ import pandas as pd
 
 from icefront.errors import IcefrontError
 from icefront.monitoring.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
-from icefront.monitoring.measuring import METHODS, measure, reference_lines
+from icefront.measures.by_glacier import METHODS, measure, reference_lines
 from icefront.monitoring.quality import grade_fronts
 from icefront.monitoring.series import Series, compare_sources, make_series
 

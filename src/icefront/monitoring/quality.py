@@ -23,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 from icefront.extraction.demo import mean_distance
 from icefront.fronts.lines import CHECK
 from icefront.monitoring.smoothness import NEIGHBOURS, REACH_DAYS, noise_of
-from icefront.monitoring.tables import plane_of
+from icefront.measures.front_tables import plane_of
 from icefront.monitoring.trend import days_of
 
 GRADES = ("A", "B", "C", "D")

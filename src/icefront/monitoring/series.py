@@ -9,7 +9,7 @@ import pandas as pd
 
 from icefront.errors import IcefrontError
 from icefront.monitoring.smoothness import find_outliers, noise_of
-from icefront.monitoring.tables import dates_of
+from icefront.measures.front_tables import dates_of
 from icefront.monitoring.trend import YEAR, Fit, days_of, fit_trend
 
 EVENT_SIGMAS = 3.5

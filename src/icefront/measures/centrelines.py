@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.tables import (
+from icefront.measures.front_tables import (
     Line,
     Plane,
     check_fronts,
@@ -37,7 +37,7 @@ def centreline_position(
     centreline : LineString, GeoSeries or GeoDataFrame
         From inland to the sea: advance is then positive.
     plane : "map" or "ground"
-        See `icefront.monitoring.tables.Plane`.
+        See `icefront.measures.front_tables.Plane`.
 
     Returns
     -------

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.centrelines import centreline_position, parallel_centrelines
-from icefront.monitoring.curvilinear import curvilinear_box
-from icefront.monitoring.proposing import box_of, centreline_of, flow_of, width_of
-from icefront.monitoring.rectilinear import rectilinear_box
-from icefront.monitoring.tables import (
+from icefront.measures.centrelines import centreline_position, parallel_centrelines
+from icefront.measures.curvilinear import curvilinear_box
+from icefront.measures.proposals import box_of, centreline_of, flow_of, width_of
+from icefront.measures.rectilinear import rectilinear_box
+from icefront.measures.front_tables import (
     CHECK,
     GOOD,
     NO_POSITION,
@@ -112,7 +112,7 @@ def measure(
     parallels : int
         Number of parallel lines.
     plane : "ground" or "map"
-        See `icefront.monitoring.tables.Plane`.
+        See `icefront.measures.front_tables.Plane`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.tables import check_fronts, lines_on, onto, plane_of
+from icefront.measures.front_tables import check_fronts, lines_on, onto, plane_of
 
 _STEP_SHARE = 0.25
 """Middles of fronts are gathered over this share of the width along the flow."""

@@ -11,8 +11,8 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.parting import Box, box_of_polygon, glacier_in_box, part_box
-from icefront.monitoring.tables import (
+from icefront.measures.terminus_boxes import Box, box_of_polygon, glacier_in_box, part_box
+from icefront.measures.front_tables import (
     Area,
     Line,
     Plane,
@@ -50,7 +50,7 @@ def rectilinear_box(
         A centreline from inland to the sea, or a place inland of the box (in the CRS of the fronts
         if it has none). A box alone does not tell which of its ends is glacier.
     plane : "ground" or "map"
-        See `icefront.monitoring.tables.Plane`.
+        See `icefront.measures.front_tables.Plane`.
 
     Returns
     -------

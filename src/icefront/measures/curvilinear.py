@@ -8,8 +8,8 @@ import pandas as pd
 import shapely
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.parting import Box, part_box
-from icefront.monitoring.tables import (
+from icefront.measures.terminus_boxes import Box, part_box
+from icefront.measures.front_tables import (
     Line,
     Plane,
     check_fronts,
@@ -52,7 +52,7 @@ def curvilinear_box(
     plane : "map" or "ground"
         Metres and areas are those of the map (as in MaQiT, and the default so that published
         tables can be compared; fronts in degrees go to the UTM zone of the centreline's start) or
-        those on the ellipsoid. See `icefront.monitoring.tables.Plane`.
+        those on the ellipsoid. See `icefront.measures.front_tables.Plane`.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def curvilinear_box(
             Area between start and front.
         flag
             ``good``, ``check: why`` or ``no position: why``; the rules are those of
-            `icefront.monitoring.parting`.
+            `icefront.measures.terminus_boxes`.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""Where a front lies: along centrelines, in terminus boxes. Pure geometry of tables of fronts."""
