@@ -5,7 +5,7 @@ import pytest
 from shapely.geometry import LineString
 
 from icefront.monitoring.findings import find
-from icefront.monitoring.quality import disagreement
+from icefront.timeseries.grades import disagreement
 from icefront.monitoring.review import list_for_review
 from tests.made_projects import made_fronts
 

@@ -20,7 +20,7 @@ from icefront.monitoring import (
     parallel_centrelines,
     summary,
 )
-from icefront.monitoring.trend import YEAR, days_of
+from icefront.timeseries.trend import YEAR, days_of
 from icefront.simulation.calving import FrontParameters
 from tests.made_fronts import START, axis_of, dates, made_branch, made_fronts, true_position
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from icefront.monitoring.runs import SceneOutcome
-    from icefront.monitoring.series import Series
+    from icefront.timeseries.series import Series
 
 Project = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="Folder of a project.", show_default=False)

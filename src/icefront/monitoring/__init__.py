@@ -12,7 +12,7 @@ from icefront.fronts.external_fronts import join_fronts, read_fronts
 from icefront.measures.by_glacier import METHODS, measure, reference_lines
 from icefront.measures.proposals import propose_box, propose_centreline, propose_width
 from icefront.measures.rectilinear import area_change, rectilinear_box
-from icefront.monitoring.series import (
+from icefront.timeseries.series import (
     Series,
     calving_events,
     compare_sources,
@@ -20,8 +20,8 @@ from icefront.monitoring.series import (
     seasons_by_year,
     summary,
 )
-from icefront.monitoring.smoothness import find_outliers
-from icefront.monitoring.trend import Fit, fit_trend
+from icefront.timeseries.outliers import find_outliers
+from icefront.timeseries.trend import Fit, fit_trend
 
 __all__ = [
     "METHODS",

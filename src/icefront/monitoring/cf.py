@@ -19,7 +19,7 @@ from scipy.io import netcdf_file
 from icefront import __version__
 from icefront.monitoring.findings import METHOD, Findings
 from icefront.measures.by_glacier import METHODS
-from icefront.monitoring.quality import GRADES
+from icefront.timeseries.grades import GRADES
 
 SERIES_NC = "series.nc"
 CONVENTIONS = "CF-1.11"

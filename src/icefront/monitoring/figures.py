@@ -29,8 +29,8 @@ from pyproj import CRS
 from icefront.errors import IcefrontError
 from icefront.monitoring.catalogue import OWN
 from icefront.monitoring.findings import METHOD, Findings
-from icefront.monitoring.series import Series
-from icefront.monitoring.trend import YEAR, days_of
+from icefront.timeseries.series import Series
+from icefront.timeseries.trend import YEAR, days_of
 from icefront.scenes.reading import open_scene
 
 DATES = ListedColormap(colormaps["plasma"](np.linspace(0.05, 0.93, 256)))

@@ -12,8 +12,8 @@ import pandas as pd
 from icefront.errors import IcefrontError
 from icefront.monitoring.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.measures.by_glacier import METHODS, measure, reference_lines
-from icefront.monitoring.quality import grade_fronts
-from icefront.monitoring.series import Series, compare_sources, make_series
+from icefront.timeseries.grades import grade_fronts
+from icefront.timeseries.series import Series, compare_sources, make_series
 
 METHOD = METHODS[0]
 """The measure that figures and grades are made with."""

@@ -15,7 +15,7 @@ from icefront.monitoring.exports import GEOPACKAGE, write_series, write_vectors
 from icefront.monitoring.figures import figures_of, newest_background
 from icefront.monitoring.findings import METHOD, Findings, gather
 from icefront.monitoring.report import REPORT, png_of, write_report
-from icefront.monitoring.series import summary
+from icefront.timeseries.series import summary
 from icefront.files.atomic import explained_writing, staging
 from icefront.progress import steps
 

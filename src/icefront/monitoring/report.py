@@ -18,7 +18,7 @@ from PIL import Image
 from icefront import __version__
 from icefront.monitoring.figures import _day_words, _km2, _signed
 from icefront.monitoring.findings import METHOD, Findings
-from icefront.monitoring.series import Series
+from icefront.timeseries.series import Series
 
 REPORT = "report.html"
 FEW_COLOURS = 6000

@@ -22,9 +22,9 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.extraction.demo import mean_distance
 from icefront.fronts.lines import CHECK
-from icefront.monitoring.smoothness import NEIGHBOURS, REACH_DAYS, noise_of
+from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
 from icefront.measures.front_tables import plane_of
-from icefront.monitoring.trend import days_of
+from icefront.timeseries.trend import days_of
 
 GRADES = ("A", "B", "C", "D")
 LIMITS = (1.0, 1.5, 2.5)
@@ -201,7 +201,7 @@ def _covered(line: BaseGeometry, across: np.ndarray) -> float:
 def disagreement(measured: pd.DataFrame) -> np.ndarray:
     """Say by how many standard deviations positions are off from their neighbours in time.
 
-    As for outliers (`icefront.monitoring.smoothness.find_outliers`) a position is held against the
+    As for outliers (`icefront.timeseries.outliers.find_outliers`) a position is held against the
     medians of up to three before and after it; the nearer one counts, and nothing if it lies
     between the two, so that calving speaks against nobody. At the ends of a series the one side
     that there is counts half.

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.smoothness import find_outliers, noise_of
+from icefront.timeseries.outliers import find_outliers, noise_of
 from icefront.measures.front_tables import dates_of
-from icefront.monitoring.trend import YEAR, Fit, days_of, fit_trend
+from icefront.timeseries.trend import YEAR, Fit, days_of, fit_trend
 
 EVENT_SIGMAS = 3.5
 """A drop is a calving event if it exceeds this many standard deviations of its two positions."""

@@ -1,0 +1,1 @@
+"""Positions through time: trend, seasons, calving events, outliers, grades."""
