@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from icefront.models.registry import DEFAULT, packaged_weights
-from icefront.simulation.layouts import simulate_scenes
+from icefront.simulation.archives import simulate_scenes
 
 DATA = Path(os.environ.get("ICEFRONT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 HELHEIM = DATA / "sentinel1" / "helheim_20180602_S1_HH.tif"

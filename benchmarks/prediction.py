@@ -27,7 +27,7 @@ from icefront.inference.precision import choose_device, has_fast_bf16
 from icefront.inference.windows import axes_of_windows
 from icefront.models.registry import MEMBERS, build, load_model
 from icefront.scenes.scene import Scene
-from icefront.simulation.layouts import front_mask, landscape_of, seed_of, tasks_of
+from icefront.simulation.archives import front_mask, landscape_of, seed_of, tasks_of
 from icefront.simulation.presets import caffe_presets
 from icefront.simulation.radar import sensor_named
 from icefront.simulation.samples import MadeImage, make_image

@@ -15,7 +15,7 @@ from scipy.stats import wasserstein_distance
 
 from icefront.datasets.caffe import CaffeDataset
 from icefront.fronts import clean_zones, front_pixels
-from icefront.simulation.stream import SimulatedScenes
+from icefront.simulation.torch_dataset import SimulatedScenes
 from icefront.zones import N_ZONES, ZONE_NAMES
 
 DATA = Path(os.environ.get("ICEFRONT_DATA", Path(__file__).parents[2] / "shared" / "data"))

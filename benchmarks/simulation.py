@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from icefront.simulation.layouts import landscape_of
+from icefront.simulation.archives import landscape_of
 from icefront.simulation.radar import SENSORS
 from icefront.simulation.samples import make_image
 
@@ -16,7 +16,7 @@ DATE = dt.date(2017, 7, 20)
 # In a process of its own, so that the peak is that of this scene.
 LARGE = """
 import datetime as dt, resource, time
-from icefront.simulation.layouts import landscape_of
+from icefront.simulation.archives import landscape_of
 from icefront.simulation.radar import SENSORS
 from icefront.simulation.samples import make_image
 landscape = landscape_of("Helheim", 0)

@@ -11,7 +11,7 @@ import shapely
 from scipy.ndimage import gaussian_filter1d
 
 from icefront.simulation.glacier import Glacier
-from icefront.simulation.layouts import seed_of
+from icefront.simulation.archives import seed_of
 from icefront.simulation.presets import preset
 
 GLACIER = "Helheim"
@@ -35,7 +35,7 @@ PEOPLE = {
 
 
 def made_glacier(seed: int = 0) -> Glacier:
-    """As in `icefront.simulation.layouts.landscape_of`, without the landscape."""
+    """As in `icefront.simulation.archives.landscape_of`, without the landscape."""
     chosen = preset(GLACIER)
     return Glacier(chosen.glacier, seed_of(seed, GLACIER, "0"), chosen.first, chosen.last)
 

@@ -35,7 +35,7 @@ from icefront.simulation.radar import (
     speckle,
 )
 from icefront.simulation.samples import make_image, random_image, random_landscape
-from icefront.simulation.stream import SimulatedScenes, kept_scenes
+from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.simulation.surfaces import (
     ICE,
     ROCK_FACE,
@@ -420,7 +420,7 @@ def test_the_presets_have_the_numbers_of_their_originals() -> None:
 
 @pytest.mark.parametrize("name", [*caffe_presets(), *arctic_presets()])
 def test_every_preset_can_be_made(name: str) -> None:
-    from icefront.simulation.layouts import landscape_of
+    from icefront.simulation.archives import landscape_of
 
     made = landscape_of(name, 0)
     chosen = preset(name)

@@ -27,7 +27,7 @@ from icefront.evaluation.report.tables import comparable, published_words
 from icefront.evaluation.selection import select_images
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import build
-from icefront.simulation.layouts import simulate_caffe
+from icefront.simulation.archives import simulate_caffe
 from icefront.zones import GREY_TO_ZONE
 from tests.made_benchmark import NAMES, make_split
 

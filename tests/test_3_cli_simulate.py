@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 import icefront
 from icefront.cli import app
 from icefront.datasets.caffe import CaffeDataset
-from icefront.simulation import layouts
+from icefront.simulation import archives as layouts
 from icefront.simulation.gallery import draw_gallery
-from icefront.simulation.layouts import simulate_caffe, simulate_scenes
+from icefront.simulation.archives import simulate_caffe, simulate_scenes
 
 
 def run(*arguments: object) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from icefront.errors import IcefrontError
 from icefront.monitoring import runs, workers
 from icefront.monitoring.catalogue import CATALOGUE, DONE, FAILED, NEW, NO_FRONT, RUNS, Catalogue
 from icefront.monitoring.runs import run_monitoring
-from icefront.simulation.layouts import simulate_scenes
+from icefront.simulation.archives import simulate_scenes
 from tests.made_projects import DEADLY, Deadly, Inline, config, write_series
 from tests.test_3_cli_extract import GREYS, GreyLevels, landscape, write_tif
 

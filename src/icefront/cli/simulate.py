@@ -32,7 +32,7 @@ def simulate_caffe(
     workers: Workers = 1,
 ) -> None:
     """Make a benchmark in the layout of CaFFe: images, zones, fronts, bounding boxes."""
-    from icefront.simulation.layouts import simulate_caffe as run
+    from icefront.simulation.archives import simulate_caffe as run
 
     names = run(out, seed=seed, glaciers=glacier, share=share, coarser=coarser, workers=workers)
     typer.echo(f"{len(names)} images with their truth are in {out}")
@@ -49,7 +49,7 @@ def simulate_ssl4sar(
     workers: Workers = 1,
 ) -> None:
     """Make an archive in the layout of SSL4SAR: radar series, one optical image a glacier."""
-    from icefront.simulation.layouts import simulate_ssl4sar as run
+    from icefront.simulation.archives import simulate_ssl4sar as run
 
     names = run(out, seed=seed, glaciers=glacier, images=images, coarser=coarser, workers=workers)
     typer.echo(f"{len(names)} radar images and their optical ones are in {out}")
@@ -72,7 +72,7 @@ def simulate_scenes(
 ) -> None:
     """Make a georeferenced series of one glacier, with its true fronts in truth.gpkg."""
     from icefront.extraction.parameters import parse_date
-    from icefront.simulation.layouts import simulate_scenes as run
+    from icefront.simulation.archives import simulate_scenes as run
 
     names = run(
         out,

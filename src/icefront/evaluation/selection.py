@@ -13,7 +13,7 @@ from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.errors import IcefrontError
 from icefront.evaluation.groups import sensor_group
 from icefront.scenes.scene import PixelSize
-from icefront.simulation.layouts import STAMP
+from icefront.simulation.archives import STAMP
 
 Split = Literal["train", "validation", "test"]
 AskedSize = PixelSize | Literal["auto", "name"]

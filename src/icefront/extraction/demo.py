@@ -24,7 +24,7 @@ from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
 from icefront.files.atomic import check_folder, explained_writing
 from icefront.scenes.reading import open_scene
-from icefront.simulation.layouts import STAMP, simulate_scenes
+from icefront.simulation.archives import STAMP, simulate_scenes
 
 GLACIER = "Kronebreen"
 SEED = 0

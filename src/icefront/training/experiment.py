@@ -27,7 +27,7 @@ from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
 from icefront.recipes import Strict, read_recipe, validated
 from icefront.runs import RECIPE, RESULT
-from icefront.simulation.layouts import simulate_ssl4sar
+from icefront.simulation.archives import simulate_ssl4sar
 from icefront.training.config import TrainingConfig
 from icefront.training.run import train
 

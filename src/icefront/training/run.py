@@ -37,7 +37,7 @@ from icefront.runs import (
     state_to_resume,
     write_result,
 )
-from icefront.simulation.stream import SimulatedScenes, kept_scenes
+from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
 from icefront.training.scoring import score_images, summarise

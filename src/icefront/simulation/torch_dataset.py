@@ -33,7 +33,7 @@ class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
 
     Examples
     --------
-    >>> from icefront.simulation.stream import SimulatedScenes
+    >>> from icefront.simulation.torch_dataset import SimulatedScenes
     >>> image, zones = SimulatedScenes(10, window=64)[0]
     >>> image.shape, zones.shape
     (torch.Size([1, 64, 64]), torch.Size([64, 64]))
