@@ -52,7 +52,7 @@ def annotators(
     from icefront.evaluation.annotator_report import default_folder, person_rows, write_study
     from icefront.evaluation.annotators import Sides, read_flow, study_annotators
     from icefront.evaluation.traces import read_traces
-    from icefront.extraction.parameters import parse_pixel_size
+    from icefront.extraction.settings import parse_pixel_size
     from icefront.files.atomic import check_folder, explained_writing, staging
 
     check_folder(out, overwrite=overwrite)

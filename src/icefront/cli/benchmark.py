@@ -62,7 +62,7 @@ def benchmark(
     overwrite: Overwrite = False,
 ) -> None:
     """Score models by the CaFFe protocol: tables, figures, a report."""
-    from icefront.extraction.parameters import parse_pixel_size
+    from icefront.extraction.settings import parse_pixel_size
 
     words = ("auto", "name")
     size = pixel_size if pixel_size in words else parse_pixel_size(pixel_size)

@@ -19,7 +19,7 @@ from icefront.cli.options import (
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
-    from icefront.extraction.run import SceneReport
+    from icefront.extraction.pipeline import SceneReport
 
 
 @job
@@ -47,7 +47,7 @@ def extract(
     overwrite: Overwrite = False,
 ) -> None:
     """Extract the calving front of each scene, as a map layer with uncertainty and pictures."""
-    from icefront.extraction.parameters import (
+    from icefront.extraction.settings import (
         parse_band,
         parse_date,
         parse_pixel_size,
@@ -60,7 +60,7 @@ def extract(
     check_folder(out, overwrite=overwrite)
     area = None if aoi is None else read_area(aoi)
 
-    from icefront.extraction.run import extract_scenes
+    from icefront.extraction.pipeline import extract_scenes
 
     report = extract_scenes(
         scenes,
@@ -103,7 +103,7 @@ def info(
     pixel_size: PixelSizeText = None,
 ) -> None:
     """Say what the program sees in a file."""
-    from icefront.extraction.parameters import parse_band, parse_pixel_size
+    from icefront.extraction.settings import parse_band, parse_pixel_size
     from icefront.scenes.describe import describe
 
     size = None if pixel_size is None else parse_pixel_size(pixel_size)

@@ -71,7 +71,7 @@ def simulate_scenes(
     workers: Workers = 1,
 ) -> None:
     """Make a georeferenced series of one glacier, with its true fronts in truth.gpkg."""
-    from icefront.extraction.parameters import parse_date
+    from icefront.extraction.settings import parse_date
     from icefront.simulation.archives import simulate_scenes as run
 
     names = run(

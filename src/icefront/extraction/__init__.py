@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from icefront.extraction.run import ExtractionReport, SceneReport, extract_scenes
+    from icefront.extraction.pipeline import ExtractionReport, SceneReport, extract_scenes
 
 __all__ = ["ExtractionReport", "SceneReport", "extract_scenes"]
 
@@ -20,5 +20,5 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("icefront.extraction.run"), name)
+        return getattr(import_module("icefront.extraction.pipeline"), name)
     raise AttributeError(f"module 'icefront.extraction' has no attribute {name!r}")

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.extraction.run import ExtractionReport, extract_scenes
+from icefront.extraction.pipeline import ExtractionReport, extract_scenes
 from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
 from icefront.files.atomic import check_folder, explained_writing

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icefront.errors import IcefrontError
-from icefront.extraction.parameters import read_area
+from icefront.extraction.settings import read_area
 
 
 class _Strict(BaseModel):

@@ -25,7 +25,7 @@ from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.extraction.run import distinct_names
+from icefront.extraction.pipeline import distinct_names
 from icefront.inference.predict import card_of
 from icefront.models.registry import load_model
 from icefront.monitoring import catalogue as catalogues

@@ -42,7 +42,7 @@ class Job:
     load : callable
         Returns the network; must be picklable.
     options : dict
-        Keyword arguments of `icefront.extraction.run.extract_scene`.
+        Keyword arguments of `icefront.extraction.pipeline.extract_scene`.
     folder : Path
         The project.
     zones : bool
@@ -132,8 +132,8 @@ class Workers(Protocol):
 
 def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     """Extract a scene, write its files, and say what its row shall be."""
-    from icefront.extraction.products import write_zones
-    from icefront.extraction.run import extract_scene
+    from icefront.extraction.outputs import write_zones
+    from icefront.extraction.pipeline import extract_scene
     from icefront.inference.predict import card_of
 
     begun = time.monotonic()

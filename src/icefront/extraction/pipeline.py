@@ -18,7 +18,7 @@ from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.extraction.products import (
+from icefront.extraction.outputs import (
     RUN_JSON,
     centre_latitude,
     run_record,
