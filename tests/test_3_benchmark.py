@@ -21,7 +21,7 @@ import icefront
 from icefront import IcefrontError
 from icefront.cli import app
 from icefront.evaluation.benchmark import BenchmarkResult, benchmark
-from icefront.evaluation.contenders import Contender
+from icefront.evaluation.benchmark_models import Contender
 from icefront.evaluation.report.figures import published_figure
 from icefront.evaluation.report.tables import comparable, published_words
 from icefront.evaluation.selection import select_images

@@ -25,7 +25,7 @@ from icefront.evaluation.calibration import (
     front_errors,
     read_calibration,
 )
-from icefront.evaluation.contenders import Contender, Manner, gather_contenders
+from icefront.evaluation.benchmark_models import Contender, Manner, gather_contenders
 from icefront.evaluation.groups import GROUPINGS, Hemisphere, members_of, season_of, sensor_group
 from icefront.evaluation.mde import pool_mde
 from icefront.evaluation.predictions import Prediction, read_prediction, write_prediction
