@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from icefront.cli import app
 from icefront.errors import IcefrontError
-from icefront.evaluation.annotators import (
+from icefront.annotators.study import (
     Sides,
     read_flow,
     split_variances,
     study_annotators,
 )
-from icefront.evaluation.consensus import (
+from icefront.annotators.consensus import (
     biweight,
     crossings,
     draw_consensus,
@@ -31,7 +31,7 @@ from icefront.evaluation.consensus import (
     oriented,
     seaward_by_compass,
 )
-from icefront.evaluation.traces import Trace, mask_to_line, read_traces
+from icefront.annotators.traces import Trace, mask_to_line, read_traces
 from icefront.fronts import distance_errors
 from icefront.fronts.distances import line_distances, mean_distance, points_along
 from tests.made_annotators import PEOPLE, write_study

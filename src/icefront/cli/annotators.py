@@ -49,9 +49,9 @@ def annotators(
     from rich.table import Table
 
     from icefront.errors import IcefrontError
-    from icefront.evaluation.annotator_report import default_folder, person_rows, write_study
-    from icefront.evaluation.annotators import Sides, read_flow, study_annotators
-    from icefront.evaluation.traces import read_traces
+    from icefront.annotators.report import default_folder, person_rows, write_study
+    from icefront.annotators.study import Sides, read_flow, study_annotators
+    from icefront.annotators.traces import read_traces
     from icefront.extraction.settings import parse_pixel_size
     from icefront.files.atomic import check_folder, explained_writing, staging
 

@@ -24,7 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.evaluation.annotators import Person, StudiedImage, Study
+from icefront.annotators.study import Person, StudiedImage, Study
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
 

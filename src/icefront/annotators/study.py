@@ -10,7 +10,7 @@ Agreement
     The mean distance over all pairs of people. A model's distance to the people is the mean over
     the people; a person's is the mean over the others.
 Consensus
-    See `icefront.evaluation.consensus`. A person's distance to it is taken to the consensus of the
+    See `icefront.annotators.consensus`. A person's distance to it is taken to the consensus of the
     others, since the own trace has a say in the full one; a model's to the full one.
 Bias
     Mean offset from the consensus, positive to the sea. What all people have in common cannot be
@@ -42,7 +42,7 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.datasets.caffe import read_zones
 from icefront.errors import IcefrontError
-from icefront.evaluation.consensus import (
+from icefront.annotators.consensus import (
     Consensus,
     Placed,
     draw_consensus,
@@ -53,7 +53,7 @@ from icefront.evaluation.consensus import (
     seaward_by_zones,
     without,
 )
-from icefront.evaluation.traces import Frame, Trace, TracedImage
+from icefront.annotators.traces import Frame, Trace, TracedImage
 from icefront.fronts.distances import FINER, points_along
 from icefront.progress import steps
 from icefront.zones import N_ZONES
@@ -196,7 +196,7 @@ def study_annotators(
     Parameters
     ----------
     images : sequence of TracedImage
-        From `icefront.evaluation.traces.read_traces`.
+        From `icefront.annotators.traces.read_traces`.
     sides : Sides, optional
         Without it biases have no sign and are not given.
     unit : str

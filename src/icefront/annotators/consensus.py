@@ -21,7 +21,7 @@ import shapely
 from scipy.ndimage import gaussian_filter1d
 from shapely.geometry.base import BaseGeometry
 
-from icefront.evaluation.traces import Trace
+from icefront.annotators.traces import Trace
 from icefront.fronts.distances import evenly
 from icefront.zones import GLACIER, OCEAN
 
