@@ -18,7 +18,7 @@ from icefront.errors import IcefrontError
 from icefront.pretraining import run
 from icefront.pretraining.module import Pretraining
 from icefront.pretraining.run import Keeper, load_pretrained, pretrain
-from icefront.runs import LastState
+from icefront.training.loop import LastState
 from icefront.training import experiment
 from icefront.training.run import train
 from tests.made_caffe import make_caffe

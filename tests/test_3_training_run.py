@@ -163,7 +163,7 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
             raise OSError(28, "No space left on device")
         replace(str(source), str(target))
 
-    monkeypatch.setattr("icefront.runs.os.replace", full)
+    monkeypatch.setattr("icefront.training.loop.os.replace", full)
     with pytest.raises(IcefrontError, match="No space left"):
         train(recipe, ["name=full", "epochs=1"], progress=False)
     assert not list((state.parents[1] / "full").glob("*.part"))

@@ -17,7 +17,7 @@ from icefront.datasets.ssl4sar import CHANNELS
 from icefront.models.card import InputMapping
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.samples import prepare
-from icefront.runs import make_optimiser
+from icefront.training.loop import make_optimiser
 
 N_CHANNELS = len(CHANNELS)
 

@@ -35,7 +35,7 @@ from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.reach import reach_of
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import validated
-from icefront.runs import (
+from icefront.training.loop import (
     begin,
     fit,
     loader_options,

@@ -28,7 +28,7 @@ from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import MEMBERS, build
 from icefront.models.starting_weights import Start, start_from
-from icefront.runs import (
+from icefront.training.loop import (
     begin,
     fit,
     loader_options,
@@ -40,7 +40,7 @@ from icefront.runs import (
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
-from icefront.training.scoring import score_images, summarise
+from icefront.training.scores import score_images, summarise
 
 log = logging.getLogger("icefront.training")
 

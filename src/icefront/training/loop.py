@@ -22,7 +22,7 @@ from torch import nn
 
 from icefront.errors import IcefrontError
 
-log = logging.getLogger("icefront.runs")
+log = logging.getLogger("icefront.training.loop")
 
 STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
