@@ -24,9 +24,9 @@ from icefront.pretraining.module import (
     over_pixels,
     squares_of,
 )
-from icefront.pretraining.reach import reach_of
+from icefront.pretraining.gradient_check import reach_of
 from icefront.pretraining.samples import MaskedPairs, draw_mask, prepare
-from icefront.training.experiment import compare_runs
+from icefront.pretraining.experiment import compare_runs
 from tests.made_ssl4sar import make_ssl4sar
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -91,7 +91,7 @@ def test_the_published_recipes() -> None:
 
 
 def test_all_recipes_are_valid(tmp_path: Path) -> None:
-    from icefront.training import experiment
+    from icefront.pretraining import experiment
 
     for name in ("optsimmim-mini", "opttranslator-mini", "days-mini"):
         assert load_config(CONFIGS / f"{name}.yaml").model == "tyrion-mini"

@@ -14,7 +14,7 @@ from icefront.errors import IcefrontError
 from icefront.models.equalisation import equalise_batch
 from icefront.pretraining import config as pretraining
 from icefront.scenes.radiometry import equalise
-from icefront.training import experiment
+from icefront.pretraining import experiment
 from icefront.training.augmentation import (
     AugmentationConfig,
     augment,

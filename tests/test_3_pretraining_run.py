@@ -19,7 +19,7 @@ from icefront.pretraining import run
 from icefront.pretraining.module import Pretraining
 from icefront.pretraining.run import Keeper, load_pretrained, pretrain
 from icefront.training.loop import LastState
-from icefront.training import experiment
+from icefront.pretraining import experiment
 from icefront.training.run import train
 from tests.made_caffe import make_caffe
 from tests.made_ssl4sar import make_ssl4sar

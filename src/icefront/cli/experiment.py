@@ -26,7 +26,7 @@ def experiment_pretraining(
     ] = None,
 ) -> None:
     """Tell whether pretraining helps: pretrain, fine-tune, test, compare. Goes on where it was."""
-    from icefront.training.experiment import load_config, run_experiment
+    from icefront.pretraining.experiment import load_config, run_experiment
 
     chosen = load_config(config, set_)
     tell_log()
