@@ -20,8 +20,8 @@ from torch import nn
 
 from benchmarks.fronts import procedural_zones
 from icefront.models.card import ModelCard
-from icefront.monitoring import workers
-from icefront.monitoring.catalogue import DONE, create
+from icefront.projects import workers
+from icefront.projects.catalogue import DONE, create
 
 SIDE = 3000
 PIXEL_M = 10.0

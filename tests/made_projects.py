@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from shapely.geometry import LineString
 
-from icefront.monitoring import workers
+from icefront.projects import workers
 from tests.test_3_cli_extract import GREYS, GreyLevels, landscape, write_tif
 
 DEADLY = 250

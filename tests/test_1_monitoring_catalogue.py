@@ -17,8 +17,8 @@ from pyproj import CRS
 from shapely.geometry import LineString, MultiLineString
 
 from icefront.errors import IcefrontError
-from icefront.monitoring import catalogue as catalogues
-from icefront.monitoring.catalogue import (
+from icefront.projects import catalogue as catalogues
+from icefront.projects.catalogue import (
     CATALOGUE,
     DONE,
     FAILED,

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy.io import netcdf_file
 
-from icefront.monitoring.findings import METHOD, find
+from icefront.projects.results import METHOD, find
 from icefront.monitoring.products import write_products
 from tests.made_projects import made_fronts
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from shapely.geometry import LineString
 
-from icefront.monitoring.findings import find
+from icefront.projects.results import find
 from icefront.timeseries.grades import disagreement
-from icefront.monitoring.review import list_for_review
+from icefront.projects.review import list_for_review
 from tests.made_projects import made_fronts
 
 

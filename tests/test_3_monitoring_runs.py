@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.monitoring import runs, workers
-from icefront.monitoring.catalogue import CATALOGUE, DONE, FAILED, NEW, NO_FRONT, RUNS, Catalogue
-from icefront.monitoring.runs import run_monitoring
+from icefront.projects.catalogue import CATALOGUE, DONE, FAILED, NEW, NO_FRONT, RUNS, Catalogue
+from icefront.projects.run import run_monitoring
 from icefront.simulation.archives import simulate_scenes
 from tests.made_projects import DEADLY, Deadly, Inline, config, write_series
 from tests.test_3_cli_extract import GREYS, GreyLevels, landscape, write_tif

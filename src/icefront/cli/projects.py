@@ -12,7 +12,7 @@ from icefront.cli.options import Model, job
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from icefront.monitoring.runs import SceneOutcome
+    from icefront.projects.run import SceneOutcome
     from icefront.timeseries.series import Series
 
 Project = Annotated[
@@ -52,7 +52,7 @@ def run(
     ] = False,
 ) -> None:
     """Extract the fronts of all scenes that have none yet; go on where a run stopped."""
-    from icefront.monitoring.runs import run_monitoring
+    from icefront.projects.run import run_monitoring
 
     report = run_monitoring(
         source,
@@ -156,8 +156,8 @@ def review(
     member: Members = None,
 ) -> None:
     """List the fronts a person should look at first, with pictures; keep what the person says."""
-    from icefront.monitoring.findings import REJECTED, gather
-    from icefront.monitoring.review import ACCEPTED, REVIEW, judge, write_review
+    from icefront.projects.results import REJECTED, gather
+    from icefront.projects.review import ACCEPTED, REVIEW, judge, write_review
 
     said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
     for names, verdict in said:
@@ -190,7 +190,7 @@ def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
 
 def _trend(glacier: str, by_method: dict[str, Series]) -> str:
     """Say in a line what a glacier does."""
-    from icefront.monitoring.findings import METHOD
+    from icefront.projects.results import METHOD
 
     series = by_method[METHOD]
     fit = series.fit

@@ -31,7 +31,7 @@ from icefront.monitoring.figures import (
     read_background,
     window_of,
 )
-from icefront.monitoring.findings import METHOD, Findings
+from icefront.projects.results import METHOD, Findings
 from icefront.progress import steps
 
 MOST_FRAMES = 60

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.io import netcdf_file
 
 from icefront import __version__
-from icefront.monitoring.findings import METHOD, Findings
+from icefront.projects.results import METHOD, Findings
 from icefront.measures.by_glacier import METHODS
 from icefront.timeseries.grades import GRADES
 

@@ -67,7 +67,7 @@ def exchange_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     Parameters
     ----------
     fronts : GeoDataFrame
-        As in `icefront.monitoring.findings.Findings`.
+        As in `icefront.projects.results.Findings`.
 
     Returns
     -------

@@ -27,8 +27,8 @@ from matplotlib.patheffects import withStroke
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.catalogue import OWN
-from icefront.monitoring.findings import METHOD, Findings
+from icefront.projects.catalogue import OWN
+from icefront.projects.results import METHOD, Findings
 from icefront.timeseries.series import Series
 from icefront.timeseries.trend import YEAR, days_of
 from icefront.scenes.reading import open_scene

@@ -13,7 +13,7 @@ from icefront.monitoring.animation import write_animation
 from icefront.monitoring.cf import SERIES_NC, write_netcdf
 from icefront.monitoring.exports import GEOPACKAGE, write_series, write_vectors
 from icefront.monitoring.figures import figures_of, newest_background
-from icefront.monitoring.findings import METHOD, Findings, gather
+from icefront.projects.results import METHOD, Findings, gather
 from icefront.monitoring.report import REPORT, png_of, write_report
 from icefront.timeseries.series import summary
 from icefront.files.atomic import explained_writing, staging
@@ -63,7 +63,7 @@ def make_products(
         Folder of the products; ``PROJECT/products`` by default. Files of the same names are
         replaced when all new ones are whole.
     imported, centreline, box, width_m, members, glaciers
-        As for `icefront.monitoring.findings.gather`.
+        As for `icefront.projects.results.gather`.
     animation : bool
         Make animations too, which reads every scene again.
     progress : bool

@@ -17,7 +17,7 @@ from PIL import Image
 
 from icefront import __version__
 from icefront.monitoring.figures import _day_words, _km2, _signed
-from icefront.monitoring.findings import METHOD, Findings
+from icefront.projects.results import METHOD, Findings
 from icefront.timeseries.series import Series
 
 REPORT = "report.html"

@@ -17,7 +17,7 @@ from rasterio.warp import transform_bounds
 
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import parse_date
-from icefront.monitoring.config import MonitoringConfig
+from icefront.projects.config import MonitoringConfig
 from icefront.scenes.grid import POLAR_LATITUDE
 from icefront.scenes.metadata import Metadata, from_name, from_tags, sensor_word
 from icefront.scenes.raster import opened

@@ -27,7 +27,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.catalogue import RESULTS, SCENES, plain, state_of
+from icefront.projects.catalogue import RESULTS, SCENES, plain, state_of
 from icefront.files.atomic import explained_writing
 
 _PATIENCE_S = 10.0

@@ -10,7 +10,7 @@ import geopandas as gpd
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.monitoring.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
+from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.measures.by_glacier import METHODS, measure, reference_lines
 from icefront.timeseries.grades import grade_fronts
 from icefront.timeseries.series import Series, compare_sources, make_series

@@ -28,8 +28,8 @@ from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import distinct_names
 from icefront.inference.predict import card_of
 from icefront.models.registry import load_model
-from icefront.monitoring import catalogue as catalogues
-from icefront.monitoring.catalogue import (
+from icefront.projects import catalogue as catalogues
+from icefront.projects.catalogue import (
     CATALOGUE,
     DONE,
     FAILED,
@@ -42,8 +42,8 @@ from icefront.monitoring.catalogue import (
     SCENES,
     Catalogue,
 )
-from icefront.monitoring.config import Areas, MonitoringConfig, read_config, settings_digest
-from icefront.monitoring.finding import (
+from icefront.projects.config import Areas, MonitoringConfig, read_config, settings_digest
+from icefront.projects.scene_files import (
     Header,
     Listed,
     crs_for,
@@ -51,7 +51,7 @@ from icefront.monitoring.finding import (
     list_scenes,
     read_header,
 )
-from icefront.monitoring.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
+from icefront.projects.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
 from icefront.files.atomic import explained_writing
 from icefront.progress import steps
 
@@ -188,7 +188,7 @@ def run_monitoring(
     Parameters
     ----------
     source : path
-        A folder of scenes, or a YAML file (`icefront.monitoring.config.MonitoringConfig`).
+        A folder of scenes, or a YAML file (`icefront.projects.config.MonitoringConfig`).
     out : path
         The project: a folder, made if it does not exist.
     model, aoi, tta, exact

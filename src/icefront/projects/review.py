@@ -11,9 +11,9 @@ import rasterio
 
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
-from icefront.monitoring.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
-from icefront.monitoring.findings import REJECTED, Findings
-from icefront.monitoring.workers import folder_of
+from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
+from icefront.projects.results import REJECTED, Findings
+from icefront.projects.workers import folder_of
 from icefront.files.atomic import explained_writing, staging
 from icefront.scenes.reading import open_scene
 

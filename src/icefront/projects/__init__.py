@@ -1,0 +1,1 @@
+"""What a run over many glaciers keeps: scene files, catalogue, workers, results, review."""
