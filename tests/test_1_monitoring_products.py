@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import netcdf_file
 
 from icefront.projects.results import METHOD, find
-from icefront.monitoring.products import write_products
+from icefront.products.folder import write_products
 from tests.made_projects import made_fronts
 
 TWO = "Two <b>& more</b>"
@@ -175,7 +175,7 @@ def test_the_files_of_a_strange_name_are_plain(made):
 
 
 def test_the_animation_moves(found, tmp_path):
-    from icefront.monitoring.animation import write_animation
+    from icefront.products.animation import write_animation
 
     count = write_animation(found, "Crane", tmp_path / "a.gif", frames=3)
     with Image.open(tmp_path / "a.gif") as image:
@@ -187,7 +187,7 @@ def test_the_animation_moves(found, tmp_path):
 
 def test_products_appear_together_or_not_at_all(found, tmp_path, monkeypatch):
     from icefront.errors import IcefrontError
-    from icefront.monitoring import products
+    from icefront.products import folder as products
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -66,7 +66,7 @@ def measure(
     """Measure fronts by all methods: tables of positions, areas, trends, seasons and calving."""
     from icefront.monitoring import measure as measure_fronts
     from icefront.monitoring import reference_lines
-    from icefront.monitoring.files import check_format, tables_of, write_measures
+    from icefront.products.measure_files import check_format, tables_of, write_measures
     from icefront.fronts.external_fronts import read_lines
     from icefront.files.atomic import check_folder, explained_writing, staging
 

@@ -115,8 +115,8 @@ def products(
 ) -> None:
     """Write maps, curves, tables, NetCDF, animations and the report of a project."""
     from icefront.fronts.external_fronts import read_fronts
-    from icefront.monitoring.products import make_products
-    from icefront.monitoring.report import REPORT
+    from icefront.products.folder import make_products
+    from icefront.products.report import REPORT
 
     made = make_products(
         project,

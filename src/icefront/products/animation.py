@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from icefront.monitoring.figures import (
+from icefront.products.figures import (
     DATES,
     INK,
     QUIET,

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from matplotlib.colors import to_hex
 
-from icefront.monitoring.figures import date_colours
+from icefront.products.figures import date_colours
 
 FRONTS_GPKG = "fronts.gpkg"
 FRONTS_GEOJSON = "fronts.geojson"

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from icefront import __version__
-from icefront.monitoring.figures import _day_words, _km2, _signed
+from icefront.products.figures import _day_words, _km2, _signed
 from icefront.projects.results import METHOD, Findings
 from icefront.timeseries.series import Series
 

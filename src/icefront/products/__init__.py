@@ -1,0 +1,1 @@
+"""What people open: vectors, tables, NetCDF, figures, animation, report."""
