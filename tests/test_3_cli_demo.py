@@ -10,7 +10,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from icefront.cli import app
-from icefront.extraction.demo import PICTURE, make_demo, mean_distance, position_along
+from icefront.demo.demonstration import PICTURE, make_demo, mean_distance, position_along
 from icefront.models.card import ModelCard
 from icefront.models.registry import DEFAULT, packaged_weights
 

@@ -170,7 +170,7 @@ def models() -> None:
 @job
 def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
     """Simulate three years of a glacier, extract its fronts, and say how far off they are."""
-    from icefront.extraction.demo import make_demo
+    from icefront.demo.demonstration import make_demo
 
     report = make_demo(out, model=model, overwrite=overwrite)
     for scene, distance in zip(report.run.scenes, report.distances_m, strict=True):

@@ -1,0 +1,1 @@
+"""The main job on a simulated series whose true fronts are known."""
