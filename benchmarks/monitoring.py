@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from icefront.monitoring import make_series, measure, reference_lines
+from icefront.measures import measure, reference_lines
+from icefront.timeseries import make_series
 
 FRONTS = 10_000
 VERTICES = 300

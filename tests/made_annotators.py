@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 from scipy.ndimage import gaussian_filter1d
 
-from icefront.simulation.glacier import Glacier
 from icefront.simulation.archives import seed_of
+from icefront.simulation.glacier import Glacier
 from icefront.simulation.presets import preset
 
 GLACIER = "Helheim"

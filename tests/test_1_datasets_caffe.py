@@ -14,8 +14,8 @@ from icefront.datasets import (
     read_zones,
     validation_split,
 )
-from icefront.datasets.image_cache import build_cache
 from icefront.datasets.crops import CropDataset, EpochSampler
+from icefront.datasets.image_cache import build_cache
 from icefront.errors import IcefrontError
 from tests.made_caffe import NAMES, make_caffe
 

@@ -14,14 +14,6 @@ from PIL import Image
 from shapely.geometry import LineString, MultiLineString
 from typer.testing import CliRunner
 
-from icefront.cli import app
-from icefront.errors import IcefrontError
-from icefront.annotators.study import (
-    Sides,
-    read_flow,
-    split_variances,
-    study_annotators,
-)
 from icefront.annotators.consensus import (
     biweight,
     crossings,
@@ -31,7 +23,15 @@ from icefront.annotators.consensus import (
     oriented,
     seaward_by_compass,
 )
+from icefront.annotators.study import (
+    Sides,
+    read_flow,
+    split_variances,
+    study_annotators,
+)
 from icefront.annotators.traces import Trace, mask_to_line, read_traces
+from icefront.cli import app
+from icefront.errors import IcefrontError
 from icefront.fronts import distance_errors
 from icefront.fronts.distances import line_distances, mean_distance, points_along
 from tests.made_annotators import PEOPLE, write_study

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from icefront.errors import IcefrontError
-from icefront.monitoring import read_fronts
+from icefront.fronts import read_fronts
 from icefront.fronts.external_fronts import COLUMNS, read_lines, write_fronts
 
 LINE = shapely.LineString([(-190_000, -2_275_000), (-190_000, -2_270_000)])

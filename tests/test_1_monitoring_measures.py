@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shapely import affinity
 
 from icefront.errors import IcefrontError
-from icefront.monitoring import (
+from icefront.measures import (
     area_change,
     centreline_position,
     curvilinear_box,

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from scipy.io import netcdf_file
 
-from icefront.projects.results import METHOD, find
 from icefront.products.folder import write_products
+from icefront.projects.results import METHOD, find
 from tests.made_projects import made_fronts
 
 TWO = "Two <b>& more</b>"

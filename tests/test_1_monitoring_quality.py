@@ -5,8 +5,8 @@ import pytest
 from shapely.geometry import LineString
 
 from icefront.projects.results import find
-from icefront.timeseries.grades import disagreement
 from icefront.projects.review import list_for_review
+from icefront.timeseries.grades import disagreement
 from tests.made_projects import made_fronts
 
 

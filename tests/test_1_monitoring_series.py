@@ -10,18 +10,10 @@ import pytest
 from scipy import stats
 
 from icefront.errors import IcefrontError
-from icefront.monitoring import (
-    centreline_position,
-    compare_sources,
-    curvilinear_box,
-    find_outliers,
-    fit_trend,
-    make_series,
-    parallel_centrelines,
-    summary,
-)
-from icefront.timeseries.trend import YEAR, days_of
+from icefront.measures import centreline_position, curvilinear_box, parallel_centrelines
 from icefront.simulation.calving import FrontParameters
+from icefront.timeseries import compare_sources, find_outliers, fit_trend, make_series, summary
+from icefront.timeseries.trend import YEAR, days_of
 from tests.made_fronts import START, axis_of, dates, made_branch, made_fronts, true_position
 
 DAYS = days_of(np.array(dates(), "datetime64[D]"))

@@ -16,6 +16,8 @@ from icefront.errors import IcefrontError
 from icefront.models.registry import build
 from icefront.pretraining import OptSimMIM, OptTranslator, PretrainingConfig, load_config
 from icefront.pretraining.baselines import fit_baselines, regressors
+from icefront.pretraining.experiment import compare_runs
+from icefront.pretraining.gradient_check import reach_of
 from icefront.pretraining.module import (
     Plateau,
     Pretraining,
@@ -24,9 +26,7 @@ from icefront.pretraining.module import (
     over_pixels,
     squares_of,
 )
-from icefront.pretraining.gradient_check import reach_of
 from icefront.pretraining.samples import MaskedPairs, draw_mask, prepare
-from icefront.pretraining.experiment import compare_runs
 from tests.made_ssl4sar import make_ssl4sar
 
 CONFIGS = Path(__file__).parent.parent / "configs"

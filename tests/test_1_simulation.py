@@ -35,7 +35,6 @@ from icefront.simulation.radar import (
     speckle,
 )
 from icefront.simulation.samples import make_image, random_image, random_landscape
-from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.simulation.surfaces import (
     ICE,
     ROCK_FACE,
@@ -47,6 +46,7 @@ from icefront.simulation.surfaces import (
     weather,
 )
 from icefront.simulation.terrain import crest_map, mountains
+from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 START, END = dt.date(2015, 1, 1), dt.date(2018, 1, 1)

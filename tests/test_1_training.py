@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from icefront.errors import IcefrontError
 from icefront.models.equalisation import equalise_batch
 from icefront.pretraining import config as pretraining
-from icefront.scenes.radiometry import equalise
 from icefront.pretraining import experiment
+from icefront.scenes.radiometry import equalise
 from icefront.training.augmentation import (
     AugmentationConfig,
     augment,

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 import icefront
 from icefront.cli import app
 from icefront.extraction import pipeline as extraction_run
-from icefront.models.card import ModelCard
 from icefront.files.atomic import STAGING_PREFIX
+from icefront.models.card import ModelCard
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 GREYS = {ROCK: 40, GLACIER: 210, OCEAN: 120}

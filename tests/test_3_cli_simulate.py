@@ -17,8 +17,8 @@ import icefront
 from icefront.cli import app
 from icefront.datasets.caffe import CaffeDataset
 from icefront.simulation import archives as layouts
-from icefront.simulation.gallery import draw_gallery
 from icefront.simulation.archives import simulate_caffe, simulate_scenes
+from icefront.simulation.gallery import draw_gallery
 
 
 def run(*arguments: object) -> tuple[int, str]:

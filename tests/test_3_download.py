@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 from icefront.cli import app
 from icefront.datasets import sources as module
-from icefront.files import downloads as fetching
 from icefront.datasets.sources import Source, ask, description, download
-from icefront.files.downloads import RemoteFile, fetch
-from icefront.files.archives import unpack
 from icefront.errors import IcefrontError
+from icefront.files import downloads as fetching
+from icefront.files.archives import unpack
+from icefront.files.downloads import RemoteFile, fetch
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 OTHER = np.random.default_rng(1).bytes(300_000)

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from icefront.cli import app
 from icefront.errors import IcefrontError
-from icefront.monitoring import runs, workers
+from icefront.projects import run as runs
+from icefront.projects import workers
 from icefront.projects.catalogue import CATALOGUE, DONE, FAILED, NEW, NO_FRONT, RUNS, Catalogue
 from icefront.projects.run import run_monitoring
 from icefront.simulation.archives import simulate_scenes

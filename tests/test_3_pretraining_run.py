@@ -15,11 +15,10 @@ from typer.testing import CliRunner
 import icefront
 from icefront.cli import app
 from icefront.errors import IcefrontError
-from icefront.pretraining import run
+from icefront.pretraining import experiment, run
 from icefront.pretraining.module import Pretraining
 from icefront.pretraining.run import Keeper, load_pretrained, pretrain
 from icefront.training.loop import LastState
-from icefront.pretraining import experiment
 from icefront.training.run import train
 from tests.made_caffe import make_caffe
 from tests.made_ssl4sar import make_ssl4sar

@@ -11,7 +11,8 @@ import pytest
 import shapely
 from shapely.ops import split
 
-from icefront.monitoring import area_change, curvilinear_box, read_fronts, rectilinear_box
+from icefront.fronts import read_fronts
+from icefront.measures import area_change, curvilinear_box, rectilinear_box
 
 DATA = Path(os.environ.get("ICEFRONT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FRONTS = DATA / "fronts" / "harald_moltke_braae_fronts.gpkg"

@@ -23,8 +23,8 @@ from scipy.ndimage import uniform_filter1d
 from shapely.geometry.base import BaseGeometry
 
 from icefront import __version__
-from icefront.errors import IcefrontError
 from icefront.annotators.study import Person, StudiedImage, Study
+from icefront.errors import IcefrontError
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
 

@@ -40,8 +40,6 @@ from pyproj import CRS, Transformer
 from scipy.optimize import nnls
 from shapely.geometry.base import BaseGeometry
 
-from icefront.datasets.caffe import read_zones
-from icefront.errors import IcefrontError
 from icefront.annotators.consensus import (
     Consensus,
     Placed,
@@ -54,6 +52,8 @@ from icefront.annotators.consensus import (
     without,
 )
 from icefront.annotators.traces import Frame, Trace, TracedImage
+from icefront.datasets.caffe import read_zones
+from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
 from icefront.progress import steps
 from icefront.zones import N_ZONES

@@ -48,10 +48,10 @@ def annotators(
     from rich.console import Console
     from rich.table import Table
 
-    from icefront.errors import IcefrontError
     from icefront.annotators.report import default_folder, person_rows, write_study
     from icefront.annotators.study import Sides, read_flow, study_annotators
     from icefront.annotators.traces import read_traces
+    from icefront.errors import IcefrontError
     from icefront.extraction.settings import parse_pixel_size
     from icefront.files.atomic import check_folder, explained_writing, staging
 

@@ -64,11 +64,11 @@ def measure(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure fronts by all methods: tables of positions, areas, trends, seasons and calving."""
-    from icefront.monitoring import measure as measure_fronts
-    from icefront.monitoring import reference_lines
-    from icefront.products.measure_files import check_format, tables_of, write_measures
-    from icefront.fronts.external_fronts import read_lines
     from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.fronts.external_fronts import read_lines
+    from icefront.measures import measure as measure_fronts
+    from icefront.measures import reference_lines
+    from icefront.products.measure_files import check_format, tables_of, write_measures
 
     check_format(table_format)
     check_folder(out, overwrite=overwrite)
@@ -138,7 +138,7 @@ def import_fronts(
 
 def _read(paths: list[Path], **options: str | None) -> gpd.GeoDataFrame:
     """Read files and folders of fronts into one table."""
-    from icefront.monitoring import join_fronts, read_fronts
+    from icefront.fronts import join_fronts, read_fronts
 
     tables = [read_fronts(path, **options) for path in paths]
     return tables[0] if len(tables) == 1 else join_fronts(tables)

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from icefront import __version__
-from icefront.files.downloads import RemoteFile, ask_json, fetch, readable, size_of
-from icefront.files.archives import Taken, is_archive, unpack
 from icefront.errors import IcefrontError
+from icefront.files.archives import Taken, is_archive, unpack
 from icefront.files.atomic import explained_writing
+from icefront.files.downloads import RemoteFile, ask_json, fetch, readable, size_of
 
 RECORD = "download.json"
 """What was fetched, from where, with which checksum."""

@@ -20,9 +20,9 @@ from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import ExtractionReport, extract_scenes
+from icefront.files.atomic import check_folder, explained_writing
 from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
-from icefront.files.atomic import check_folder, explained_writing
 from icefront.scenes.reading import open_scene
 from icefront.simulation.archives import STAMP, simulate_scenes
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from icefront.datasets.caffe import CaffeSample, read_box
 from icefront.errors import IcefrontError
+from icefront.evaluation.benchmark_models import Contender, Manner, gather_contenders
 from icefront.evaluation.calibration import (
     NORMAL,
     Calibration,
@@ -25,15 +26,14 @@ from icefront.evaluation.calibration import (
     front_errors,
     read_calibration,
 )
-from icefront.evaluation.benchmark_models import Contender, Manner, gather_contenders
 from icefront.evaluation.groups import GROUPINGS, Hemisphere, members_of, season_of, sensor_group
 from icefront.evaluation.mde import pool_mde
 from icefront.evaluation.predictions import Prediction, read_prediction, write_prediction
 from icefront.evaluation.protocol import Box, ProtocolScore, score_image
 from icefront.evaluation.selection import AskedSize, Selection, Split, select_images
 from icefront.evaluation.zone_scores import ZoneScores, average_scores
-from icefront.inference.precision import choose_device
 from icefront.files.atomic import check_folder, explained_writing
+from icefront.inference.precision import choose_device
 from icefront.progress import steps
 from icefront.scenes.scene import PixelSize, Scene
 from icefront.zones import OCEAN

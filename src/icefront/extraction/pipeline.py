@@ -27,6 +27,7 @@ from icefront.extraction.outputs import (
     write_zones,
 )
 from icefront.extraction.quicklook import draw_quicklook
+from icefront.files.atomic import check_folder, explained_writing, staging
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.fronts.pixels import mean_side
@@ -34,7 +35,6 @@ from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.predict import card_of, predict_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import load_model
-from icefront.files.atomic import check_folder, explained_writing, staging
 from icefront.scenes.grid import resample
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import PixelSize, Scene

@@ -8,7 +8,16 @@ zones were predicted, and nothing imports torch.
 from __future__ import annotations
 
 from icefront.fronts.cleaning import clean_zones
+from icefront.fronts.external_fronts import join_fronts, read_fronts
 from icefront.fronts.lines import extract_front
 from icefront.fronts.pixels import blank_outside, distance_errors, front_pixels
 
-__all__ = ["blank_outside", "clean_zones", "distance_errors", "extract_front", "front_pixels"]
+__all__ = [
+    "blank_outside",
+    "clean_zones",
+    "distance_errors",
+    "extract_front",
+    "front_pixels",
+    "join_fronts",
+    "read_fronts",
+]

@@ -9,8 +9,6 @@ import pandas as pd
 from icefront.errors import IcefrontError
 from icefront.measures.centrelines import centreline_position, parallel_centrelines
 from icefront.measures.curvilinear import curvilinear_box
-from icefront.measures.proposals import box_of, centreline_of, flow_of, width_of
-from icefront.measures.rectilinear import rectilinear_box
 from icefront.measures.front_tables import (
     CHECK,
     GOOD,
@@ -23,6 +21,8 @@ from icefront.measures.front_tables import (
     onto,
     plane_of,
 )
+from icefront.measures.proposals import box_of, centreline_of, flow_of, width_of
+from icefront.measures.rectilinear import rectilinear_box
 
 METHODS = ("curvilinear_box", "rectilinear_box", "parallel_centrelines", "centreline")
 """The measures, the one to look at first in front: a mean over the front beats a single point."""

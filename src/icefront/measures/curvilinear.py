@@ -8,7 +8,6 @@ import pandas as pd
 import shapely
 
 from icefront.errors import IcefrontError
-from icefront.measures.terminus_boxes import Box, part_box
 from icefront.measures.front_tables import (
     Line,
     Plane,
@@ -20,6 +19,7 @@ from icefront.measures.front_tables import (
     onto,
     plane_of,
 )
+from icefront.measures.terminus_boxes import Box, part_box
 
 _OVERLAP = 0.1
 """A band that loses this share of its area at bends overlaps itself."""

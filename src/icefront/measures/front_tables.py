@@ -49,7 +49,7 @@ def check_fronts(fronts: gpd.GeoDataFrame) -> None:
     if not isinstance(fronts, gpd.GeoDataFrame):
         raise IcefrontError(
             f"Fronts come as a GeoDataFrame, not as {type(fronts).__name__}: read the file with "
-            "icefront.monitoring.read_fronts."
+            "icefront.fronts.read_fronts."
         )
     if fronts.empty:
         raise IcefrontError("The table of fronts is empty: give one with at least one front.")
@@ -61,7 +61,7 @@ def check_fronts(fronts: gpd.GeoDataFrame) -> None:
     if "date" not in fronts:
         raise IcefrontError(
             f"The table of fronts has no column 'date' (but {', '.join(map(str, fronts.columns))}):"
-            " import it with icefront.monitoring.read_fronts, or icefront monitor import."
+            " import it with icefront.fronts.read_fronts, or icefront monitor import."
         )
     dates_of(fronts)
     kinds = shapely.get_type_id(fronts.geometry.values)

@@ -11,7 +11,6 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.measures.terminus_boxes import Box, box_of_polygon, glacier_in_box, part_box
 from icefront.measures.front_tables import (
     Area,
     Line,
@@ -25,6 +24,7 @@ from icefront.measures.front_tables import (
     onto,
     plane_of,
 )
+from icefront.measures.terminus_boxes import Box, box_of_polygon, glacier_in_box, part_box
 
 Inland: TypeAlias = Line | shapely.Point | tuple[float, float]
 """Where the flow comes from: a centreline from inland to the sea, or a place inland of the box."""
@@ -67,7 +67,7 @@ def rectilinear_box(
         area_change_km2
             Since the first date with a position; advance is positive.
         flag
-            As for `icefront.monitoring.curvilinear_box`.
+            As for `icefront.measures.curvilinear_box`.
 
     Raises
     ------

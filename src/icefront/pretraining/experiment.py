@@ -26,9 +26,9 @@ from icefront.evaluation.significance import cohens_d, mann_whitney
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
 from icefront.recipes import Strict, read_recipe, validated
-from icefront.training.loop import RECIPE, RESULT
 from icefront.simulation.archives import simulate_ssl4sar
 from icefront.training.config import TrainingConfig
+from icefront.training.loop import RECIPE, RESULT
 from icefront.training.run import train
 
 if TYPE_CHECKING:

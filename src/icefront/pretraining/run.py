@@ -31,8 +31,8 @@ from icefront.models.starting_weights import Start, start_from
 from icefront.pretraining import METHODS
 from icefront.pretraining.baselines import fit_baselines, score_reconstruction
 from icefront.pretraining.config import PretrainingConfig, load_config
-from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.gradient_check import reach_of
+from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import validated
 from icefront.training.loop import (

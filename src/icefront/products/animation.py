@@ -31,8 +31,8 @@ from icefront.products.figures import (
     read_background,
     window_of,
 )
-from icefront.projects.results import METHOD, Findings
 from icefront.progress import steps
+from icefront.projects.results import METHOD, Findings
 
 MOST_FRAMES = 60
 FRAME_MS = 220

@@ -29,9 +29,9 @@ from pyproj import CRS
 from icefront.errors import IcefrontError
 from icefront.projects.catalogue import OWN
 from icefront.projects.results import METHOD, Findings
+from icefront.scenes.reading import open_scene
 from icefront.timeseries.series import Series
 from icefront.timeseries.trend import YEAR, days_of
-from icefront.scenes.reading import open_scene
 
 DATES = ListedColormap(colormaps["plasma"](np.linspace(0.05, 0.93, 256)))
 SOURCES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from icefront.products.animation import write_animation
-from icefront.products.netcdf import SERIES_NC, write_netcdf
-from icefront.products.vectors import GEOPACKAGE, write_series, write_vectors
-from icefront.products.figures import figures_of, newest_background
-from icefront.projects.results import METHOD, Findings, gather
-from icefront.products.report import REPORT, png_of, write_report
-from icefront.timeseries.series import summary
 from icefront.files.atomic import explained_writing, staging
+from icefront.products.animation import write_animation
+from icefront.products.figures import figures_of, newest_background
+from icefront.products.netcdf import SERIES_NC, write_netcdf
+from icefront.products.report import REPORT, png_of, write_report
+from icefront.products.vectors import GEOPACKAGE, write_series, write_vectors
 from icefront.progress import steps
+from icefront.projects.results import METHOD, Findings, gather
+from icefront.timeseries.series import summary
 
 PRODUCTS = "products"
 SUMMARY_CSV = "summary.csv"

@@ -43,7 +43,7 @@ def tables_of(measured: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     measured : DataFrame
-        As `icefront.monitoring.measure` returns it.
+        As `icefront.measures.measure` returns it.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def write_measures(
         Exists; see `icefront.files.atomic.staging`.
     tables : mapping of str to DataFrame
     lines : GeoDataFrame
-        As `icefront.monitoring.reference_lines` returns it.
+        As `icefront.measures.reference_lines` returns it.
     record : mapping
         Inputs and parameters, plain types.
     form : "csv" or "parquet"

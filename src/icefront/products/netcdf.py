@@ -17,8 +17,8 @@ import pandas as pd
 from scipy.io import netcdf_file
 
 from icefront import __version__
-from icefront.projects.results import METHOD, Findings
 from icefront.measures.by_glacier import METHODS
+from icefront.projects.results import METHOD, Findings
 from icefront.timeseries.grades import GRADES
 
 SERIES_NC = "series.nc"

@@ -66,7 +66,7 @@ def write_report(
     """
     # Names of glaciers and files are other people's text: everything is escaped.
     template = Environment(autoescape=True, trim_blocks=True).from_string(
-        files("icefront.monitoring").joinpath("report.html").read_text("utf-8")
+        files("icefront.products").joinpath("report.html").read_text("utf-8")
     )
     show_animations = len(animations) <= MOST_ANIMATIONS
     rows = [

@@ -10,8 +10,8 @@ import geopandas as gpd
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.measures.by_glacier import METHODS, measure, reference_lines
+from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.timeseries.grades import grade_fronts
 from icefront.timeseries.series import Series, compare_sources, make_series
 
@@ -72,9 +72,9 @@ def gather(
     ----------
     project : Path
     imported : sequence of GeoDataFrame
-        Fronts from elsewhere (`icefront.monitoring.read_fronts`).
+        Fronts from elsewhere (`icefront.fronts.read_fronts`).
     centreline, box, width_m
-        As for `icefront.monitoring.reference_lines`.
+        As for `icefront.measures.reference_lines`.
     members : sequence of Path
         Other projects on the same scenes, by other models.
     glaciers : sequence of str

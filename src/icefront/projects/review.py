@@ -11,10 +11,10 @@ import rasterio
 
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
+from icefront.files.atomic import explained_writing, staging
 from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
 from icefront.projects.results import REJECTED, Findings
 from icefront.projects.workers import folder_of
-from icefront.files.atomic import explained_writing, staging
 from icefront.scenes.reading import open_scene
 
 REVIEW = "review"

@@ -26,8 +26,10 @@ from torch import nn
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import distinct_names
+from icefront.files.atomic import explained_writing
 from icefront.inference.predict import card_of
 from icefront.models.registry import load_model
+from icefront.progress import steps
 from icefront.projects import catalogue as catalogues
 from icefront.projects.catalogue import (
     CATALOGUE,
@@ -52,8 +54,6 @@ from icefront.projects.scene_files import (
     read_header,
 )
 from icefront.projects.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
-from icefront.files.atomic import explained_writing
-from icefront.progress import steps
 
 MOST_WORKERS = 16
 CRS_SAMPLE = 500

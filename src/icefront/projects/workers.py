@@ -27,8 +27,8 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.projects.catalogue import RESULTS, SCENES, plain, state_of
 from icefront.files.atomic import explained_writing
+from icefront.projects.catalogue import RESULTS, SCENES, plain, state_of
 
 _PATIENCE_S = 10.0
 

@@ -22,8 +22,8 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.demo.demonstration import mean_distance
 from icefront.fronts.lines import CHECK
-from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
 from icefront.measures.front_tables import plane_of
+from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
 from icefront.timeseries.trend import days_of
 
 GRADES = ("A", "B", "C", "D")
@@ -65,7 +65,7 @@ def grade_fronts(
         With ``glacier``, ``date``, ``uncertainty_m``, ``flag`` and, of our own,
         ``model_pixel_size_m`` and ``scene``.
     lines : GeoDataFrame, optional
-        From `icefront.monitoring.reference_lines`: width and box of each glacier.
+        From `icefront.measures.reference_lines`: width and box of each glacier.
     measured : DataFrame, optional
         ``front`` (label of the row in `fronts`), ``position_m`` and ``uncertainty_m`` by one
         method.

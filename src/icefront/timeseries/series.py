@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.timeseries.outliers import find_outliers, noise_of
 from icefront.measures.front_tables import dates_of
+from icefront.timeseries.outliers import find_outliers, noise_of
 from icefront.timeseries.trend import YEAR, Fit, days_of, fit_trend
 
 EVENT_SIGMAS = 3.5

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from icefront.models.equalisation import equalise_batch
-from icefront.training.loop import make_optimiser
 from icefront.training.augmentation import augment
 from icefront.training.config import TrainingConfig
+from icefront.training.loop import make_optimiser
 from icefront.training.losses import zone_loss
 
 

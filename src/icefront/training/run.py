@@ -18,16 +18,18 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import icefront
-from icefront.datasets.image_cache import ZoneCache, build_cache, default_cache_folder
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler
-from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
+from icefront.datasets.image_cache import ZoneCache, build_cache, default_cache_folder
 from icefront.datasets.ssl4sar import shared_glaciers
+from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import MEMBERS, build
 from icefront.models.starting_weights import Start, start_from
+from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
+from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.loop import (
     begin,
     fit,
@@ -37,8 +39,6 @@ from icefront.training.loop import (
     state_to_resume,
     write_result,
 )
-from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
-from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.module import ZoneTraining
 from icefront.training.scores import score_images, summarise
 
