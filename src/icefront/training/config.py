@@ -36,8 +36,8 @@ class DataConfig(Strict):
         Share of the training images that is used, drawn with the seed; a smaller share is part of
         a larger one.
     textures : str or None
-        Folder of finer patches; mosaics are made of their textures (`icefront.datasets.texture_mosaics`).
-        Patches of `test_glaciers` are left out.
+        Folder of finer patches; mosaics are made of their textures, see
+        `icefront.datasets.texture_mosaics`. Patches of `test_glaciers` are left out.
     mosaics, mosaic_share : int, float
         How many, and the share of the crops that is drawn from them.
     simulated, simulated_share : int, float

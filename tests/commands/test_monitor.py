@@ -1,0 +1,124 @@
+"""icefront monitor measure and import, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from icefront.cli import app
+from icefront.simulation.calving import FrontParameters
+from tests.helpers.simulated_fronts import axis_of, dates, made_branch, made_fronts, true_mean
+
+TREND = FrontParameters(trend_m_per_year=-200.0, events_per_year=0.0, rough_m=10.0)
+
+
+def called(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["monitor", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("monitor")
+    branch = made_branch(TREND, radius_m=12_000)
+    fronts = made_fronts(branch, dates(60)).assign(glacier="Made", uncertainty_m=5.0)
+    fronts.to_file(folder / "fronts.gpkg")
+    axis = gpd.GeoDataFrame({"glacier": ["Made"]}, geometry=[axis_of(branch)], crs=3413)
+    axis.to_crs(4326).to_file(folder / "centreline.geojson")
+    return folder
+
+
+def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    code, said, _ = called(
+        *("measure", place / "fronts.gpkg", "--centreline", place / "centreline.geojson"),
+        *("--width", 4_000, "--plane", "map", "--out", out),
+    )
+    assert code == 0
+    assert "Made, curvilinear_box: -" in said
+    assert sorted(p.name for p in out.iterdir()) == [
+        "events.csv",
+        "lines.gpkg",
+        "measures.json",
+        "seasons.csv",
+        "series.csv",
+        "trends.csv",
+    ]
+    series = pd.read_csv(out / "series.csv", parse_dates=["date"])
+    curved = series[series["method"] == "curvilinear_box"]
+    true = true_mean(made_branch(TREND, radius_m=12_000), dates(60), 4_000, 12_000)
+    assert abs(curved["position_m"].to_numpy() - true).max() < 1
+    assert (series["uncertainty_m"] == 5).all()
+    trends = pd.read_csv(out / "trends.csv").set_index("method")
+    assert trends.loc["curvilinear_box", "rate_m_per_year"] == pytest.approx(-200, rel=0.01)
+    assert trends.loc["curvilinear_box", "amplitude_m"] == pytest.approx(150, rel=0.01)
+    record = json.loads((out / "measures.json").read_text())
+    assert record["sign"] == "advance is positive"
+    assert record["fronts"] == [str(place / "fronts.gpkg")]
+    lines = gpd.read_file(out / "lines.gpkg", layer="box")
+    assert lines["box_proposed"].tolist() == [True]
+
+
+def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: Path) -> None:
+    table = gpd.read_file(place / "fronts.gpkg")
+    table = table.assign(source=["one", "two"] * 30, date=table["date"][::2].repeat(2).to_list())
+    table.to_file(tmp_path / "both.gpkg")
+    code, _, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out")
+    assert code == 0
+    sources = pd.read_csv(tmp_path / "out" / "sources.csv")
+    assert (sources["dates"] == 30).all()
+    assert set(sources["method"]) == set(pd.read_csv(tmp_path / "out" / "trends.csv")["method"])
+
+
+def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
+    arguments = ("measure", place / "fronts.gpkg", "--out", tmp_path / "p", "--format", "parquet")
+    assert called(*arguments)[0] == 0
+    assert len(pd.read_parquet(tmp_path / "p" / "series.parquet")) == 240
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--inland", "here"), "x,y"),
+        (("--plane", "air"), "map or ground"),
+        (("--format", "xlsx"), "csv or parquet"),
+        (("--centreline", "none.gpkg"), "none.gpkg does not exist"),
+        (("--width", "-5"), "-5.0 m wide"),
+        (("--date-column", "day"), "no column 'day'"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    place: Path, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    code, _, error = called("measure", place / "fronts.gpkg", "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert said in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_import_joins_files_and_keeps_their_sources(place: Path, tmp_path: Path) -> None:
+    theirs = gpd.read_file(place / "fronts.gpkg").iloc[:3].drop(columns=["glacier"])
+    theirs = theirs.rename(columns={"date": "Date"}).assign(
+        GlacierID=3, Author="Moon", QualFlag=0, Satellite="Landsat"
+    )
+    theirs.to_crs(4326).to_file(tmp_path / "picks.geojson")
+    out = tmp_path / "all.gpkg"
+    arguments = ("import", place / "fronts.gpkg", tmp_path / "picks.geojson", "--out", out)
+    code, said, _ = called(*arguments)
+    assert code == 0
+    assert "63 fronts (3 from TermPicks, 60 from unknown)" in said
+    table = gpd.read_file(out)
+    assert table.crs == 3413
+    assert table["source"].value_counts().to_dict() == {"unknown": 60, "TermPicks": 3}
+    code, _, error = called(*arguments)
+    assert code == 2
+    assert "--overwrite" in error
+    assert called(*arguments, "--overwrite")[0] == 0

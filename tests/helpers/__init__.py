@@ -1,0 +1,1 @@
+"""What tests share: simulated scenes, data sets and projects, and where the real data lie."""

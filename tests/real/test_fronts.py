@@ -1,0 +1,62 @@
+"""The fronts of Harald Moltke Bræ against splitting the box in another projection."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from shapely.ops import split
+
+from icefront.fronts import read_fronts
+from icefront.measures import area_change, curvilinear_box, rectilinear_box
+from tests.helpers.paths import DATA
+
+FRONTS = DATA / "fronts" / "harald_moltke_braae_fronts.gpkg"
+BOX = DATA / "fronts" / "harald_moltke_braae_box.gpkg"
+INLAND = (-561_900.0, -1_346_900.0)
+"""The glacier comes from the south-east of the map."""
+ALBERS = "+proj=aea +lat_1=76.5 +lat_2=76.6 +lat_0=76.55 +lon_0=-67.7 +ellps=WGS84"
+
+pytestmark = pytest.mark.skipif(not FRONTS.exists(), reason=f"{FRONTS} is not there")
+
+
+def test_box_areas_agree_with_splitting_the_box() -> None:
+    fronts, box = read_fronts(FRONTS), gpd.read_file(BOX)
+    found = rectilinear_box(fronts, box, INLAND)
+    assert len(found) == 159
+    assert found["area_m2"].notna().all()
+    once = 0
+    for line, area, flag in zip(fronts.geometry, found["area_m2"], found["flag"], strict=True):
+        parts = list(split(box.geometry.iloc[0], line).geoms)
+        if len(parts) != 2:
+            assert flag.startswith("check: crosses the edge of the box")
+            continue
+        once += 1
+        assert flag == "good"
+        inland = min(parts, key=lambda part: part.distance(shapely.Point(INLAND)))
+        albers = gpd.GeoSeries([inland], crs=3413).to_crs(ALBERS).area.iloc[0]
+        assert area / 1e6 == pytest.approx(albers / 1e6, abs=0.01)
+    assert once == 147
+    whole = gpd.GeoSeries(box.geometry, crs=3413).to_crs(ALBERS).area.iloc[0] / 1e6
+    first = found["area_m2"][0] / 1e6
+    assert (round(whole - first, 2), round(first, 2)) == (13.01, 18.53)
+
+
+def test_lines_that_cross_more_often_fit_between_their_neighbours() -> None:
+    found = rectilinear_box(read_fronts(FRONTS), gpd.read_file(BOX), INLAND)
+    twice = found["flag"] == "good"
+    days = found["date"].astype("int64")
+    between = np.interp(days[~twice], days[twice], found["area_m2"][twice])
+    assert np.abs(found["area_m2"][~twice] - between).max() / 1e6 < 0.5
+
+
+def test_the_other_way_round_it_advances() -> None:
+    fronts, box = read_fronts(FRONTS), gpd.read_file(BOX)
+    change = area_change(fronts, box, INLAND, "2019-02-28", "2021-09-27")
+    assert change["net_km2"] == pytest.approx(-9.998, abs=0.01)
+    assert change["gained_km2"] < 0.01
+    axis = shapely.LineString([(-561_931, -1_346_904), (-566_123, -1_342_680)])
+    forth = curvilinear_box(fronts, axis, 4_000)["position_m"]
+    back = curvilinear_box(fronts, axis.reverse(), 4_000)["position_m"]
+    assert (forth + back).to_numpy() == pytest.approx(axis.length, abs=0.01)

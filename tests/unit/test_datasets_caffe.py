@@ -1,0 +1,219 @@
+"""CaFFe's layout: matching, checks, splits, boxes, mending, the cache and its crops."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from icefront.datasets import (
+    CaffeDataset,
+    mend_zones,
+    read_box,
+    read_zones,
+    validation_split,
+)
+from icefront.datasets.crops import CropDataset, EpochSampler
+from icefront.datasets.image_cache import build_cache
+from icefront.errors import IcefrontError
+from tests.helpers.paths import DATA, REFERENCE
+from tests.helpers.simulated_caffe import NAMES, make_caffe
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_caffe(tmp_path / "caffe")
+
+
+def test_samples_know_glacier_date_and_resolution(root: Path) -> None:
+    dataset = CaffeDataset(root)
+    assert dataset.names == sorted(NAMES)
+    first = dataset.samples[0]
+    assert (first.glacier, str(first.date), first.sensor) == ("Crane", "2002-11-09", "ERS")
+    assert dataset.pixel_size_m(0) == 20.0
+    assert CaffeDataset(root, pixel_size_m=(73.7, 61.8)).pixel_size_m(0) == (73.7, 61.8)
+    assert CaffeDataset(root, pixel_size_m=None).pixel_size_m(0) is None
+    assert set(np.unique(dataset.zones(0))) == {0, 1, 2, 3}
+    assert dataset.front(0).any()
+
+
+def test_choice_by_glacier(root: Path) -> None:
+    assert {s.glacier for s in CaffeDataset(root, exclude=["SI"]).samples} == {"Crane", "JAC"}
+    assert {s.glacier for s in CaffeDataset(root, glaciers=["SI"]).samples} == {"SI"}
+    with pytest.raises(IcefrontError, match="no glacier Mapple"):
+        CaffeDataset(root, glaciers=["Mapple"])
+
+
+def _remove_zones(root: Path) -> None:
+    (root / "zones/train" / f"{NAMES[0]}_zones.png").unlink()
+
+
+def _remove_image(root: Path) -> None:
+    (root / "sar_images/train" / f"{NAMES[0]}.png").unlink()
+
+
+def _other_size(root: Path) -> None:
+    Image.new("L", (10, 12)).save(root / "zones/train" / f"{NAMES[0]}_zones.png")
+
+
+def _no_png(root: Path) -> None:
+    (root / "sar_images/train" / f"{NAMES[0]}.png").write_bytes(b"junk")
+
+
+def _odd_name(root: Path) -> None:
+    for folder, suffix in (("sar_images", ""), ("zones", "_zones"), ("fronts", "_front")):
+        path = root / folder / "train" / f"{NAMES[0]}{suffix}.png"
+        path.rename(path.with_name(f"whatever{suffix}.png"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_remove_zones, "no label in zones"),
+        (_remove_image, "no image"),
+        (_other_size, "10×12"),
+        (_no_png, "damaged"),
+        (_odd_name, "does not follow the names"),
+    ],
+)
+def test_what_does_not_fit_is_named_and_refused_or_skipped(root: Path, spoil, words: str) -> None:
+    spoil(root)
+    with pytest.raises(IcefrontError, match=words):
+        CaffeDataset(root)
+    rest = CaffeDataset(root, damaged="skip")
+    assert len(rest) == len(NAMES) - 1
+    assert len(rest.problems) == 1
+    assert words in rest.problems[0]
+
+
+def test_unknown_grey_value_is_named(root: Path) -> None:
+    path = root / "zones/train" / f"{NAMES[0]}_zones.png"
+    grey = np.asarray(Image.open(path)).copy()
+    grey[0, :3] = 99
+    Image.fromarray(grey).save(path)
+    with pytest.raises(IcefrontError, match=r"3 pixels of unknown zones \(grey 99\)"):
+        read_zones(path)
+
+
+def test_truncated_label_is_refused(root: Path) -> None:
+    path = root / "zones/train" / f"{NAMES[0]}_zones.png"
+    path.write_bytes(path.read_bytes()[:-120])
+    with pytest.raises(IcefrontError, match="damaged"):
+        read_zones(path)
+
+
+def test_a_folder_that_is_no_caffe(tmp_path: Path) -> None:
+    with pytest.raises(IcefrontError, match="sar_images/train is missing"):
+        CaffeDataset(tmp_path)
+
+
+def test_official_validation_split() -> None:
+    names = (REFERENCE / "caffe_names.txt").read_text().split()
+    train = sorted(n for n in names if n.split("_")[0] not in ("Mapple", "COL"))
+    kept, held = validation_split(train)
+    assert (len(kept), len(held)) == (503, 56)
+    assert set(kept).isdisjoint(held)
+    # scikit-learn 1.x: train_test_split(range(559), test_size=0.1, random_state=1)[1][:5]
+    assert [train.index(n) for n in held[:5]] == [440, 530, 346, 323, 474]
+
+
+def test_bounding_box(tmp_path: Path) -> None:
+    path = tmp_path / "box.txt"
+    path.write_text("x,y\n-3.2,90.4\n-3.2,10\n250.6,10\n250.6,90.4\n")
+    assert read_box(path, (80, 200)) == (10, 79, 0, 199)
+    path.write_text("x,y\n1,2\n")
+    with pytest.raises(IcefrontError, match="not a bounding box"):
+        read_box(path, (80, 200))
+
+
+def test_mending_removes_strips_and_keeps_areas() -> None:
+    zones = np.full((40, 40), 2, np.uint8)
+    zones[:, 20:] = 3
+    zones[:, 30:] = 1
+    clean = zones.copy()
+    zones[:, 29:31] = 2  # the false rim between ocean and rock
+    mended = mend_zones(zones)
+    assert (mended != clean).mean() < 0.03
+    assert not (mended[:, 28:] == 2).any()
+    assert np.array_equal(mend_zones(clean), clean)
+
+
+def test_cache_returns_the_pixels_and_is_built_once(root: Path, tmp_path: Path) -> None:
+    dataset = CaffeDataset(root)
+    cache = build_cache(dataset, tmp_path / "cache", progress=False)
+    image, zones = cache.arrays(3)
+    assert np.array_equal(image, dataset.image(3))
+    assert np.array_equal(zones, dataset.zones(3))
+    stamp = (cache.folder / "images.bin").stat().st_mtime_ns
+    again = build_cache(dataset, tmp_path / "cache", progress=False)
+    assert again.folder == cache.folder
+    assert (cache.folder / "images.bin").stat().st_mtime_ns == stamp
+    assert build_cache(CaffeDataset(root, mend=True), tmp_path / "cache", progress=False) != cache
+
+
+def test_cache_of_a_damaged_label_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    path = root / "zones/train" / f"{NAMES[-1]}_zones.png"
+    path.write_bytes(path.read_bytes()[:-120])
+    with pytest.raises(IcefrontError, match="damaged"):
+        build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> None:
+    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    options = {"zoom": (0.5, 2.0), "zoom_chance": 0.8}
+    a = CropDataset(cache, range(6), 32, seed=1, **options)
+    b = CropDataset(cache, range(6), 32, seed=1, **options)
+    c = CropDataset(cache, range(6), 32, seed=2, **options)
+    later = b[17]  # other draws in between change nothing
+    assert all((x == y).all() for x, y in zip(a[17], later, strict=True))
+    assert not (a[17][0] == c[17][0]).all()
+    image, zones = a[17]
+    assert image.shape == (1, 32, 32)
+    assert zones.shape == (32, 32)
+    assert 0 <= float(image.min()) <= float(image.max()) <= 1
+
+
+def test_made_scenes_are_drawn_by_their_shares(root: Path, tmp_path: Path) -> None:
+    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    kinds = [(np.full((32, 32), grey, np.uint8), np.full((32, 32), 1, np.uint8)) for grey in (7, 9)]
+    crops = CropDataset(cache, range(6), 32, made=[(0.5, kinds[:1]), (0.2, kinds[1:]), (0.9, [])])
+    greys = [round(float(crops[n][0].max()) * 255) for n in range(400)]
+    assert greys.count(7) / 400 == pytest.approx(0.5, abs=0.08)
+    assert greys.count(9) / 400 == pytest.approx(0.2, abs=0.07)
+
+
+def test_a_crop_larger_than_the_image_is_filled_with_no_data(root: Path, tmp_path: Path) -> None:
+    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    image, zones = CropDataset(cache, [0], 96)[5]
+    outside = int((image[0] == 0).sum())
+    assert outside >= 96 * 96 - 64 * 64
+    assert int((zones == 0).sum()) >= 96 * 96 - 64 * 64
+    assert int((zones > 0).sum()) > 0.8 * 64 * 64
+
+
+def test_epochs_do_not_repeat_crops() -> None:
+    first, second = EpochSampler(10), EpochSampler(10)
+    second.set_epoch(1)
+    assert list(first) == list(range(10))
+    assert list(second) == list(range(10, 20))
+    both = [list(EpochSampler(10, rank, 2)) for rank in range(2)]
+    assert sorted(both[0] + both[1]) == list(range(10))
+    assert len(EpochSampler(10, 1, 3)) == 3
+
+
+def test_plot_shows_image_zones_and_prediction(root: Path) -> None:
+    dataset = CaffeDataset(root)
+    figure = dataset.plot(0, dataset.zones(0))
+    assert len(figure.axes) == 3
+    assert dataset.names[0] in figure.axes[0].get_title()
+
+
+@pytest.mark.skipif(
+    not (DATA / "caffe256").is_dir(), reason="caffe256 is not in ICEFRONT_DATA (real CaFFe labels)"
+)
+def test_the_real_set_is_in_order() -> None:
+    dataset = CaffeDataset(DATA / "caffe256", pixel_size_m=None)
+    count = {g: sum(s.glacier == g for s in dataset.samples) for g in ("Crane", "DBE", "JAC", "SI")}
+    assert count == {"Crane": 69, "DBE": 133, "JAC": 159, "SI": 121}
+    assert dataset.problems == []
