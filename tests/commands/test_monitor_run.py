@@ -15,9 +15,19 @@ from typer.testing import CliRunner
 
 from icefront.cli import app
 from icefront.errors import IcefrontError
+from icefront.files import atomic
 from icefront.projects import run as runs
 from icefront.projects import workers
-from icefront.projects.catalogue import CATALOGUE, DONE, FAILED, NEW, NO_FRONT, RUNS, Catalogue
+from icefront.projects.catalogue import (
+    CATALOGUE,
+    DONE,
+    FAILED,
+    NEW,
+    NO_FRONT,
+    RUNS,
+    SCENES,
+    Catalogue,
+)
 from icefront.projects.run import run_monitoring
 from icefront.simulation.archives import simulate_scenes
 from tests.helpers.scenes import GREYS, GreyLevels, landscape, write_tif
@@ -70,7 +80,10 @@ def run_in_child(source, project, told=None, moment=None, pause=0.0, report=None
                 os.fsync(file.fileno())
 
     if moment == "before the rename":
-        workers._renamed.__exit__ = die
+        move = atomic.move_into_place
+        atomic.move_into_place = lambda part, path: (
+            die() if path.parent.parent.name == SCENES else move(part, path)
+        )
     elif moment == "before the commit":
         runs.catalogues.blob_of = die
     found = run(source, project, on_scene=tell)
@@ -276,20 +289,21 @@ def test_a_scene_that_kills_its_worker_costs_that_scene_alone(tmp_path):
 def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, inline, monkeypatch):
     write_series(tmp_path / "scenes", 4)
     source, project = config(tmp_path), tmp_path / "project"
-    rename, calls = workers._renamed.__exit__, []
+    move, calls = atomic.move_into_place, []
 
-    def full(*about):
-        calls.append(about)
+    def full(part, path):
+        if path.parent.parent.name == SCENES:
+            calls.append(path)
         if len(calls) > 4:  # two files a scene
             raise OSError(28, "No space left on device")
-        return rename(*about)
+        move(part, path)
 
-    monkeypatch.setattr(workers._renamed, "__exit__", full)
+    monkeypatch.setattr(atomic, "move_into_place", full)
     with pytest.raises(IcefrontError, match=r"disk of .* is full"):
         run(source, project)
     with Catalogue(project) as catalogue:
         assert catalogue.counts() == {DONE: 2, NEW: 2}
-    monkeypatch.setattr(workers._renamed, "__exit__", rename)
+    monkeypatch.setattr(atomic, "move_into_place", move)
     assert run(source, project).done == 2
 
 

@@ -1,7 +1,6 @@
 """Whole training runs on a small made data set."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 import icefront
 from icefront.errors import IcefrontError
+from icefront.files import atomic
 from icefront.models.efficientnet import EfficientNetLite, load_imagenet
 from icefront.training.run import train
 from tests.helpers.simulated_caffe import make_caffe, write_patch
@@ -156,14 +156,14 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
     with pytest.raises(IcefrontError, match="is damaged"):
         train(recipe, resume=True, progress=False)
 
-    replace = os.replace
+    move = atomic.move_into_place
 
-    def full(source: object, target: object) -> None:
-        if Path(str(target)).name == "state.ckpt":
+    def full(part: Path, path: Path) -> None:
+        if path.name == "state.ckpt":
             raise OSError(28, "No space left on device")
-        replace(str(source), str(target))
+        move(part, path)
 
-    monkeypatch.setattr("icefront.training.loop.os.replace", full)
-    with pytest.raises(IcefrontError, match="No space left"):
+    monkeypatch.setattr(atomic, "move_into_place", full)
+    with pytest.raises(IcefrontError, match=r"full is full.*--resume"):
         train(recipe, ["name=full", "epochs=1"], progress=False)
-    assert not list((state.parents[1] / "full").glob("*.part"))
+    assert not list((state.parents[1] / "full").glob("*.part*"))

@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 import icefront
 from icefront.datasets.ssl4sar import CHANNELS, FOLDERS, OPTICAL_FOLDER
 from icefront.errors import IcefrontError
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import writing
 from icefront.scenes.radiometry import to_grey
 
 POLARISATIONS = ("VV", "VH")
@@ -110,14 +110,7 @@ def _read(path: Path, bands: int) -> tuple[np.ndarray, dict]:
 
 
 def _write(path: Path, values: np.ndarray, profile: dict) -> None:
-    part = path.with_name(f".{path.stem}.part.tif")
-    with explained_writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            options = {"driver": "GTiff", "count": len(values), "dtype": "uint8"}
-            with rasterio.open(part, "w", compress="deflate", **options, **profile) as target:
-                target.write(values)
-                target.update_tags(software=f"icefront {icefront.__version__}")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    options = {"driver": "GTiff", "count": len(values), "dtype": "uint8", "compress": "deflate"}
+    with writing(path) as part, rasterio.open(part, "w", **options, **profile) as target:
+        target.write(values)
+        target.update_tags(software=f"icefront {icefront.__version__}")

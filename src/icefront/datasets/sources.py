@@ -8,7 +8,6 @@ that was seen is kept in ``download.json``, to compare with later.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.files.archives import Taken, is_archive, unpack
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import explained_writing, writing
 from icefront.files.downloads import RemoteFile, ask_json, fetch, readable, size_of
 
 RECORD = "download.json"
@@ -311,9 +310,8 @@ def _read_record(folder: Path, source: Source) -> dict[str, Any]:
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    part = folder / f".{RECORD}.part"
-    part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(part, folder / RECORD)
+    with writing(folder / RECORD) as part:
+        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def source_named(name: str) -> Source:

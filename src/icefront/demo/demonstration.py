@@ -20,7 +20,7 @@ from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import ExtractionReport, extract_scenes
-from icefront.files.atomic import check_folder, explained_writing
+from icefront.files.atomic import check_folder, explained_writing, writing
 from icefront.fronts.distances import mean_distance
 from icefront.models.registry import load_model
 from icefront.scenes.reading import open_scene
@@ -192,6 +192,5 @@ def _draw(
         through_time.set_title(f"median distance to the true fronts: {np.median(known):.0f} m")
     through_time.legend(frameon=False)
     through_time.grid(alpha=0.3)
-    part = path.with_name(f".{path.stem}.part.png")
-    figure.savefig(part)
-    part.replace(path)
+    with writing(path) as part:
+        figure.savefig(part)

@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from icefront.datasets.caffe import read_zones
 from icefront.errors import IcefrontError
+from icefront.files.atomic import writing
 from icefront.zones import N_ZONES, ZONE_GREYS
 
 SPREAD_SIDE = 512
@@ -100,31 +101,23 @@ def write_prediction(
     facts : mapping of str to str
         What made it from what; written into the PNG's text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    picture, beside = folder / f"{name}.png", folder / f"{name}.npz"
-    parts = [file.with_name(f".{file.name}.part") for file in (picture, beside)]
+    picture = folder / f"{name}.png"
     text = PngImagePlugin.PngInfo()
     for key, value in facts.items():
         text.add_text(key, value)
     greys = np.array(ZONE_GREYS, np.uint8)[prediction.zones]
-    try:
-        Image.fromarray(greys).save(parts[0], format="PNG", pnginfo=text, optimize=False)
-        arrays: dict[str, Any] = {
-            "front": prediction.front.astype(np.int64),
-            "width": prediction.width.astype(np.float32),
-            "disagreement": prediction.disagreement.astype(np.float32),
-            "class_spread": prediction.class_spread.astype(np.float64),
-        }
-        if prediction.spread is not None:
-            arrays["spread"] = prediction.spread
-        with parts[1].open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+    arrays: dict[str, Any] = {
+        "front": prediction.front.astype(np.int64),
+        "width": prediction.width.astype(np.float32),
+        "disagreement": prediction.disagreement.astype(np.float32),
+        "class_spread": prediction.class_spread.astype(np.float64),
+    }
+    if prediction.spread is not None:
+        arrays["spread"] = prediction.spread
+    with writing(picture) as drawn, writing(folder / f"{name}.npz") as beside:
+        Image.fromarray(greys).save(drawn, format="PNG", pnginfo=text, optimize=False)
+        np.savez_compressed(beside, allow_pickle=False, **arrays)
         picture.unlink(missing_ok=True)
-        parts[1].replace(beside)
-        parts[0].replace(picture)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
 
 
 def read_prediction(folder: Path, name: str, facts: Mapping[str, str]) -> Prediction | None:

@@ -1,4 +1,4 @@
-"""The output folder: all of a run's files appear in it at once, or none does."""
+"""Files and folders that appear whole or not at all, and failures of writing in one sentence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from icefront.errors import IcefrontError
 
 STAGING_PREFIX = ".icefront-unfinished-"
 """Start of the name of the hidden folder in which a run's files are made."""
+
+NAME_ANOTHER_FOLDER = "name another folder with --out"
+"""What a user can do who cannot write into a folder, where commands say nothing else."""
 
 
 def check_folder(out: Path, *, overwrite: bool) -> None:
@@ -80,7 +83,7 @@ def staging(out: Path) -> Iterator[Path]:
         yield unfinished
         with explained_writing(out):
             for file in sorted(unfinished.iterdir()):
-                os.replace(file, out / file.name)
+                move_into_place(file, out / file.name)
                 made = []
     finally:
         if unfinished is not None:
@@ -91,7 +94,66 @@ def staging(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def explained_writing(out: Path) -> Iterator[None]:
+def writing(path: Path, *, sync: bool = False, remedy: str = NAME_ANOTHER_FOLDER) -> Iterator[Path]:
+    """Write a file under a hidden name beside its place and give it its own name when it is whole.
+
+    If the block fails or is interrupted, the hidden file is removed and what lies at `path` stays
+    as it was. Several processes may write the same file; the last to finish counts. What a killed
+    process leaves behind is removed by `remove_unfinished`.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if it does not exist.
+    sync : bool
+        Wait until the content is on the disk before the file gets its name, so that it is whole
+        even after a power failure.
+    remedy : str
+        What the user can do about a failure, for the message.
+
+    Yields
+    ------
+    Path
+        The hidden name, with the suffix of `path`, by which libraries tell the format. The block
+        must have created the file when it ends.
+
+    Raises
+    ------
+    IcefrontError
+        If the block fails with anything but a mistake already explained, such as on a full disk.
+    """
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        with explained_writing(path.parent, remedy=remedy):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            if sync:
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+            move_into_place(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def move_into_place(part: Path, path: Path) -> None:
+    """Give a finished file its name, replacing what is there; the last step of every writing."""
+    os.replace(part, path)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the hidden files that killed processes left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        No other process may be writing into it; it need not exist.
+    """
+    for part in folder.glob(".*.part*"):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained_writing(out: Path, *, remedy: str = NAME_ANOTHER_FOLDER) -> Iterator[None]:
     """Turn any failure of writing a file, whatever library wrote it, into one sentence.
 
     Raster and vector libraries raise errors of their own, some without the system's error number;
@@ -101,6 +163,8 @@ def explained_writing(out: Path) -> Iterator[None]:
     ----------
     out : Path
         The folder the user named.
+    remedy : str
+        What the user can do about it, for the message.
 
     Raises
     ------
@@ -112,23 +176,22 @@ def explained_writing(out: Path) -> Iterator[None]:
     except (IcefrontError, MemoryError):
         raise
     except Exception as error:
-        raise _explained(error, out) from error
+        raise _explained(error, out, remedy) from error
 
 
-FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("no space left", "disk is full", "disk full", "quota exceeded")
-LITTLE_ROOM = 100_000
+_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("no space left", "disk is full", "disk full", "quota exceeded")
+_LITTLE_ROOM = 100_000
 """Bytes; with fewer left after a failed write the disk is called full."""
 
 
-def _explained(error: BaseException, out: Path) -> IcefrontError:
+def _explained(error: BaseException, out: Path, remedy: str = NAME_ANOTHER_FOLDER) -> IcefrontError:
     if _is_full(error, out):
         return IcefrontError(
-            f"The disk of {out} is full and nothing was written: make room or name a folder on "
-            "another disk with --out."
+            f"The disk of {out} is full and nothing was written: make room or {remedy}."
         )
     if isinstance(error, PermissionError):
-        return IcefrontError(f"The folder {out} may not be written: name another one with --out.")
+        return IcefrontError(f"The folder {out} may not be written: {remedy}.")
     reason = " ".join(str(error).split()) or type(error).__name__
     return IcefrontError(f"The results cannot be written to {out} ({reason}).")
 
@@ -137,10 +200,10 @@ def _is_full(error: BaseException | None, out: Path) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in FULL_NUMBERS:
+        if isinstance(error, OSError) and error.errno in _FULL_NUMBERS:
             return True
-        if any(words in str(error).lower() for words in FULL_WORDS):
+        if any(words in str(error).lower() for words in _FULL_WORDS):
             return True
         error = error.__cause__ or error.__context__
     existing = next((folder for folder in (out, *out.parents) if folder.exists()), None)
-    return existing is not None and shutil.disk_usage(existing).free < LITTLE_ROOM
+    return existing is not None and shutil.disk_usage(existing).free < _LITTLE_ROOM

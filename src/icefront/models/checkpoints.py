@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import pickle
 import re
 import zipfile
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from icefront.errors import IcefrontError
+from icefront.files.atomic import NAME_ANOTHER_FOLDER, writing
 from icefront.models.card import ModelCard
 
 OFFICIAL_PREFIX = "swin_unet."
@@ -37,27 +37,31 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_own(path: Path, network: nn.Module, card: ModelCard, *, half: bool = False) -> ModelCard:
+def write_own(
+    path: Path,
+    network: nn.Module,
+    card: ModelCard,
+    *,
+    half: bool = False,
+    remedy: str = NAME_ANOTHER_FOLDER,
+) -> ModelCard:
     """Write a network as ``path`` (``.safetensors``) and its card beside it (``.json``).
 
     Both appear whole or not at all. `half` stores 16-bit numbers, for weights that travel with the
-    package; they are computed with in 32 bits all the same. Returns the card with the SHA-256 of
-    the weights.
+    package; they are computed with in 32 bits all the same. `remedy` says what the user can do if
+    the disk is full. Returns the card with the SHA-256 of the weights.
     """
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    weights, text = path.with_name(path.name + ".part"), path.with_name(path.stem + ".json.part")
-    try:
+    with (
+        writing(path.with_suffix(".json"), remedy=remedy) as text,
+        writing(path, remedy=remedy) as weights,
+    ):
         save_file(state, weights)
         card = replace(card, sha256=sha256_of(weights))
         text.write_text(json.dumps(card.as_dict(), indent=1) + "\n")
-        os.replace(weights, path)
-        os.replace(text, path.with_suffix(".json"))
-    finally:
-        weights.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
     return card
 
 

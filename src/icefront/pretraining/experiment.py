@@ -11,7 +11,6 @@ import csv
 import json
 import logging
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +22,7 @@ from pydantic import BaseModel, Field, model_validator
 import icefront
 from icefront.errors import IcefrontError
 from icefront.evaluation.significance import cohens_d, mann_whitney
+from icefront.files.atomic import writing
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
 from icefront.recipes import Strict, read_recipe, validated
@@ -417,23 +417,16 @@ def report(
         "\np: Mann-Whitney U, one-sided; effect: rank-biserial correlation, 1 where every run is "
         "better.\n"
     )
-    _write(folder / "report.json", json.dumps(found, indent=1) + "\n")
-    _write(folder / "table.md", text)
-    part = folder / "runs.csv.part"
-    with part.open("w", newline="") as file:
+    with writing(folder / "report.json") as part:
+        part.write_text(json.dumps(found, indent=1) + "\n")
+    with writing(folder / "table.md") as part:
+        part.write_text(text)
+    with writing(folder / "runs.csv") as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(
             file, [k for k in runs[0] if k != "warnings"], extrasaction="ignore"
         )
         writer.writeheader()
         writer.writerows(runs)
-    os.replace(part, folder / "runs.csv")
-    part = folder / "figure.png.part"
-    figure(summary, unit).savefig(part, dpi=120, format="png")
-    os.replace(part, folder / "figure.png")
+    with writing(folder / "figure.png") as part:
+        figure(summary, unit).savefig(part, dpi=120)
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from icefront.datasets.crops import EpochSampler
 from icefront.datasets.pairs import PairCache, PairCrops, PairWindows, Sample, build_pair_cache
 from icefront.datasets.ssl4sar import Ssl4SarArchive, plot_pairs
 from icefront.errors import IcefrontError
+from icefront.files.atomic import writing
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import read_own, write_own
 from icefront.models.registry import MEMBERS, PRETRAINED, build
@@ -36,6 +36,7 @@ from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import validated
 from icefront.training.loop import (
+    RESUME,
     begin,
     fit,
     loader_options,
@@ -192,22 +193,15 @@ class Keeper(Callback):
     def _keep(self, module: Pretraining, name: str, epoch: int, scores: dict[str, Any]) -> None:
         provenance = {**self.card.provenance, "epoch": epoch, "steps": module.global_step}
         card = replace(self.card, scores=scores, provenance=provenance)
-        write_own(self.out / f"{name}.safetensors", module.network, card)
+        write_own(self.out / f"{name}.safetensors", module.network, card, remedy=RESUME)
         heads = {k: v.detach().cpu().contiguous() for k, v in module.heads.state_dict().items()}
-        part = self.out / f"{name}_heads.part"
-        try:
+        with writing(self.out / f"{name}_heads.safetensors", remedy=RESUME) as part:
             save_file(heads, part)
-            os.replace(part, self.out / f"{name}_heads.safetensors")
-        finally:
-            part.unlink(missing_ok=True)
 
     def _draw(self, trainer: L.Trainer, module: Pretraining, epoch: int) -> None:
         figure = picture(module, self.shown)
-        folder = self.out / "pictures"
-        folder.mkdir(exist_ok=True)
-        part = folder / f".epoch_{epoch:04d}.part"
-        figure.savefig(part, dpi=70, format="png")
-        os.replace(part, folder / f"epoch_{epoch:04d}.png")
+        with writing(self.out / "pictures" / f"epoch_{epoch:04d}.png", remedy=RESUME) as part:
+            figure.savefig(part, dpi=70)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("reconstruction", figure, epoch, close=False)

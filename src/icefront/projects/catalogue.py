@@ -34,6 +34,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
+from icefront.files.atomic import explained_writing, writing
 from icefront.fronts.lines import NO_FRONT as NO_FRONT_FLAG
 
 CATALOGUE = "catalogue.gpkg"
@@ -401,20 +402,10 @@ def create(folder: Path, crs: CRS) -> Catalogue:
     """
     path = folder / CATALOGUE
     if not path.exists():
-        part = folder / f".{CATALOGUE}.part"
-        try:
-            with FileLock(folder / f".{CATALOGUE}.lock"):
-                if not path.exists():
-                    part.unlink(missing_ok=True)
+        with explained_writing(folder), FileLock(folder / f".{CATALOGUE}.lock"):
+            if not path.exists():
+                with writing(path) as part:
                     _write_empty(part, crs)
-                    part.replace(path)
-        except sqlite3.Error as error:
-            raise _explained(error, path) from error
-        except OSError as error:
-            raise IcefrontError(
-                f"The folder {folder} may not be written ({error.strerror}): name another one "
-                "with --out."
-            ) from error
     return Catalogue(folder)
 
 

@@ -26,7 +26,7 @@ from torch import nn
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import distinct_names
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.inference.predict import card_of
 from icefront.models.registry import load_model
 from icefront.progress import steps
@@ -328,8 +328,8 @@ def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
 
 def _sweep(folder: Path) -> None:
     """Remove what killed workers left unfinished, and the locks of killed runs."""
-    for part in (folder / SCENES).glob("*/.*.part*"):
-        part.unlink(missing_ok=True)
+    for kept in (folder / SCENES).glob("*/"):
+        remove_unfinished(kept)
     for lock in (folder / RUNS).glob("*.lock"):
         if not catalogues.is_alive(folder, lock.stem):
             lock.unlink(missing_ok=True)
@@ -590,10 +590,6 @@ def _write_record(
         "failed": report.failed,
         "notes": report.notes,
     }
-    path = folder / RUNS / f"{report.run}.json"
-    part = path.with_suffix(".part")
-    with explained_writing(folder):
-        part.write_text(
-            json.dumps(record, indent=1, default=str, ensure_ascii=False) + "\n", "utf-8"
-        )
-        part.replace(path)
+    text = json.dumps(record, indent=1, default=str, ensure_ascii=False)
+    with writing(folder / RUNS / f"{report.run}.json") as part:
+        part.write_text(text + "\n", "utf-8")

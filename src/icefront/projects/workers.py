@@ -27,7 +27,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import explained_writing, writing
 from icefront.projects.catalogue import RESULTS, SCENES, plain, state_of
 
 _PATIENCE_S = 10.0
@@ -177,10 +177,8 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     try:
         with explained_writing(job.folder):
             folder = folder_of(job.folder, task.glacier)
-            folder.mkdir(parents=True, exist_ok=True)
             if job.zones:
-                part = folder / f".{task.name}.{os.getpid()}.part.tif"
-                with _renamed(part, folder / f"{task.name}_zones.tif"):
+                with writing(folder / f"{task.name}_zones.tif") as part:
                     write_zones(part, done.zones, done.scene, card_of(network))
             record = {
                 "scene": Path(task.path).stem,
@@ -192,28 +190,11 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
                 **values,
                 "line": None if line.is_empty else line.wkt,
             }
-            part = folder / f".{task.name}.{os.getpid()}.part"
-            with _renamed(part, folder / f"{task.name}.json"):
+            with writing(folder / f"{task.name}.json") as part:
                 part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     except IcefrontError as error:
         return Outcome(task, values, fatal=str(error))
     return Outcome(task, values, None if line.is_empty else line, values["crs"])
-
-
-class _renamed:
-    """A file that appears under its own name when it is whole, or not at all."""
-
-    def __init__(self, part: Path, final: Path) -> None:
-        self.part, self.final = part, final
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            os.replace(self.part, self.final)
-        else:
-            self.part.unlink(missing_ok=True)
 
 
 def folder_of(project: Path, glacier: str | None) -> Path:

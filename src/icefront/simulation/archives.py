@@ -11,9 +11,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +26,7 @@ from rasterio.features import rasterize
 
 import icefront
 from icefront.errors import IcefrontError
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.progress import steps
 from icefront.simulation.glacier import Glacier
 from icefront.simulation.optical import CHANNELS, as_archive, sentinel2
@@ -103,19 +102,8 @@ def _make(task: Task, seed: int, coarser: float) -> MadeImage:
     )
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a name to write to; the file appears under its own when the block has ended well."""
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _save_grey(path: Path, values: np.ndarray) -> None:
-    with _whole(path) as part:
+    with writing(path) as part:
         Image.fromarray(values).save(part)
 
 
@@ -148,7 +136,7 @@ def _write_caffe(task: Task, seed: int, coarser: float, out: Path) -> str:
     corners = [(left, bottom), (left, top), (right, top), (right, bottom)]
     text = "Bounding box: left upper, left lower, right lower, right upper\n"
     text += "".join(f"{x},{y}\n" for x, y in corners)
-    with _whole(out / "bounding_boxes" / f"{task.name}_bounding_box.txt") as part:
+    with writing(out / "bounding_boxes" / f"{task.name}_bounding_box.txt") as part:
         part.write_text(text)
     _save_grey(last, image.grey)
     return task.name
@@ -166,7 +154,7 @@ def _save_raster(
     stack = values if values.ndim == 3 else values[None]
     floating = np.issubdtype(stack.dtype, np.floating)
     with (
-        _whole(path) as part,
+        writing(path) as part,
         rasterio.open(
             part,
             "w",
@@ -214,7 +202,7 @@ def _write_scene(task: Task, seed: int, coarser: float, out: Path) -> str:
         epsg = landscape_of(task.glacier, seed).glacier.parameters.epsg
         bands = [f"{sensor.polarisation} sigma0 dB"]
         _save_raster(path, image.decibel, image.grid, epsg, tags, bands)
-        with _whole(beside) as part:
+        with writing(beside) as part:
             part.write_text(json.dumps(shapely.geometry.mapping(image.front)))
     return task.name
 
@@ -299,7 +287,8 @@ def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
     with explained_writing(out):
         for name in names:
             (out / name).mkdir(parents=True, exist_ok=True)
-        with _whole(path) as part:
+            remove_unfinished(out / name)
+        with writing(path) as part:
             part.write_text(json.dumps(stamp, indent=1) + "\n")
 
 
@@ -499,6 +488,6 @@ def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -
             {"glacier": [glacier]}, geometry=[made.centreline()], crs=made.crs
         ),
     }
-    with explained_writing(folder), _whole(folder / "truth.gpkg") as part:
+    with writing(folder / "truth.gpkg") as part:
         for layer, table in layers.items():
             table.to_file(part, layer=layer, driver="GPKG")

@@ -10,7 +10,7 @@ import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from icefront.files.atomic import explained_writing
+from icefront.files.atomic import writing
 from icefront.progress import steps
 from icefront.simulation.radar import SENSORS
 from icefront.simulation.samples import make_image, random_landscape
@@ -72,9 +72,6 @@ def draw_gallery(
                 for panel in (left, right):
                     panel.set_axis_off()
                 advance(1)
-    part = path.with_name(f".{path.stem}.part.png")
-    with explained_writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as part:
         figure.savefig(part)
-        part.replace(path)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from icefront.errors import IcefrontError
+from icefront.files.atomic import writing
 from icefront.simulation.samples import random_image
 from icefront.zones import NO_DATA
 
@@ -104,22 +103,12 @@ def kept_scenes(scenes: SimulatedScenes, folder: Path, *, progress: bool = True)
     """
     path = folder / f"simulated-{_fingerprint(scenes)}.npy"
     if not path.is_file():
-        part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
         shape = (len(scenes), 2, scenes.window, scenes.window)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with writing(path, remedy="set ICEFRONT_CACHE to another folder") as part:
             file = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             for number in track(
                 range(len(scenes)), "Simulating", disable=not progress, transient=True
             ):
                 file[number] = scenes.arrays(number)
             file.flush()
-            part.replace(path)
-        except OSError as error:
-            raise IcefrontError(
-                f"The simulated scenes could not be kept in {folder} ({error.strerror}); free "
-                "some space or set ICEFRONT_CACHE to another folder."
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -21,13 +20,17 @@ from pydantic import BaseModel
 from torch import nn
 
 from icefront.errors import IcefrontError
+from icefront.files.atomic import explained_writing, remove_unfinished, writing
 
 log = logging.getLogger("icefront.training.loop")
 
 STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
 RESULT = "result.json"
-_MADE = ("logs", "pictures", "test.json", RESULT, f"{RESULT}.part", STATE, "state.part", RECIPE)
+RESUME = "free some space and go on with --resume"
+"""What a user can do when the disk of a run is full."""
+
+_MADE = ("logs", "pictures", "test.json", RESULT, STATE, RECIPE)
 
 
 class OptimiserOptions(Protocol):
@@ -122,9 +125,9 @@ def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
     """
     if getattr(rank_zero_only, "rank", 0):  # another process of the same run
         return
-    part = out / (RECIPE + ".part")
-    try:
+    with explained_writing(out):
         out.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(out)
         if fresh:
             for name in _MADE:
                 if (out / name).is_dir():
@@ -134,12 +137,8 @@ def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
                 for old in out.glob(pattern):
                     if old.suffix in (".safetensors", ".json"):
                         old.unlink()
+    with writing(out / RECIPE) as part:
         part.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
-        os.replace(part, out / RECIPE)
-    except OSError as error:
-        raise IcefrontError(f"{out} cannot be written ({error.strerror}).") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class LastState(Callback):
@@ -153,10 +152,11 @@ class LastState(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write it."""
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.path)
+        if not trainer.is_global_zero:  # writes nothing, but takes part in collecting the state
+            trainer.save_checkpoint(self.path)
+            return
+        with writing(self.path, remedy=RESUME) as part:
+            trainer.save_checkpoint(part)
 
 
 def precision(name: str) -> Any:
@@ -231,9 +231,8 @@ def loader_options(batch: int, workers: int) -> dict[str, Any]:
 
 def write_result(out: Path, result: dict[str, Any]) -> None:
     """Write what came out of a run to its folder, whole or not at all."""
-    part = out / f"{RESULT}.part"
-    part.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(part, out / RESULT)
+    with writing(out / RESULT) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def fit(
@@ -260,11 +259,9 @@ def fit(
         # PyTorch's writer has an error of its own for a full disk.
         if not isinstance(error, OSError) and "PytorchStreamWriter" not in str(error):
             raise
-        (out / STATE).with_suffix(".part").unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or "a file could not be finished"
         raise IcefrontError(
-            f"The run in {out} could not be written ({reason}); free some space and go on with "
-            "--resume."
+            f"The run in {out} could not be written ({reason}); {RESUME}."
         ) from error
     if trainer.interrupted:
         raise KeyboardInterrupt

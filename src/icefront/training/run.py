@@ -31,6 +31,7 @@ from icefront.models.starting_weights import Start, start_from
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.loop import (
+    RESUME,
     begin,
     fit,
     loader_options,
@@ -183,7 +184,7 @@ class Keeper(Callback):
                 "minutes": round(module.seconds() / 60, 2),
             },
         )
-        return write_own(self.out / f"{name}.safetensors", module.evaluated, card)
+        return write_own(self.out / f"{name}.safetensors", module.evaluated, card, remedy=RESUME)
 
 
 def _warnings(start: Start, config: TrainingConfig) -> list[str]:

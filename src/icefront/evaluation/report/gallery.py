@@ -20,6 +20,7 @@ from icefront.evaluation.report.style import (
     TRUE_COLOUR,
     measure,
 )
+from icefront.files.atomic import writing
 from icefront.fronts.pixels import mean_side
 
 if TYPE_CHECKING:
@@ -119,12 +120,8 @@ def _draw(
                 color=INK)  # fmt: skip
     figure.text(gap / across, 1 - 0.36 / down, sample.name, fontsize=8, va="top", color=MUTED)
     _legend(figure, scored.box is not None, any(b for _, b in panels))
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with writing(path) as part:
         figure.savefig(part, format="jpeg", pil_kwargs={"quality": 90, "subsampling": 0})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _legend(figure: Figure, boxed: bool, band: bool) -> None:

@@ -27,7 +27,7 @@ from icefront.evaluation.report.tables import (
     said_table,
     scores_table,
 )
-from icefront.files.atomic import explained_writing, staging
+from icefront.files.atomic import explained_writing, staging, writing
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import BenchmarkResult
@@ -68,13 +68,9 @@ def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
         if one is not None:
             facts[model.contender.label] = one
     figures = all_figures(result, gallery, facts)
-    with explained_writing(out):
-        (out / FIGURES).mkdir(parents=True, exist_ok=True)
-        for name, content in figures.items():
-            path = out / FIGURES / f"{name}.png"
-            part = path.with_name(f".{path.name}.part")
+    for name, content in figures.items():
+        with writing(out / FIGURES / f"{name}.png") as part:
             part.write_bytes(content)
-            part.replace(path)
     with staging(out) as folder, explained_writing(out):
         for name, table in (("images", result.images), ("groups", result.groups)):
             table.to_parquet(folder / f"{name}.parquet", index=False)
