@@ -1,39 +1,46 @@
-"""A picture of one extraction that a person can judge in two seconds."""
+"""Quicklooks: a picture of a scene with its zones, front and uncertainty, for a first look."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MatplotlibPath
-from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
+from icefront.reporting.pictures import write_figure
+from icefront.reporting.scale_bar import draw_scale_bar
+from icefront.reporting.style import (
+    DARK,
+    DASHED,
+    HIGHLIGHT,
+    LIGHT,
+    dress_image_axes,
+    new_figure,
+    outline,
+)
+from icefront.scenes.grid import pixel_sides
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
-FRONT_COLOUR = "#ff2e63"
-BACKGROUND = "#11161c"
-INK = "#f2f5f7"
-TINTS = {GLACIER: "#7fd4ff", OCEAN: "#1f5fff", ROCK: "#c8914b"}
-TINT_STRENGTH = {GLACIER: 0.20, OCEAN: 0.26, ROCK: 0.14}
-FLAG_COLOURS = {"good": "#3ddc97"}
-DOUBT_COLOUR = "#ffb020"
+_TINTS = {GLACIER: "#7fd4ff", OCEAN: "#1f5fff", ROCK: "#c8914b"}
+_TINT_STRENGTH = {GLACIER: 0.20, OCEAN: 0.26, ROCK: 0.14}
+_FLAG_COLOURS = {"good": "#3ddc97"}
+_CHECK_COLOUR = "#ffb020"
 
-LONGEST_SIDE = 1400
+_LONGEST_SIDE = 1400
 """Pixels of the picture; larger scenes are averaged down."""
 
-CLOSE_UP_BELOW = 0.4
+_CLOSE_UP_BELOW = 0.4
 """A front that spans less of the scene's longer side than this gets a close-up beside the scene."""
 
 
@@ -65,7 +72,6 @@ def draw_quicklook(path: Path, scene: Scene, zones: np.ndarray, front: gpd.GeoDa
         boxes.append(close_up)
 
     figure = _figure(boxes)
-    FigureCanvasAgg(figure)
     shapes = [(box[3] - box[1], box[2] - box[0]) for box in boxes]
     panels = figure.subplots(
         1,
@@ -74,21 +80,26 @@ def draw_quicklook(path: Path, scene: Scene, zones: np.ndarray, front: gpd.GeoDa
         width_ratios=[width / height for height, width in shapes],
     )[0]
     uncertainty = _number(row.get("uncertainty_m" if scene.pixel_size_m else "uncertainty_px"))
+    unit: Literal["m", "px"] = "px"
+    column_m = 1.0
+    if scene.pixel_size_m is not None:
+        # Where rows and columns differ, a horizontal bar measures columns.
+        unit, column_m = "m", pixel_sides(scene.pixel_size_m)[1]
     for panel, box in zip(panels, boxes, strict=True):
         _draw_panel(panel, picture, factor, scene.shape, box)
         _draw_front(panel, line, None if uncertainty is None else uncertainty / side)
-        _draw_scale(panel, box, side, scene)
+        draw_scale_bar(panel, column_m, unit)
     if close_up is not None:
         left, top, right, bottom = close_up
         panels[0].plot(
             [left, right, right, left, left],
             [top, top, bottom, bottom, top],
-            color=INK,
+            color=LIGHT,
             linewidth=0.9,
-            linestyle=(0, (4, 3)),
+            linestyle=DASHED,
         )
     _write_titles(figure, scene, row)
-    figure.savefig(path, facecolor=BACKGROUND)
+    write_figure(figure, path)
 
 
 def _number(value: Any) -> float | None:
@@ -99,7 +110,7 @@ def _number(value: Any) -> float | None:
 
 
 def _side_in_pixels(scene: Scene) -> float:
-    """Mean side of a pixel in the unit of the table: metres, or 1 where the size is unknown."""
+    """Return the mean side of a pixel in metres, or 1 where its size is unknown."""
     if scene.pixel_size_m is None:
         return 1.0
     return float(np.mean(np.asarray(scene.pixel_size_m, float)))
@@ -107,7 +118,7 @@ def _side_in_pixels(scene: Scene) -> float:
 
 def _tinted(scene: Scene, zones: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the picture, float32 RGB, and how many pixels of the scene one of it stands for."""
-    factor = max(1, int(np.ceil(max(scene.shape) / LONGEST_SIDE)))
+    factor = max(1, int(np.ceil(max(scene.shape) / _LONGEST_SIDE)))
     grey = _averaged(scene.image, factor)
     valid = np.isfinite(grey)
     low, high = np.quantile(grey[valid], [0.01, 0.99]) if valid.any() else (0.0, 1.0)
@@ -118,16 +129,16 @@ def _tinted(scene: Scene, zones: np.ndarray) -> tuple[np.ndarray, int]:
     small = np.pad(
         small, [(0, grey.shape[i] - small.shape[i]) for i in (0, 1)], constant_values=NO_DATA
     )
-    for code, colour in TINTS.items():
-        strength = TINT_STRENGTH[code]
+    for code, colour in _TINTS.items():
+        strength = _TINT_STRENGTH[code]
         here = (small == code) & valid
         picture[here] = (1 - strength) * picture[here] + strength * np.array(to_rgb(colour))
-    picture[~valid] = to_rgb(BACKGROUND)
+    picture[~valid] = to_rgb(DARK)
     return picture, factor
 
 
 def _averaged(image: np.ndarray, factor: int) -> np.ndarray:
-    """Mean of the valid pixels of each square of `factor` pixels; NaN where there are none."""
+    """Average the valid pixels of each square of `factor` pixels; NaN where there are none."""
     if factor == 1:
         return image
     rows, columns = (-(-side // factor) for side in image.shape)
@@ -150,7 +161,7 @@ def _close_up(
         return None
     left, top, right, bottom = line.bounds
     extent = max(right - left, bottom - top)
-    if extent >= CLOSE_UP_BELOW * max(shape):
+    if extent >= _CLOSE_UP_BELOW * max(shape):
         return None
     half = max(0.8 * extent, 30.0)
     x = min(max((left + right) / 2, half), max(shape[1] - half, half))
@@ -170,8 +181,8 @@ def _figure(boxes: list[tuple[float, float, float, float]]) -> Figure:
     height = max(height, 3.0)
     width = max(height * sum(aspects) + 0.2 * (len(boxes) + 1), 6.2)
     head = 0.85
-    figure = Figure(figsize=(width, height + head + 0.2), dpi=130)
     total = height + head + 0.2
+    figure = new_figure(width, total, dpi=130, facecolor=DARK, layout=None)
     figure.subplots_adjust(
         left=0.2 / width,
         right=1 - 0.2 / width,
@@ -194,10 +205,7 @@ def _draw_panel(
     left, top, right, bottom = box
     panel.set_xlim(left, right)
     panel.set_ylim(bottom, top)
-    panel.set_xticks([])
-    panel.set_yticks([])
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    dress_image_axes(panel)
 
 
 def _draw_front(panel: Axes, line: BaseGeometry, uncertainty: float | None) -> None:
@@ -207,16 +215,15 @@ def _draw_front(panel: Axes, line: BaseGeometry, uncertainty: float | None) -> N
         panel.add_patch(
             PathPatch(
                 _outline_path(line.buffer(uncertainty, cap_style="flat")),
-                facecolor=FRONT_COLOUR,
+                facecolor=HIGHLIGHT,
                 alpha=0.28,
                 linewidth=0,
             )
         )
-    casing = [withStroke(linewidth=3.4, foreground=BACKGROUND, alpha=0.65)]
     for piece in getattr(line, "geoms", [line]):
         x, y = np.asarray(piece.coords)[:, :2].T
         panel.plot(
-            x, y, color=FRONT_COLOUR, linewidth=1.9, solid_capstyle="round", path_effects=casing
+            x, y, color=HIGHLIGHT, linewidth=1.9, solid_capstyle="round", path_effects=outline(3.4)
         )
 
 
@@ -232,48 +239,6 @@ def _outline_path(area: BaseGeometry) -> MatplotlibPath:
     )
 
 
-def _draw_scale(
-    panel: Axes, box: tuple[float, float, float, float], side: float, scene: Scene
-) -> None:
-    """Draw a bar of a round length, about a fifth of the panel, at the lower left."""
-    left, top, right, bottom = box
-    across = right - left
-    known = scene.pixel_size_m is not None
-    if known:
-        # Where rows and columns differ, a horizontal bar measures columns.
-        side = float(np.broadcast_to(np.asarray(scene.pixel_size_m, float), (2,))[1])
-    wanted = across * side / 5
-    decade = 10 ** np.floor(np.log10(wanted))
-    length = max(step for step in (1, 2, 5) if step * decade <= wanted) * decade
-    if known:
-        label = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    else:
-        label = f"{length:g} px"
-    x = left + 0.035 * across
-    y = bottom - 0.045 * (bottom - top)
-    casing = [withStroke(linewidth=6, foreground=BACKGROUND)]
-    panel.plot(
-        [x, x + length / side],
-        [y, y],
-        color=INK,
-        linewidth=3.2,
-        solid_capstyle="butt",
-        path_effects=casing,
-    )
-    panel.annotate(
-        label,
-        (x + length / side / 2, y),
-        xytext=(0, 5),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=INK,
-        fontsize=10,
-        fontweight="bold",
-        path_effects=[withStroke(linewidth=3, foreground=BACKGROUND)],
-    )
-
-
 def _write_titles(figure: Figure, scene: Scene, row: Any) -> None:
     width, height = figure.get_size_inches()
     x = 0.2 / width
@@ -285,7 +250,7 @@ def _write_titles(figure: Figure, scene: Scene, row: Any) -> None:
     known = [text for text in about if text]
     title = "  ·  ".join(known) if known else scene.name
     figure.text(
-        x, 1 - 0.2 / height, title, color=INK, fontsize=15, fontweight="bold", va="top", ha="left"
+        x, 1 - 0.2 / height, title, color=LIGHT, fontsize=15, fontweight="bold", va="top", ha="left"
     )
     flag = str(row["flag"])
     facts = []
@@ -297,9 +262,9 @@ def _write_titles(figure: Figure, scene: Scene, row: Any) -> None:
             facts.append(f"± {row[f'uncertainty_{of}']:.0f} {of}")
     line = 1 - 0.52 / height
     style: dict[str, Any] = {"fontsize": 11, "va": "top", "ha": "left"}
-    facts_text = figure.text(x, line, "  ".join(facts), color=INK, **style)
+    facts_text = figure.text(x, line, "  ".join(facts), color=LIGHT, **style)
     after = _right_edge(facts_text, figure) + 0.12 / width if facts else x
-    colour = FLAG_COLOURS.get(flag, DOUBT_COLOUR)
+    colour = _FLAG_COLOURS.get(flag, _CHECK_COLOUR)
     flag_text = figure.text(after, line, flag, color=colour, fontweight="bold", **style)
     reason = str(row["reason"] or "")
     if reason:
@@ -312,5 +277,5 @@ def _write_titles(figure: Figure, scene: Scene, row: Any) -> None:
 
 
 def _right_edge(text: Text, figure: Figure) -> float:
-    """Where a text ends, as a share of the figure's width."""
+    """Return where a text ends, as a fraction of the figure's width."""
     return float(text.get_window_extent().x1 / figure.bbox.width)

@@ -1,4 +1,4 @@
-"""A sheet of made scenes: each sensor in each season, with true zones and front."""
+"""A sheet of simulated scenes: each sensor in each season, with true zones and front."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from icefront.files.atomic import writing
 from icefront.progress import steps
+from icefront.reporting.pictures import write_figure
+from icefront.reporting.style import HIGHLIGHT, new_figure
 from icefront.simulation.radar import SENSORS
 from icefront.simulation.samples import make_image, random_landscape
 from icefront.zones import ZONE_COLOURS
 
-SEASONS = {"winter": 45, "spring": 135, "summer": 215, "autumn": 290}
-"""Days of the year; of the northern one."""
+_SEASONS = {"winter": 45, "spring": 135, "summer": 215, "autumn": 290}
+"""Days of the year in the north; half a year later in the south."""
 
 
 def draw_gallery(
@@ -45,17 +44,14 @@ def draw_gallery(
     """
     path = Path(path)
     names = [name for name in SENSORS if name != "TDX"]  # the twin of TerraSAR-X
-    figure = Figure(
-        figsize=(2.4 * 2 * len(SEASONS), 2.5 * len(names)), dpi=66, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(names), 2 * len(SEASONS), squeeze=False)
+    figure = new_figure(2.4 * 2 * len(_SEASONS), 2.5 * len(names), dpi=66)
+    panels = figure.subplots(len(names), 2 * len(_SEASONS), squeeze=False)
     colours = np.array(ZONE_COLOURS, np.uint8)
-    with steps("Drawing", len(names) * len(SEASONS), show=progress) as advance:
+    with steps("Drawing", len(names) * len(_SEASONS), show=progress) as advance:
         for row, name in enumerate(names):
             landscape = random_landscape(seed * 1_000_003 + 17 * row)
             southern = landscape.glacier.parameters.southern
-            for column, (season, day) in enumerate(SEASONS.items()):
+            for column, (season, day) in enumerate(_SEASONS.items()):
                 shifted = (day + 182) % 365 if southern else day
                 date = dt.date(2016, 1, 1) + dt.timedelta(shifted)
                 pixel = max(
@@ -67,11 +63,10 @@ def draw_gallery(
                 right.imshow(colours[image.zones])
                 for piece in shapely.get_parts(image.front):
                     x, y = ~image.grid.transform * shapely.get_coordinates(piece).T
-                    right.plot(x - 0.5, y - 0.5, color="#ff2e63", linewidth=1.2)
+                    right.plot(x - 0.5, y - 0.5, color=HIGHLIGHT, linewidth=1.2)
                 left.set_title(f"{name}, {season}", fontsize=9)
                 for panel in (left, right):
                     panel.set_axis_off()
                 advance(1)
-    with writing(path) as part:
-        figure.savefig(part)
+    write_figure(figure, path)
     return path

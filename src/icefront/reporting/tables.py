@@ -1,0 +1,155 @@
+"""Tables as Markdown, as HTML and on the terminal; numbers as text and for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MISSING = "–"
+"""What stands for a number that is not known."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes
+    ----------
+    head : sequence of str
+        Titles of the columns.
+    rows : sequence of sequences of str
+        HTML pages escape the cells, except those of the type ``markupsafe.Markup``.
+    numbers : collection of int, optional
+        Columns that are aligned at the right; all but the first by default.
+    title : str
+    folded : bool
+        HTML pages show the title alone until the reader opens it.
+    bold : collection of int
+        Rows that stand out.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Collection[int] | None = None
+    title: str = ""
+    folded: bool = False
+    bold: Collection[int] = ()
+
+    def is_number(self, column: int) -> bool:
+        """Return whether a column is aligned at the right."""
+        return column > 0 if self.numbers is None else column in self.numbers
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, without its title and a final line break."""
+        rule = ["---:" if self.is_number(k) else "---" for k in range(len(self.head))]
+        lines = [_markdown_row(self.head), "| " + " | ".join(rule) + " |"]
+        for number, row in enumerate(self.rows):
+            bold = number in self.bold
+            lines.append(_markdown_row([f"**{c}**" if bold and c else c for c in row]))
+        return "\n".join(lines)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def print_table(table: Table, width: int = 140) -> None:
+    """Print a table on the terminal.
+
+    Parameters
+    ----------
+    table : Table
+    width : int
+        Columns of text where the output is no terminal.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=width)
+    shown = RichTable(
+        title=table.title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for number, name in enumerate(table.head):
+        shown.add_column(name, justify="right" if table.is_number(number) else "left")
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def number_text(value: float | None, digits: int = 0, *, sign: bool = False) -> str:
+    """Return a number as text with separators of thousands; a dash where it is not known.
+
+    Parameters
+    ----------
+    value : float or None
+        NaN and infinity count as not known.
+    digits : int
+        After the point.
+    sign : bool
+        Show the plus, too.
+
+    Examples
+    --------
+    >>> number_text(1234.56, 1), number_text(3.2, sign=True), number_text(float("nan"))
+    ('1,234.6', '+3', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:{'+' if sign else ''},.{digits}f}"
+
+
+def distance_text(value: float | None, unit: str) -> str:
+    """Return a distance with its unit: whole metres, or pixels with one digit.
+
+    Examples
+    --------
+    >>> distance_text(1234.5, "m"), distance_text(1.25, "px")
+    ('1,234 m', '1.2 px')
+    """
+    return f"{number_text(value, 0 if unit == 'm' else 1)} {unit}"
+
+
+def percent_text(fraction: float | None, digits: int = 0) -> str:
+    """Return a fraction in per cent; a dash where it is not known.
+
+    Examples
+    --------
+    >>> percent_text(0.5)
+    '50 %'
+    """
+    if fraction is None or not math.isfinite(fraction):
+        return MISSING
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def json_values(value: Any) -> Any:
+    """Return plain types that JSON holds; numbers that are not finite become None.
+
+    Parameters
+    ----------
+    value : dict, list, tuple, array, numpy scalar or plain value
+        Nested at will.
+
+    Examples
+    --------
+    >>> json_values({"a": [float("nan"), np.float32(2)]})
+    {'a': [None, 2.0]}
+    """
+    if isinstance(value, dict):
+        return {str(key): json_values(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_values(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return json_values(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
