@@ -112,6 +112,12 @@ _GEOPACKAGE_VERSION = 10300
 _LITTLE_ENDIAN_WITH_BOX = 0b0000_0011
 
 
+def scene_folder(project: Path, glacier: str | None) -> Path:
+    """Return the folder in which a project keeps the files of a glacier's scenes."""
+    safe = "".join("_" if sign in '<>:"/\\|?*' else sign for sign in glacier or "unknown")
+    return project / SCENES / (safe.strip(". ") or "unknown")
+
+
 class Catalogue:
     """The catalogue of one project, open for reading and writing.
 

@@ -12,9 +12,8 @@ import rasterio
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.files.atomic import explained_writing, staging
-from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
+from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue, scene_folder
 from icefront.projects.results import REJECTED, Findings
-from icefront.projects.workers import folder_of
 from icefront.scenes.reading import open_scene
 
 REVIEW = "review"
@@ -133,7 +132,7 @@ def _draw(
         return False
     try:
         scene = open_scene(scene_path)
-        with rasterio.open(folder_of(found.project, glacier) / f"{name}_zones.tif") as raster:
+        with rasterio.open(scene_folder(found.project, glacier) / f"{name}_zones.tif") as raster:
             zones = raster.read(1)
     except (IcefrontError, rasterio.errors.RasterioError):
         return False

@@ -20,15 +20,17 @@ from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
-from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, writing
-from icefront.projects.catalogue import RESULTS, SCENES, plain, state_of
+from icefront.projects.catalogue import RESULTS, plain, scene_folder, state_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _PATIENCE_S = 10.0
 
@@ -176,7 +178,7 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     }
     try:
         with explained_writing(job.folder):
-            folder = folder_of(job.folder, task.glacier)
+            folder = scene_folder(job.folder, task.glacier)
             if job.zones:
                 with writing(folder / f"{task.name}_zones.tif") as part:
                     write_zones(part, done.zones, done.scene, card_of(network))
@@ -195,12 +197,6 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     except IcefrontError as error:
         return Outcome(task, values, fatal=str(error))
     return Outcome(task, values, None if line.is_empty else line, values["crs"])
-
-
-def folder_of(project: Path, glacier: str | None) -> Path:
-    """Return where the files of a glacier's scenes are."""
-    safe = "".join("_" if sign in '<>:"/\\|?*' else sign for sign in glacier or "unknown")
-    return project / SCENES / (safe.strip(". ") or "unknown")
 
 
 def signature(path: Path) -> dict[str, Any]:

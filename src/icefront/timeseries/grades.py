@@ -20,7 +20,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from icefront.demo.demonstration import mean_distance
+from icefront.fronts.distances import mean_distance
 from icefront.fronts.lines import CHECK
 from icefront.measures.front_tables import plane_of
 from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
