@@ -9,7 +9,7 @@ from pyproj import CRS
 
 from icefront import IcefrontError, Scene
 from icefront.scenes import resample, resample_to
-from icefront.scenes.grid import Georeference, ground_sides_m, polar_or_utm, working_grid
+from icefront.scenes.working_grid import Georeference, ground_sides_m, polar_or_utm, working_grid
 
 UTM = CRS.from_epsg(32622)
 RNG = np.random.default_rng(2)

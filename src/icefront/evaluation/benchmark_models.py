@@ -30,7 +30,7 @@ from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.symmetries import check_symmetries
 from icefront.models.checkpoints import sha256_of
 from icefront.models.registry import load_model, packaged_weights
-from icefront.scenes.grid import pixel_sides, resample
+from icefront.scenes.resampling import pixel_sides, resample
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, N_ZONES, OCEAN
 

@@ -21,8 +21,8 @@ from rasterio.shutil import copy as copy_raster
 
 from icefront import __version__
 from icefront.models.card import ModelCard
-from icefront.scenes.grid import POLAR_LATITUDE
 from icefront.scenes.scene import Scene
+from icefront.scenes.working_grid import POLAR_LATITUDE
 from icefront.zones import NO_DATA, ZONE_COLOURS, ZONE_NAMES
 
 FRONTS_GPKG = "fronts.gpkg"

@@ -35,8 +35,8 @@ from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.predict import card_of, predict_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import load_model
-from icefront.scenes.grid import resample
 from icefront.scenes.reading import open_scene
+from icefront.scenes.resampling import resample
 from icefront.scenes.scene import PixelSize, Scene
 from icefront.scenes.survey import AskedPixelSize
 

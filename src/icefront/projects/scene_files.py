@@ -18,9 +18,9 @@ from rasterio.warp import transform_bounds
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import parse_date
 from icefront.projects.config import MonitoringConfig
-from icefront.scenes.grid import POLAR_LATITUDE
 from icefront.scenes.metadata import Metadata, from_name, from_tags, sensor_word
 from icefront.scenes.raster import opened
+from icefront.scenes.working_grid import POLAR_LATITUDE
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 """Files that are taken for scenes where a folder was named."""

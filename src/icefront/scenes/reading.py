@@ -47,7 +47,7 @@ def open_scene(
     Scene
         Image float32 (H, W) in 0..1 with NaN where there is no data: masked, nodata value, NaN,
         or black swath edge. On a projected, square, north-up grid in metres (see
-        `icefront.scenes.grid`); without CRS on the pixels of the file.
+        `icefront.scenes.working_grid`); without CRS on the pixels of the file.
 
     Raises
     ------

@@ -12,7 +12,6 @@ import numpy as np
 from affine import Affine
 
 from icefront.errors import IcefrontError
-from icefront.scenes.grid import Georeference, Grid, georeference, ground_sides_m, working_grid
 from icefront.scenes.metadata import (
     Metadata,
     find_polarisation,
@@ -32,6 +31,13 @@ from icefront.scenes.raster import (
     strips,
 )
 from icefront.scenes.scene import PixelSize
+from icefront.scenes.working_grid import (
+    Georeference,
+    Grid,
+    georeference,
+    ground_sides_m,
+    working_grid,
+)
 
 AskedPixelSize = PixelSize | Literal["pixels"]
 """A pixel size as callers state it; "pixels" says that it is unknown, whatever the name says."""

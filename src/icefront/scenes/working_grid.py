@@ -16,7 +16,7 @@ sizes and lengths are those of the map.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +24,9 @@ from affine import Affine
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.transform import GCPTransformer
-from scipy import sparse
 
 from icefront.errors import IcefrontError
-from icefront.scenes.scene import PixelSize, Scene
+from icefront.scenes.scene import PixelSize
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -298,168 +297,3 @@ def _metric_map_sides(
 def _crs_name(crs: CRS) -> str:
     epsg = crs.to_epsg()
     return f"EPSG:{epsg}" if epsg else f"'{crs.name}'"
-
-
-def resample(scene: Scene, pixel_size_m: float) -> Scene:
-    """Bring a scene to another pixel size, in the same CRS.
-
-    Grey values are averaged by area where pixels become larger and interpolated bilinearly where
-    they become smaller, each axis for itself, over valid pixels only; a pixel is valid if at
-    least half of the part of it that lies in the image is.
-
-    Parameters
-    ----------
-    scene : Scene
-        With a pixel size, a number or rows x columns.
-    pixel_size_m : float
-        Side of the new, square pixels in metres.
-
-    Returns
-    -------
-    Scene
-        Its transform leads to the same coordinates as before: to the CRS, or for a scene without
-        one to the pixels of the file.
-
-    Raises
-    ------
-    IcefrontError
-        If the pixel size of the scene is unknown, or `pixel_size_m` is not positive.
-    """
-    if scene.pixel_size_m is None:
-        raise IcefrontError(
-            f"{scene.name}: the pixel size is unknown, so it cannot be resampled to "
-            f"{pixel_size_m:g} m; state it with pixel_size_m."
-        )
-    if not (math.isfinite(pixel_size_m) and pixel_size_m > 0):
-        raise IcefrontError(f"A pixel size must be positive, not {pixel_size_m!r}.")
-    rows_m, columns_m = pixel_sides(scene.pixel_size_m)
-    factor_r, factor_c = pixel_size_m / rows_m, pixel_size_m / columns_m
-    if abs(factor_r - 1.0) < 1e-6 and abs(factor_c - 1.0) < 1e-6:
-        return scene
-    height, width = scene.shape
-    shape = max(1, round(height / factor_r)), max(1, round(width / factor_c))
-    across_r = _axis_weights(height, shape[0], factor_r)
-    across_c = _axis_weights(width, shape[1], factor_c)
-    image = _weighted_mean(scene.image, across_r, across_c)
-    return replace(
-        scene,
-        image=image,
-        transform=_composed(scene.transform, Affine.scale(factor_c, factor_r)),
-        pixel_size_m=float(pixel_size_m),
-    )
-
-
-def _composed(outer: Affine, inner: Affine) -> Affine:
-    """Return outer after inner; the operator for it differs between versions of affine."""
-    matrix = np.reshape(tuple(outer), (3, 3)) @ np.reshape(tuple(inner), (3, 3))
-    return Affine(*(float(value) for value in matrix.ravel()[:6]))
-
-
-def pixel_sides(pixel_size_m: float | tuple[float, float]) -> tuple[float, float]:
-    """Return the sides of a pixel in metres as (rows, columns)."""
-    if isinstance(pixel_size_m, (int, float)):
-        return float(pixel_size_m), float(pixel_size_m)
-    rows, columns = pixel_size_m
-    return float(rows), float(columns)
-
-
-def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.ndarray:
-    """Bring maps from the grid of a resampled scene to that of the scene it was made from.
-
-    Parameters
-    ----------
-    array : float (C, h, w)
-        Maps on the grid of `from_scene`, for instance probabilities; no NaN.
-    from_scene, to_scene : Scene
-        Both in the same CRS, or both of the same file without one.
-
-    Returns
-    -------
-    float32 (C, H, W)
-        On the grid of `to_scene`: bilinear where that is finer, averaged by area where it is
-        coarser; beyond the centres of the outermost pixels the nearest value holds. Sums over
-        channels are kept.
-
-    Raises
-    ------
-    IcefrontError
-        If the grids are in different CRS or turned against each other.
-    ValueError
-        If `array` does not lie on the grid of `from_scene`.
-    """
-    if array.ndim != 3 or array.shape[1:] != from_scene.shape:
-        raise ValueError(f"an array (C, {from_scene.shape}) is needed, not {array.shape}")
-    if from_scene.crs != to_scene.crs:
-        raise IcefrontError(
-            f"{from_scene.name} and {to_scene.name} are in different coordinate systems; warp one."
-        )
-    between = _composed(~from_scene.transform, to_scene.transform)
-    if abs(between.b) > 1e-9 or abs(between.d) > 1e-9 or between.a <= 0 or between.e <= 0:
-        raise IcefrontError(
-            f"The grids of {from_scene.name} and {to_scene.name} are turned against each other."
-        )
-    (height, width), (h, w) = to_scene.shape, from_scene.shape
-    across_r = _axis_weights(h, height, between.e, between.f)
-    across_c = _axis_weights(w, width, between.a, between.c).T.tocsc()
-    result = np.empty((array.shape[0], height, width), dtype=np.float32)
-    for channel, values in enumerate(array):
-        tall = across_r @ np.asarray(values, dtype=np.float32)
-        result[channel] = tall @ across_c
-    return result
-
-
-def _axis_weights(n_in: int, n_out: int, factor: float, offset: float = 0.0) -> sparse.csr_matrix:
-    """Return how each new pixel along one axis is made of old ones, (n_out, n_in) float32.
-
-    New pixel i covers the old coordinates offset + factor * [i, i + 1]; what lies outside the old
-    ones does not count, and a pixel wholly outside takes the nearest. Rows sum to 1.
-    """
-    first = offset + factor * np.arange(n_out)
-    if factor > 1.0:
-        last = first + factor
-        first = np.clip(first, 0.0, n_in - 1e-6)
-        last = np.clip(last, first + 1e-6, n_in)
-        taps = math.ceil(factor) + 1
-        index = np.floor(first).astype(np.int64)[:, None] + np.arange(taps)
-        weight = np.minimum(index + 1, last[:, None]) - np.maximum(index, first[:, None])
-        weight = np.where(index < n_in, np.maximum(weight, 0.0), 0.0)
-        weight /= weight.sum(axis=1, keepdims=True)
-        index = np.minimum(index, n_in - 1)
-    else:
-        centre = np.clip(first + factor / 2 - 0.5, 0.0, n_in - 1.0)
-        lower = np.minimum(np.floor(centre).astype(np.int64), max(n_in - 2, 0))
-        index = np.stack([lower, np.minimum(lower + 1, n_in - 1)], axis=1)
-        share = centre - lower
-        weight = np.stack([1.0 - share, share], axis=1)
-    rows = np.repeat(np.arange(n_out), index.shape[1])
-    matrix = sparse.coo_matrix(
-        (weight.ravel().astype(np.float32), (rows, index.ravel())), shape=(n_out, n_in)
-    ).tocsr()
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def _weighted_mean(
-    image: np.ndarray, across_r: sparse.csr_matrix, across_c: sparse.csr_matrix
-) -> np.ndarray:
-    """Apply both axes' weights to an image with NaN; NaN where less than half is valid."""
-    n_out = across_r.shape[0]
-    result = np.empty((n_out, across_c.shape[0]), dtype=np.float32)
-    to_columns = across_c.T.tocsc()
-    bounds = across_r.indptr
-    # In strips, so that the copies with zeros for NaN stay small beside the image.
-    rows_at_once = max(1, int((1 << 24) * n_out / max(1, image.size)))
-    for top in range(0, n_out, rows_at_once):
-        weights = across_r[top : top + rows_at_once]
-        used = across_r.indices[bounds[top] : bounds[min(n_out, top + rows_at_once)]]
-        low, high = int(used.min()), int(used.max()) + 1
-        part, weights = image[low:high], weights[:, low:high]
-        valid = np.isfinite(part)
-        total = (weights @ np.where(valid, part, np.float32(0.0))) @ to_columns
-        if not valid.all():
-            share = (weights @ valid.astype(np.float32)) @ to_columns
-            with np.errstate(invalid="ignore", divide="ignore"):
-                total /= share
-            total[share < 0.5 - 1e-4] = np.nan
-        result[top : top + rows_at_once] = total
-    return np.clip(result, 0.0, 1.0, out=result)
