@@ -5,6 +5,11 @@ Codes and grey values are those of CaFFe (Gourmelon et al. 2022, doi:10.5194/ess
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
 NO_DATA, ROCK, GLACIER, OCEAN = 0, 1, 2, 3
 N_ZONES = 4
 ZONE_NAMES = ("no data", "rock", "glacier", "ocean and mélange")
@@ -17,3 +22,43 @@ GREY_TO_ZONE = {0: NO_DATA, 63: ROCK, 64: ROCK, 127: GLACIER, 254: OCEAN}
 
 ZONE_COLOURS = ((0, 0, 0), (140, 110, 80), (200, 225, 245), (30, 90, 160))
 """RGB of each zone in maps and quicklooks, by class code."""
+
+
+class ZoneProbabilities(np.ndarray):
+    """Probabilities of the zones, with the pixel size at which the network worked.
+
+    An array float32 (4, H, W) by class code like any other; slices, copies and pickles keep the
+    attribute, `numpy.asarray` gives the plain array.
+
+    Parameters
+    ----------
+    values : float (4, H, W)
+        The probabilities; not copied if they are float32.
+    pixel_size_m : float, optional
+        Side of the pixels of the grid on which the network worked, in metres.
+
+    Attributes
+    ----------
+    pixel_size_m : float or None
+        None if it is unknown: then the grid of the scene counts.
+    """
+
+    pixel_size_m: float | None
+
+    def __new__(cls, values: ArrayLike, pixel_size_m: float | None = None) -> ZoneProbabilities:
+        """Take an array for probabilities."""
+        probabilities = np.asarray(values, dtype=np.float32).view(cls)
+        probabilities.pixel_size_m = pixel_size_m
+        return probabilities
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.pixel_size_m = getattr(source, "pixel_size_m", None)
+
+    def __reduce__(self) -> tuple:
+        reduced = super().__reduce__()
+        assert isinstance(reduced, tuple)
+        return *reduced[:2], (reduced[2], self.pixel_size_m)
+
+    def __setstate__(self, state: Any) -> None:
+        plain, self.pixel_size_m = state
+        super().__setstate__(plain)

@@ -15,9 +15,8 @@ from scipy import ndimage
 import icefront
 from icefront import IcefrontError
 from icefront.fronts import curves, extract_front
-from icefront.fronts.placing import on_map
 from icefront.scenes.scene import Scene
-from icefront.zones import GLACIER, GREY_TO_ZONE, OCEAN, ROCK
+from icefront.zones import GLACIER, GREY_TO_ZONE, OCEAN, ROCK, ZoneProbabilities
 from tests.helpers.paths import DATA
 
 SIDE = 160
@@ -334,7 +333,7 @@ def test_the_glacier_is_on_the_left_of_the_image(turns):
 @pytest.mark.parametrize("grid", [POLAR_GRID, Affine(10, 0, 300_000, 0, 10, -2_600_000)])
 def test_the_glacier_is_on_the_left_of_the_map(grid):
     row = front_of(soft(straight()), crs=POLAR, transform=grid, pixel_size_m=10.0)
-    column, line = on_map(~grid, left_of(row.geometry, 100)[None])[0]
+    column, line = ~grid @ left_of(row.geometry, 100)
     assert straight()[int(line), int(column)] > 0
 
 
@@ -425,7 +424,7 @@ def test_a_front_that_is_tiny_in_its_scene_is_to_be_checked():
 
 def polar_box(x0, y0, x1, y1):
     """A box in pixels of the polar grid, in map coordinates."""
-    (left, top), (right, bottom) = on_map(POLAR_GRID, np.array([(x0, y0), (x1, y1)]))
+    (left, top), (right, bottom) = POLAR_GRID @ (x0, y0), POLAR_GRID @ (x1, y1)
     return shapely.box(left, bottom, right, top)
 
 
@@ -488,6 +487,86 @@ def test_an_area_with_a_crs_cannot_clip_pixels():
 def test_probabilities_of_another_grid_are_refused():
     with pytest.raises(IcefrontError, match=r"\(4, 160, 160\)"):
         extract_front(soft(straight()), Scene(image=np.zeros((9, 9), np.float32)))
+
+
+# --- the grid of the network and the front layer ----------------------------------------------
+
+
+def wavy(side):
+    """A wavy front in pixels of a side in metres, on 2400 m x 2400 m."""
+    rows, columns = (np.mgrid[: 2400 // side, : 2400 // side] + 0.5) * side
+    return soft(1130 + 90 * np.sin(rows / 300) - columns, 30.0)
+
+
+def on_fjord(probabilities, side, **keywords):
+    transform = Affine(side, 0, 300_000, 0, -side, -2_600_000)
+    return scene_of(
+        probabilities, crs=POLAR, transform=transform, pixel_size_m=float(side), **keywords
+    )
+
+
+def test_a_line_is_drawn_on_the_pixels_of_the_network_where_those_are_coarser():
+    fine, coarse = on_fjord(wavy(10), 10), on_fjord(wavy(60), 60)
+    known = ZoneProbabilities(wavy(10), 60.0)
+    (by_network,), (by_request,), (on_scene,) = (
+        extract_front(known, fine).geometry,
+        extract_front(wavy(10), fine, resolution_m=60.0).geometry,
+        extract_front(wavy(10), fine).geometry,
+    )
+    assert by_network.equals(by_request)
+    assert extract_front(known, fine, resolution_m=10.0).geometry.iloc[0].equals(on_scene)
+    # A line ends at the third pixel from the image edge: of which pixels shows in its ends.
+    assert by_network.bounds[1] - on_scene.bounds[1] == pytest.approx(2.5 * 50, abs=1)
+    assert on_scene.length > by_network.length
+    expected = extract_front(wavy(60), coarse).geometry.iloc[0]
+    assert by_network.hausdorff_distance(expected) < 3
+    row = extract_front(known, fine).iloc[0]
+    assert row.pixel_size_m == 10
+    assert row.length_m == pytest.approx(by_network.length, rel=0.03)
+
+
+@pytest.mark.parametrize("worked", [None, 5.0, 10.0])
+def test_finer_or_unknown_pixels_of_the_network_leave_the_scenes_own(worked):
+    fine = on_fjord(wavy(10), 10)
+    (line,) = extract_front(ZoneProbabilities(wavy(10), worked), fine).geometry
+    assert line.equals(extract_front(wavy(10), fine).geometry.iloc[0])
+
+
+def test_a_line_drawn_on_coarser_pixels_is_in_pixels_of_the_file():
+    probabilities = ZoneProbabilities(wavy(10), 60.0)
+    scene = scene_of(probabilities, pixel_size_m=10.0)
+    row = extract_front(probabilities, scene).iloc[0]
+    expected = extract_front(wavy(10), scene).iloc[0]
+    assert row.geometry.hausdorff_distance(expected.geometry) < 14
+    assert row.length_m == pytest.approx(10 * row.length_px, rel=1e-3)
+    assert row.uncertainty_m == pytest.approx(10 * row.uncertainty_px)
+
+
+def test_a_resolution_without_pixel_size_is_refused():
+    with pytest.raises(IcefrontError, match="pixel size is unknown"):
+        extract_front(wavy(10), scene_of(wavy(10)), resolution_m=60.0)
+
+
+@pytest.mark.parametrize("resolution_m", [None, 20.0])
+def test_parts_of_the_boundary_that_are_unlikely_to_be_front_are_not_drawn(resolution_m):
+    scene = on_fjord(wavy(10), 10)
+    front = np.ones(scene.shape, np.float32)
+    front[:120] = 0.4
+    (whole,) = extract_front(wavy(10), scene, resolution_m=resolution_m).geometry
+    (half,) = extract_front(wavy(10), scene, front=front, resolution_m=resolution_m).geometry
+    middle = -2_600_000 - 1200
+    assert half.bounds[3] == pytest.approx(middle, abs=15)
+    lower = shapely.clip_by_rect(whole, 0, -2_700_000, 1e6, middle - 50)
+    assert lower.hausdorff_distance(shapely.clip_by_rect(half, 0, -2.7e6, 1e6, middle - 50)) < 1
+
+
+def test_a_boundary_that_is_nowhere_likely_to_be_front_is_none():
+    scene = on_fjord(wavy(10), 10)
+    row = extract_front(wavy(10), scene, front=np.zeros(scene.shape)).iloc[0]
+    assert row.flag == "no front"
+    assert "likely" in row.reason
+    with pytest.raises(IcefrontError, match="front probabilities have the shape"):
+        extract_front(wavy(10), scene, front=np.zeros((5, 5)))
 
 
 # --- laws ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pyproj import CRS
 
 from icefront import IcefrontError, Scene
 from icefront.scenes import resample, resample_to
-from icefront.scenes.working_grid import Georeference, ground_sides_m, polar_or_utm, working_grid
+from icefront.scenes.working_grid import Georeference, ground_sides_m, working_grid
 
 UTM = CRS.from_epsg(32622)
 RNG = np.random.default_rng(2)
@@ -19,22 +19,6 @@ def scene(image, size=10.0, crs=UTM):
     image = np.asarray(image, np.float32)
     transform = Affine(10, 0, 5e5, 0, -10, 7.6e6) if crs else Affine.identity()
     return Scene(image=image, transform=transform, crs=crs, pixel_size_m=size, name="made")
-
-
-@pytest.mark.parametrize(
-    ("longitude", "latitude", "epsg"),
-    [
-        (-38.2, 66.4, 3413),
-        (-60.3, -64.3, 3031),
-        (-73.5, -50.0, 32718),
-        (7.9, 46.5, 32632),
-        (180.0, 10.0, 32601),
-        (-180.0, -10.0, 32701),
-        (179.9, 10.0, 32660),
-    ],
-)
-def test_choice_of_projection(longitude, latitude, epsg):
-    assert polar_or_utm(longitude, latitude).to_epsg() == epsg
 
 
 def test_ground_sides_of_a_geographic_pixel():

@@ -32,7 +32,7 @@ from skimage.morphology import skeletonize
 from icefront.datasets.caffe import read_grey
 from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
-from icefront.fronts.pixels import pixel_sides
+from icefront.grid import pixel_sides
 from icefront.scenes.metadata import from_name
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")

@@ -21,8 +21,8 @@ from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
 from icefront.errors import IcefrontError
+from icefront.grid import PixelSize
 from icefront.scenes.metadata import from_name, is_caffe_name
-from icefront.scenes.scene import PixelSize
 from icefront.zones import GREY_TO_ZONE, N_ZONES, ZONE_COLOURS
 
 if TYPE_CHECKING:

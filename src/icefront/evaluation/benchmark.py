@@ -33,9 +33,10 @@ from icefront.evaluation.protocol import Box, ProtocolScore, score_image
 from icefront.evaluation.selection import AskedSize, Selection, Split, select_images
 from icefront.evaluation.zone_scores import ZoneScores, average_scores
 from icefront.files.atomic import check_folder, explained_writing
+from icefront.grid import PixelSize
 from icefront.inference.precision import choose_device
 from icefront.progress import steps
-from icefront.scenes.scene import PixelSize, Scene
+from icefront.scenes.scene import Scene
 from icefront.zones import OCEAN
 
 PREDICTIONS = "predictions"

@@ -30,7 +30,7 @@ from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.symmetries import check_symmetries
 from icefront.models.checkpoints import sha256_of
 from icefront.models.registry import load_model, packaged_weights
-from icefront.scenes.resampling import pixel_sides, resample
+from icefront.scenes.resampling import resample
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, N_ZONES, OCEAN
 
@@ -180,8 +180,7 @@ def predict_image(
         ],
         axis=1,
     )
-    unit = for_model.pixel_size_m
-    sides = (1.0, 1.0) if unit is None else pixel_sides(unit)
+    sides = for_model.grid.sides_m or (1.0, 1.0)
     logit = front_logit(mean[GLACIER], mean[OCEAN])
     width = uncertainty_along(logit, points, sides)
     disagreement = np.zeros(len(index))

@@ -19,8 +19,7 @@ from scipy.spatial import KDTree
 from scipy.stats import norm
 
 from icefront.errors import IcefrontError
-from icefront.fronts.pixels import pixel_sides
-from icefront.scenes.scene import PixelSize
+from icefront.grid import PixelSize, pixel_sides
 
 LEVELS = (*(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
 """Probabilities of the intervals that are looked at."""

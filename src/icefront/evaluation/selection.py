@@ -12,7 +12,7 @@ from PIL import Image
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.errors import IcefrontError
 from icefront.evaluation.groups import sensor_group
-from icefront.scenes.scene import PixelSize
+from icefront.grid import PixelSize
 from icefront.simulation.archives import STAMP
 
 Split = Literal["train", "validation", "test"]

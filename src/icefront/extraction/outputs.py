@@ -20,9 +20,9 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
 from icefront import __version__
+from icefront.grid import common_crs
 from icefront.models.card import ModelCard
 from icefront.scenes.scene import Scene
-from icefront.scenes.working_grid import POLAR_LATITUDE
 from icefront.zones import NO_DATA, ZONE_COLOURS, ZONE_NAMES
 
 FRONTS_GPKG = "fronts.gpkg"
@@ -36,40 +36,6 @@ BLOCK = 512
 
 VERSIONED = ("torch", "transformers", "numpy", "scipy", "rasterio", "pyproj", "geopandas")
 """Packages whose versions a run records, since its numbers depend on them."""
-
-
-def common_crs(tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float]) -> CRS:
-    """Choose the CRS of a table of several scenes.
-
-    Parameters
-    ----------
-    tables : sequence of GeoDataFrame
-        One per scene, each with its CRS.
-    latitudes : sequence of float
-        Of the scenes' centres, in degrees.
-
-    Returns
-    -------
-    pyproj.CRS
-        The CRS of all scenes if they share one; else EPSG:3413 or EPSG:3031 if all lie on that
-        polar cap; else EPSG:4326.
-    """
-    first = CRS.from_user_input(tables[0].crs)
-    if all(CRS.from_user_input(table.crs) == first for table in tables):
-        return first
-    if min(latitudes) >= POLAR_LATITUDE:
-        return CRS.from_epsg(3413)
-    if max(latitudes) <= -POLAR_LATITUDE:
-        return CRS.from_epsg(3031)
-    return CRS.from_epsg(4326)
-
-
-def centre_latitude(scene: Scene) -> float:
-    """Return the latitude of a georeferenced scene's centre in degrees."""
-    rows, columns = scene.shape
-    x, y = scene.transform * (columns / 2, rows / 2)
-    point = gpd.GeoSeries.from_xy([x], [y], crs=scene.crs).to_crs(4326)
-    return float(point.y.iloc[0])
 
 
 def join_tables(tables: Sequence[gpd.GeoDataFrame], crs: CRS | None) -> gpd.GeoDataFrame:
@@ -107,7 +73,7 @@ def write_tables(
     drawn = [table for table in tables if table.crs is None]
     files = []
     if mapped:
-        crs = common_crs(mapped, [latitude for latitude in latitudes if latitude is not None])
+        crs = common_crs((table.crs for table in mapped), latitudes)
         table = join_tables(mapped, crs)
         _write_table(table, folder / FRONTS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
         degrees = table.to_crs(4326)

@@ -20,7 +20,6 @@ from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.outputs import (
     RUN_JSON,
-    centre_latitude,
     run_record,
     write_record,
     write_tables,
@@ -30,14 +29,14 @@ from icefront.extraction.quicklook import draw_quicklook
 from icefront.files.atomic import check_folder, explained_writing, staging
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
-from icefront.fronts.pixels import mean_side
+from icefront.grid import PixelSize, mean_side
 from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.predict import card_of, predict_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import load_model
 from icefront.scenes.reading import open_scene
 from icefront.scenes.resampling import resample
-from icefront.scenes.scene import PixelSize, Scene
+from icefront.scenes.scene import Scene
 from icefront.scenes.survey import AskedPixelSize
 
 
@@ -463,7 +462,7 @@ def _facts(scene: Scene, for_model: Scene) -> dict[str, Any]:
     """What a scene's grid was, for the record of the run."""
     return {
         "crs": None if scene.crs is None else scene.crs.to_string(),
-        "latitude": None if scene.crs is None else round(centre_latitude(scene), 4),
+        "latitude": None if scene.crs is None else round(scene.grid.centre_lonlat()[1], 4),
         "shape": scene.shape,
         "pixel_size_m": scene.pixel_size_m,
         "shape_for_model": for_model.shape,

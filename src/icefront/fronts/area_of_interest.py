@@ -10,7 +10,6 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
-from icefront.fronts.placing import outline
 from icefront.scenes.scene import Scene
 
 AreaOfInterest: TypeAlias = BaseGeometry | gpd.GeoDataFrame | gpd.GeoSeries
@@ -59,7 +58,7 @@ def area_in_scene(aoi: AreaOfInterest, scene: Scene) -> BaseGeometry:
     if shapely.get_dimensions(area) < 2 or len(coordinates) == 0:
         raise IcefrontError("The area of interest holds no polygon: draw one around the front.")
     if np.isfinite(coordinates).all():
-        area = shapely.intersection(shapely.make_valid(area), outline(scene))
+        area = shapely.intersection(shapely.make_valid(area), scene.grid.outline())
         polygons = [g for g in shapely.get_parts(area) if shapely.area(g) > 0]
         if polygons:
             return shapely.unary_union(polygons)

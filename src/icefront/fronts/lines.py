@@ -14,9 +14,10 @@ from shapely.geometry.base import BaseGeometry
 from icefront.errors import IcefrontError
 from icefront.fronts import curves
 from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
-from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX, mean_side, pixel_sides
-from icefront.fronts.placing import on_map, side_on_map
+from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX
 from icefront.fronts.tracing import Trace, trace_front
+from icefront.grid import mean_side
+from icefront.scenes.resampling import resample, resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES
 
@@ -34,7 +35,12 @@ LOOSE_END_PX = 6
 
 
 def extract_front(
-    probabilities: np.ndarray, scene: Scene, *, aoi: AreaOfInterest | None = None
+    probabilities: np.ndarray,
+    scene: Scene,
+    *,
+    aoi: AreaOfInterest | None = None,
+    front: np.ndarray | None = None,
+    resolution_m: float | None = None,
 ) -> gpd.GeoDataFrame:
     """Draw the calving front of a scene.
 
@@ -47,11 +53,20 @@ def extract_front(
     Parameters
     ----------
     probabilities : float (4, H, W)
-        Zone probabilities on the grid of the scene, by class code.
+        Zone probabilities on the grid of the scene, by class code; as a rule an
+        `icefront.zones.ZoneProbabilities`, which knows at which pixel size the network worked.
     scene : Scene
         Grid, missing data and what is known about the image.
     aoi : shapely polygon, GeoDataFrame or GeoSeries, optional
         Area to clip the line to; reprojected to the scene's CRS where it has another one.
+    front : float (H, W), optional
+        Probability that the boundary at a place is calving front and not the side of a glacier,
+        on the grid of the scene. Parts of the line where it is below 0.5 are not drawn.
+    resolution_m : float, optional
+        Side of the pixels on which the line is drawn, in metres; probabilities are averaged onto
+        them. By default the pixel size at which the network worked, where the probabilities know
+        it and it is coarser than the scene, else that of the scene. All lengths in pixels above
+        are of these pixels; the line itself is in the coordinates of the scene.
 
     Returns
     -------
@@ -66,7 +81,8 @@ def extract_front(
         glacier, date, sensor, polarisation, orbit, scene
             What is known about the image; the date as ``YYYY-MM-DD``.
         pixel_size_m
-            Side of a pixel (of the square of the same area) in metres, NaN if not known.
+            Side of a pixel of the scene (of the square of the same area) in metres, NaN if not
+            known.
         length_m
             Length on the ground in metres: on the ellipsoid where there is a CRS, else by the pixel
             size, NaN if that is not known; 0 without a front.
@@ -82,23 +98,38 @@ def extract_front(
     Raises
     ------
     IcefrontError
-        If the probabilities are not on the grid of the scene, or the area of interest does not
-        touch it.
+        If the probabilities are not on the grid of the scene, the area of interest does not touch
+        it, or a resolution is asked for where the size of a pixel is not known.
     """
+    side_m = scene.grid.side_m
+    if resolution_m is None:
+        worked = getattr(probabilities, "pixel_size_m", None)
+        if worked is not None and side_m is not None and worked > side_m * (1 + 1e-6):
+            resolution_m = worked
     probabilities = np.asarray(probabilities)
     if probabilities.shape != (N_ZONES, *scene.shape):
         raise IcefrontError(
             f"The probabilities have the shape {probabilities.shape}, but {scene.name} needs "
             f"{(N_ZONES, *scene.shape)}; predict on the grid of the scene."
         )
+    if front is not None and np.shape(front) != scene.shape:
+        raise IcefrontError(
+            f"The front probabilities have the shape {np.shape(front)}, but {scene.name} needs "
+            f"{scene.shape}; predict on the grid of the scene."
+        )
+    if resolution_m is not None and (coarse := resample(scene, resolution_m)) is not scene:
+        probabilities = resample_to(probabilities, scene, coarse)
+        if front is not None:
+            front = resample_to(np.nan_to_num(front)[None], scene, coarse)[0]
+        scene = coarse
     area = None if aoi is None else area_in_scene(aoi, scene)
     grid = _grid_of(scene)
-    trace = trace_front(probabilities, scene.valid, grid.sides, grid.min_length)
-    front = _on_map(trace, scene, grid, area)
-    length_m, ground = _ground_length(front.geometry, scene)
+    trace = trace_front(probabilities, scene.valid, grid.sides, grid.min_length, front)
+    drawn = _on_map(trace, scene, grid, area)
+    length_m, ground = _ground_length(drawn.geometry, scene)
     if scene.crs is None and grid.known:
-        length_m = front.length
-    flag, reason = _judge(front, scene, grid)
+        length_m = drawn.length
+    flag, reason = _judge(drawn, scene, grid)
     row = {
         "glacier": scene.glacier,
         "date": None if scene.date is None else scene.date.isoformat(),
@@ -106,16 +137,16 @@ def extract_front(
         "polarisation": scene.polarisation,
         "orbit": scene.orbit,
         "scene": scene.name,
-        "pixel_size_m": mean_side(grid.sides) if grid.known else np.nan,
-        "length_m": length_m if grid.known or front.geometry.is_empty else np.nan,
-        "uncertainty_m": front.uncertainty * ground if grid.known else np.nan,
+        "pixel_size_m": np.nan if side_m is None else side_m,
+        "length_m": length_m if grid.known or drawn.geometry.is_empty else np.nan,
+        "uncertainty_m": drawn.uncertainty * ground if grid.known else np.nan,
         "flag": flag,
         "reason": reason,
     }
     if scene.crs is None:
-        row["length_px"] = front.geometry.length
-        row["uncertainty_px"] = front.uncertainty / mean_side(grid.sides) * side_on_map(scene)
-    return gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[front.geometry], crs=scene.crs)
+        row["length_px"] = drawn.geometry.length
+        row["uncertainty_px"] = drawn.uncertainty / mean_side(grid.sides) * scene.grid.side_on_map
+    return gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[drawn.geometry], crs=scene.crs)
 
 
 @dataclass(frozen=True)
@@ -142,13 +173,8 @@ class _Front:
 
 
 def _grid_of(scene: Scene) -> _Grid:
-    if scene.pixel_size_m is not None:
-        return _Grid(pixel_sides(scene.pixel_size_m), True)
-    if scene.crs is None:
-        return _Grid((1.0, 1.0), False)
-    a, b, _, d, e = scene.transform[:5]
-    metres = scene.crs.axis_info[0].unit_conversion_factor
-    return _Grid((float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres), True)
+    sides = scene.grid.sides_m
+    return _Grid((1.0, 1.0), False) if sides is None else _Grid(sides, True)
 
 
 def _on_map(trace: Trace, scene: Scene, grid: _Grid, area: BaseGeometry | None) -> _Front:
@@ -181,7 +207,7 @@ def _on_map(trace: Trace, scene: Scene, grid: _Grid, area: BaseGeometry | None) 
 
 
 def _map_coordinates(points: np.ndarray, scene: Scene) -> np.ndarray:
-    return on_map(scene.transform, points[:, ::-1] + 0.5)
+    return np.stack(scene.grid.xy(points[:, 0], points[:, 1]), axis=1)
 
 
 def _clipped(line: np.ndarray, area: BaseGeometry | None, scene: Scene) -> list[np.ndarray]:
@@ -193,7 +219,7 @@ def _clipped(line: np.ndarray, area: BaseGeometry | None, scene: Scene) -> list[
     parts = []
     for part in shapely.get_parts(inside):
         # Less than a pixel inside is a touch, no front.
-        if shapely.get_dimensions(part) == 1 and part.length >= side_on_map(scene):
+        if shapely.get_dimensions(part) == 1 and part.length >= scene.grid.side_on_map:
             first = whole.project(part.interpolate(0.0))
             parts.append((first, shapely.get_coordinates(part)))
     return [coordinates for _, coordinates in sorted(parts, key=lambda part: part[0])]
@@ -232,8 +258,8 @@ def _judge(front: _Front, scene: Scene, grid: _Grid) -> tuple[str, str]:
 
 
 def _is_loose(end: np.ndarray, scene: Scene) -> bool:
-    column, row = on_map(~scene.transform, end[None])[0]
-    r, c = int(np.floor(row)), int(np.floor(column))
+    row, column = scene.grid.rowcol(*end)
+    r, c = int(np.floor(row + 0.5)), int(np.floor(column + 0.5))
     rows, columns = scene.shape
     if min(r, c) < LOOSE_END_PX or r >= rows - LOOSE_END_PX or c >= columns - LOOSE_END_PX:
         return True

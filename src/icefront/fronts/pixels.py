@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 from icefront.errors import IcefrontError
 from icefront.fronts.cleaning import clean_zones
 from icefront.fronts.components import components
+from icefront.grid import mean_side, pixel_sides
 from icefront.zones import GLACIER, OCEAN
 
 MIN_LENGTH_M = 750.0
@@ -15,29 +16,6 @@ MIN_LENGTH_M = 750.0
 
 MIN_LENGTH_PX = 12.0
 """The same where the size of a pixel is not known, in pixels."""
-
-
-def pixel_sides(pixel_size_m: float | tuple[float, float]) -> tuple[float, float]:
-    """Height and width of a pixel in metres, from one number or (rows, columns).
-
-    Raises
-    ------
-    IcefrontError
-        If a side is not a positive finite number.
-    """
-    sides = np.broadcast_to(np.asarray(pixel_size_m, dtype=np.float64), (2,))
-    if not (np.isfinite(sides).all() and (sides > 0).all()):
-        raise IcefrontError(
-            f"The pixel size {pixel_size_m} is not a positive number of metres; give one number "
-            "or rows and columns."
-        )
-    return float(sides[0]), float(sides[1])
-
-
-def mean_side(pixel_size_m: float | tuple[float, float]) -> float:
-    """Side of the square of the same area as a pixel, in metres."""
-    rows, columns = pixel_sides(pixel_size_m)
-    return rows if rows == columns else float(np.sqrt(rows * columns))
 
 
 def front_pixels(

@@ -71,6 +71,7 @@ def trace_front(
     valid: np.ndarray,
     sides: tuple[float, float],
     min_length: float,
+    front: np.ndarray | None = None,
 ) -> Trace:
     """Trace the boundary of glacier and ocean.
 
@@ -88,6 +89,9 @@ def trace_front(
         Height and width of a pixel, in any unit.
     min_length : float
         Shorter pieces are dropped, in the unit of `sides`, as are those below `STRAY_SHARE`.
+    front : float (H, W), optional
+        Probability that the boundary at a place is calving front; the line keeps to pixels where
+        it is at least 0.5.
 
     Returns
     -------
@@ -111,6 +115,10 @@ def trace_front(
     corner = np.array([box[0].start, box[1].start], dtype=np.float64)
     logit = front_logit(probabilities[GLACIER][box], probabilities[OCEAN][box])
     allowed = drawable(regions, valid)[box]
+    if front is not None:
+        allowed &= front[box] >= 0.5
+        if not (allowed & meeting[box]).any():
+            return Trace((), "nowhere where glacier meets ocean is a calving front likely")
     contours = find_contours(
         _consistent(logit, regions[box]), 0.0, mask=allowed, positive_orientation="high"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from icefront.scenes.resampling import pixel_sides, resample_to
+from icefront.grid import pixel_sides
+from icefront.scenes.resampling import resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES, NO_DATA
 

@@ -27,6 +27,7 @@ from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import distinct_names
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.grid import common_crs
 from icefront.inference.predict import card_of
 from icefront.models.registry import load_model
 from icefront.progress import steps
@@ -48,7 +49,6 @@ from icefront.projects.config import Areas, MonitoringConfig, read_config, setti
 from icefront.projects.scene_files import (
     Header,
     Listed,
-    crs_for,
     glacier_of,
     list_scenes,
     read_header,
@@ -319,7 +319,12 @@ def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
     if (folder / CATALOGUE).exists():
         return Catalogue(folder)
     first = [read_header(item.path) for item in listed[:CRS_SAMPLE]]
-    catalogue = catalogues.create(folder, crs_for(first))
+    crs = common_crs(
+        (header.crs for header in first),
+        (header.latitude for header in first),
+        only_epsg=True,
+    )
+    catalogue = catalogues.create(folder, crs)
     restored = catalogues.restore(catalogue)
     if restored:
         report.notes.append(f"The catalogue was made anew from the records of {restored} scenes.")

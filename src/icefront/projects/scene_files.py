@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from icefront.extraction.settings import parse_date
 from icefront.projects.config import MonitoringConfig
 from icefront.scenes.metadata import Metadata, from_name, from_tags, sensor_word
 from icefront.scenes.raster import opened
-from icefront.scenes.working_grid import POLAR_LATITUDE
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 """Files that are taken for scenes where a folder was named."""
@@ -215,21 +214,3 @@ def _known(word: str, config: MonitoringConfig) -> str | None:
 
 def _squeezed(word: str) -> str:
     return re.sub(r"[\s_.-]+", "", word).casefold()
-
-
-def crs_for(headers: Sequence[Header]) -> CRS:
-    """Choose the CRS of a project by its first scenes: EPSG:3413, EPSG:3031 or EPSG:4326.
-
-    The CRS that all scenes share, if it is projected and has a code; else by latitude.
-    """
-    systems = [header.crs for header in headers if header.crs is not None]
-    latitudes = [header.latitude for header in headers if header.latitude is not None]
-    if systems and all(system == systems[0] for system in systems):
-        code = systems[0].to_epsg()
-        if systems[0].is_projected and code is not None:
-            return CRS.from_epsg(code)
-    if latitudes and min(latitudes) >= POLAR_LATITUDE:
-        return CRS.from_epsg(3413)
-    if latitudes and max(latitudes) <= -POLAR_LATITUDE:
-        return CRS.from_epsg(3031)
-    return CRS.from_epsg(4326)

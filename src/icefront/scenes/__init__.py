@@ -5,12 +5,13 @@
 nothing of models.
 """
 
+from icefront.grid import PixelSize
 from icefront.scenes.describe import describe
 from icefront.scenes.metadata import Metadata, from_name
 from icefront.scenes.radiometry import decide_radiometry, equalise, to_grey
 from icefront.scenes.reading import open_scene
 from icefront.scenes.resampling import resample, resample_to
-from icefront.scenes.scene import PixelSize, Scene
+from icefront.scenes.scene import Scene
 
 __all__ = [
     "Metadata",

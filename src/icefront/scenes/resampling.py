@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from affine import Affine
 from scipy import sparse
 
 from icefront.errors import IcefrontError
+from icefront.grid import composed
 from icefront.scenes.scene import Scene
 
 
@@ -38,42 +38,20 @@ def resample(scene: Scene, pixel_size_m: float) -> Scene:
     IcefrontError
         If the pixel size of the scene is unknown, or `pixel_size_m` is not positive.
     """
-    if scene.pixel_size_m is None:
-        raise IcefrontError(
-            f"{scene.name}: the pixel size is unknown, so it cannot be resampled to "
-            f"{pixel_size_m:g} m; state it with pixel_size_m."
-        )
-    if not (math.isfinite(pixel_size_m) and pixel_size_m > 0):
-        raise IcefrontError(f"A pixel size must be positive, not {pixel_size_m!r}.")
-    rows_m, columns_m = pixel_sides(scene.pixel_size_m)
-    factor_r, factor_c = pixel_size_m / rows_m, pixel_size_m / columns_m
+    try:
+        grid = scene.grid.resampled(pixel_size_m)
+    except IcefrontError as error:
+        raise IcefrontError(f"{scene.name}: {error}") from error
+    sides = scene.grid.sides_m
+    assert sides is not None
+    factor_r, factor_c = pixel_size_m / sides[0], pixel_size_m / sides[1]
     if abs(factor_r - 1.0) < 1e-6 and abs(factor_c - 1.0) < 1e-6:
         return scene
     height, width = scene.shape
-    shape = max(1, round(height / factor_r)), max(1, round(width / factor_c))
-    across_r = _axis_weights(height, shape[0], factor_r)
-    across_c = _axis_weights(width, shape[1], factor_c)
+    across_r = _axis_weights(height, grid.height, factor_r)
+    across_c = _axis_weights(width, grid.width, factor_c)
     image = _weighted_mean(scene.image, across_r, across_c)
-    return replace(
-        scene,
-        image=image,
-        transform=_composed(scene.transform, Affine.scale(factor_c, factor_r)),
-        pixel_size_m=float(pixel_size_m),
-    )
-
-
-def _composed(outer: Affine, inner: Affine) -> Affine:
-    """Return outer after inner; the operator for it differs between versions of affine."""
-    matrix = np.reshape(tuple(outer), (3, 3)) @ np.reshape(tuple(inner), (3, 3))
-    return Affine(*(float(value) for value in matrix.ravel()[:6]))
-
-
-def pixel_sides(pixel_size_m: float | tuple[float, float]) -> tuple[float, float]:
-    """Return the sides of a pixel in metres as (rows, columns)."""
-    if isinstance(pixel_size_m, (int, float)):
-        return float(pixel_size_m), float(pixel_size_m)
-    rows, columns = pixel_size_m
-    return float(rows), float(columns)
+    return replace(scene, image=image, transform=grid.transform, pixel_size_m=grid.pixel_size_m)
 
 
 def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.ndarray:
@@ -106,7 +84,7 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
         raise IcefrontError(
             f"{from_scene.name} and {to_scene.name} are in different coordinate systems; warp one."
         )
-    between = _composed(~from_scene.transform, to_scene.transform)
+    between = composed(~from_scene.transform, to_scene.transform)
     if abs(between.b) > 1e-9 or abs(between.d) > 1e-9 or between.a <= 0 or between.e <= 0:
         raise IcefrontError(
             f"The grids of {from_scene.name} and {to_scene.name} are turned against each other."

@@ -10,8 +10,7 @@ import numpy as np
 from affine import Affine
 from pyproj import CRS
 
-PixelSize = float | tuple[float, float] | None
-"""Side of a pixel in metres: one number, (rows, columns), or None where it is unknown (pixels)."""
+from icefront.grid import Grid, PixelSize
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ class Scene:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def grid(self) -> Grid:
+        """Where the image lies."""
+        return Grid(*self.shape, self.crs, self.transform, self.pixel_size_m)
 
     @property
     def valid(self) -> np.ndarray:

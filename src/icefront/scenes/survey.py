@@ -12,6 +12,7 @@ import numpy as np
 from affine import Affine
 
 from icefront.errors import IcefrontError
+from icefront.grid import Grid, PixelSize
 from icefront.scenes.metadata import (
     Metadata,
     find_polarisation,
@@ -30,10 +31,8 @@ from icefront.scenes.raster import (
     opened,
     strips,
 )
-from icefront.scenes.scene import PixelSize
 from icefront.scenes.working_grid import (
     Georeference,
-    Grid,
     georeference,
     ground_sides_m,
     working_grid,

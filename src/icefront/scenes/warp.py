@@ -16,9 +16,10 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
+from icefront.grid import Grid
 from icefront.scenes.nodata import INVALID
 from icefront.scenes.raster import is_gdal_name, opened
-from icefront.scenes.working_grid import Georeference, Grid, ground_sides_m
+from icefront.scenes.working_grid import Georeference, ground_sides_m
 
 _ROWS = 1024
 # Above this ratio of new to old pixel size, areas are averaged instead of interpolated.

@@ -1,12 +1,8 @@
-"""The grid of a scene: projected, north up, square pixels; and how to change its pixel size.
+"""The grid on which a file becomes a scene: projected, north up, square pixels.
 
-A raster that already lies on such a grid stays as it is. Any other is brought to
-
-- NSIDC Sea Ice Polar Stereographic North, EPSG:3413, if its centre is north of 60° N;
-- Antarctic Polar Stereographic, EPSG:3031, if its centre is south of 60° S;
-- the UTM zone of its centre (WGS 84) elsewhere,
-
-unless its own CRS is projected, in metres and true to scale within 10 % (then it is only turned).
+A raster that already lies on such a grid stays as it is. Any other is brought to the working CRS
+of its centre (`icefront.grid.working_crs`: polar stereographic or UTM), unless its own CRS is
+projected, in metres and true to scale within 10 % (then it is only turned).
 The pixel size is the geometric mean of the two ground sides of a native pixel at the centre,
 rounded to three digits: the new grid has about as many pixels as the old one has over the same
 ground. EPSG:3413 and 3031 stretch lengths by -3 % to +4 % between the pole and 60°; pixel
@@ -26,20 +22,17 @@ from pyproj.exceptions import CRSError, ProjError
 from rasterio.transform import GCPTransformer
 
 from icefront.errors import IcefrontError
-from icefront.scenes.scene import PixelSize
+from icefront.grid import WGS84, Grid, crs_name, working_crs
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-POLAR_LATITUDE = 60.0
-"""Poleward of this latitude in degrees, grids are polar stereographic."""
 SQUARE_TOLERANCE = 1e-3
 """Largest relative difference of the sides of a pixel that still counts as square."""
 SCALE_TOLERANCE = 0.1
 """Largest relative error of a map's scale at the centre of the scene (Web Mercator fails)."""
 
 _GEOD = Geod(ellps="WGS84")
-_WGS84 = CRS.from_epsg(4326)
 # A thin-plate spline goes through every control point, as the terrain in them needs; with few
 # points it is not determined, with very many it is slow.
 _TPS_POINTS = range(10, 1500)
@@ -86,17 +79,6 @@ class Georeference:
             np.asarray(xs, dtype=np.float64).reshape(columns.shape),
             np.asarray(ys, dtype=np.float64).reshape(rows.shape),
         )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A projected grid of square pixels, north up, or the pixels of a file without CRS."""
-
-    height: int
-    width: int
-    crs: CRS | None
-    transform: Affine
-    pixel_size_m: PixelSize
 
 
 def georeference(src: DatasetReader, path: object = None) -> Georeference:
@@ -156,18 +138,8 @@ def _flat(crs: CRS) -> CRS:
     return crs.to_2d() if len(crs.axis_info) > 2 else crs
 
 
-def polar_or_utm(longitude: float, latitude: float) -> CRS:
-    """Return the CRS of the working grid for a place in degrees (see the module)."""
-    if latitude > POLAR_LATITUDE:
-        return CRS.from_epsg(3413)
-    if latitude < -POLAR_LATITUDE:
-        return CRS.from_epsg(3031)
-    zone = int((longitude + 180.0) % 360.0 // 6.0) + 1
-    return CRS.from_epsg((32600 if latitude >= 0 else 32700) + zone)
-
-
 def _to_wgs84(crs: CRS) -> Transformer:
-    return Transformer.from_crs(crs, _WGS84, always_xy=True)
+    return Transformer.from_crs(crs, WGS84, always_xy=True)
 
 
 def ground_sides_m(native: Georeference) -> tuple[float, float]:
@@ -244,7 +216,7 @@ def working_grid(
     else:
         middle = native.to_map(np.array([native.width / 2]), np.array([native.height / 2]))
         lon, lat = _to_wgs84(native.crs).transform(*middle)
-        crs = polar_or_utm(float(lon[0]), float(lat[0]))
+        crs = working_crs(float(lon[0]), float(lat[0]))
         size = float(f"{math.sqrt(sides[0] * sides[1]):.3g}")
         size = size if pixel_size_m is None else float(pixel_size_m)
     try:
@@ -254,7 +226,7 @@ def working_grid(
         xs = ys = np.array([np.nan])
     if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
         raise IcefrontError(
-            f"The image cannot be brought to {_crs_name(crs)}: its coordinates lie outside; give "
+            f"The image cannot be brought to {crs_name(crs)}: its coordinates lie outside; give "
             "the file the coordinate system its coordinates are in."
         )
     left, right, bottom, top = xs.min(), xs.max(), ys.min(), ys.max()
@@ -270,8 +242,8 @@ def working_grid(
         )
     how = "from ground control points in" if native.gcps else "from"
     note = (
-        f"Warped {how} {_crs_name(native.crs)} (pixels of {sides[0]:.3g} m x {sides[1]:.3g} m, "
-        f"rows x columns) to {_crs_name(crs)} at {size:.4g} m."
+        f"Warped {how} {crs_name(native.crs)} (pixels of {sides[0]:.3g} m x {sides[1]:.3g} m, "
+        f"rows x columns) to {crs_name(crs)} at {size:.4g} m."
     )
     grid = Grid(height, width, crs, Affine(size, 0.0, left, 0.0, -size, top), size)
     return grid, (note,)
@@ -292,8 +264,3 @@ def _metric_map_sides(
     )
     orthogonal = abs(t.a * t.b + t.d * t.e) <= 1e-3 * sides[0] * sides[1]
     return sides if true and orthogonal else None
-
-
-def _crs_name(crs: CRS) -> str:
-    epsg = crs.to_epsg()
-    return f"EPSG:{epsg}" if epsg else f"'{crs.name}'"

@@ -14,8 +14,9 @@ from icefront.datasets.caffe import CaffeDataset
 from icefront.evaluation import ZoneScores, average_scores, pool_mde
 from icefront.evaluation.protocol import protocol_front, score_image
 from icefront.fronts import distance_errors
+from icefront.grid import PixelSize
 from icefront.inference.predict import predict_zones
-from icefront.scenes.scene import PixelSize, Scene
+from icefront.scenes.scene import Scene
 
 
 @dataclass(frozen=True)

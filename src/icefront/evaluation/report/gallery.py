@@ -21,7 +21,7 @@ from icefront.evaluation.report.style import (
     measure,
 )
 from icefront.files.atomic import writing
-from icefront.fronts.pixels import mean_side
+from icefront.grid import mean_side
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import ScoredImage
