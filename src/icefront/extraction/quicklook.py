@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
+from icefront.grid import pixel_sides
 from icefront.reporting.pictures import write_figure
 from icefront.reporting.scale_bar import draw_scale_bar
 from icefront.reporting.style import (
@@ -28,7 +29,6 @@ from icefront.reporting.style import (
     new_figure,
     outline,
 )
-from icefront.scenes.grid import pixel_sides
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
