@@ -2,8 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests run in this number of processes, each file in one of them.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-fast test-full lint benchmark clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +21,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Lint, types, units and recorded outputs of others: under a minute.
+test-fast: lint
+	$(PYTEST) tests/unit tests/reference
+
+# All but the slow layer: at most five minutes on two cores.
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# The slow layer alone: servers, browsers, clusters, long fuzzing and kills; under 30 minutes.
+test-full: $(STAMP)
+	$(BIN)/python -m pytest tests/full
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks
