@@ -68,6 +68,7 @@ def largest_square(mask: np.ndarray) -> tuple[slice, slice] | None:
     reach = int(depth[row, column]) - 1
     if reach < 0:
         return None
+    row, column = int(row), int(column)
     return slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1)
 
 
