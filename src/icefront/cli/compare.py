@@ -34,20 +34,17 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Say whether models differ: tests, effect sizes and intervals from their runs."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    from icefront.evaluation.comparison import compare as run
     from icefront.evaluation.comparison_report import (
-        model_rows,
-        pair_rows,
+        model_table,
+        pair_table,
         sentences,
         write_comparison,
     )
     from icefront.evaluation.published import PUBLISHED_RUNS
-    from icefront.evaluation.significance import compare as run
-    from icefront.evaluation.significance import read_runs
+    from icefront.evaluation.run_tables import read_runs
     from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.reporting.tables import print_table
 
     if out is not None:
         check_folder(out, overwrite=overwrite)
@@ -57,16 +54,8 @@ def compare(
     result = run(
         read_runs([*asked, *(runs or [])]), baseline=baseline, resamples=resamples, seed=seed
     )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=180)
-    for title, (head, rows) in (("Models", model_rows(result)), ("Pairs", pair_rows(result))):
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for number, name in enumerate(head):
-            table.add_column(name, justify="left" if number == 0 else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    for table in (model_table(result), pair_table(result)):
+        print_table(table, width=180)
     for text in (*sentences(result), *result.notes):
         typer.echo(text)
     if out is not None:

@@ -21,7 +21,8 @@ from pydantic import BaseModel, Field, model_validator
 
 import icefront
 from icefront.errors import IcefrontError
-from icefront.evaluation.significance import cohens_d, mann_whitney
+from icefront.evaluation.comparison import compare_pair
+from icefront.evaluation.run_tables import ModelRuns
 from icefront.files.atomic import writing
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
@@ -321,7 +322,7 @@ def compare_runs(reference: Sequence[float], runs: Sequence[float]) -> dict[str,
     Returns
     -------
     dict
-        ``u`` and ``p`` of `icefront.evaluation.significance.mann_whitney` (one-sided);
+        ``u`` and ``p`` of `icefront.evaluation.comparison.compare_pair` (one-sided);
         ``effect``, the rank-biserial correlation from -1 to 1, where 1 says that every run is
         better than every one of the reference; ``d`` (Cohen's); ``difference`` of the means,
         negative if the runs are better.
@@ -331,16 +332,14 @@ def compare_runs(reference: Sequence[float], runs: Sequence[float]) -> dict[str,
     >>> compare_runs([4, 5, 6], [1, 2, 3])["effect"]
     1.0
     """
-    a, b = (np.nan_to_num(np.asarray(v, float), nan=np.inf) for v in (reference, runs))
-    u, p = mann_whitney(a, b)
-    means = [float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else math.nan for v in (a, b)]
-    whole = np.isfinite(a).all() and np.isfinite(b).all()
+    a, b = (np.asarray(v, float) for v in (reference, runs))
+    pair = compare_pair(ModelRuns("reference", a), ModelRuns("runs", b))
     return {
-        "u": u,
-        "p": p,
-        "effect": 2 * u / (len(a) * len(b)) - 1,
-        "d": cohens_d(a, b) if whole else math.nan,
-        "difference": means[1] - means[0],
+        "u": pair.u,
+        "p": pair.p,
+        "effect": 2 * pair.superiority - 1,
+        "d": pair.cohens_d,
+        "difference": -pair.difference_m,
     }
 
 

@@ -17,17 +17,16 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.evaluation import pool_mde
+from icefront.evaluation.comparison import compare
 from icefront.evaluation.published import PUBLISHED_RUNS
+from icefront.evaluation.run_tables import ModelRuns, read_runs
 from icefront.evaluation.significance import (
-    ModelRuns,
     bootstrap_mde,
     cohens_d,
-    compare,
     glass_delta,
     holm,
     levene_permutation,
     mann_whitney,
-    read_runs,
 )
 
 HOOK, TYRION, SIM, TRANSLATOR = PUBLISHED_RUNS.values()
