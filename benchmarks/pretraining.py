@@ -15,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from icefront.datasets.crops import EpochSampler
-from icefront.datasets.pairs import Block, PairCache, PairCrops
+from icefront.datasets.image_cache import Block
+from icefront.datasets.pairs import PairCache, PairCrops
 from icefront.models.registry import build
 from icefront.pretraining import METHODS, PretrainingConfig
 from icefront.pretraining.samples import MaskedPairs, prepare

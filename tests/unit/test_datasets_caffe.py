@@ -1,4 +1,4 @@
-"""CaFFe's layout: matching, checks, splits, boxes, mending, the cache and its crops."""
+"""CaFFe's layout: matching, checks, splits, boxes, clean labels, the cache and its crops."""
 
 from pathlib import Path
 
@@ -8,13 +8,12 @@ from PIL import Image
 
 from icefront.datasets import (
     CaffeDataset,
-    mend_zones,
+    clean_labels,
     read_box,
     read_zones,
     validation_split,
 )
-from icefront.datasets.crops import CropDataset, EpochSampler
-from icefront.datasets.image_cache import build_cache
+from icefront.datasets.crops import CropDataset, EpochSampler, build_zone_cache
 from icefront.errors import IcefrontError
 from tests.helpers.paths import DATA, REFERENCE
 from tests.helpers.simulated_caffe import NAMES, make_caffe
@@ -126,41 +125,55 @@ def test_bounding_box(tmp_path: Path) -> None:
         read_box(path, (80, 200))
 
 
-def test_mending_removes_strips_and_keeps_areas() -> None:
+def test_clean_labels_have_no_strips_and_keep_their_areas() -> None:
     zones = np.full((40, 40), 2, np.uint8)
     zones[:, 20:] = 3
     zones[:, 30:] = 1
     clean = zones.copy()
     zones[:, 29:31] = 2  # the false rim between ocean and rock
-    mended = mend_zones(zones)
-    assert (mended != clean).mean() < 0.03
-    assert not (mended[:, 28:] == 2).any()
-    assert np.array_equal(mend_zones(clean), clean)
+    found = clean_labels(zones)
+    assert (found != clean).mean() < 0.03
+    assert not (found[:, 28:] == 2).any()
+    assert np.array_equal(clean_labels(clean), clean)
 
 
 def test_cache_returns_the_pixels_and_is_built_once(root: Path, tmp_path: Path) -> None:
     dataset = CaffeDataset(root)
-    cache = build_cache(dataset, tmp_path / "cache", progress=False)
+    cache = build_zone_cache(dataset, tmp_path / "cache", progress=False)
     image, zones = cache.arrays(3)
     assert np.array_equal(image, dataset.image(3))
     assert np.array_equal(zones, dataset.zones(3))
-    stamp = (cache.folder / "images.bin").stat().st_mtime_ns
-    again = build_cache(dataset, tmp_path / "cache", progress=False)
-    assert again.folder == cache.folder
-    assert (cache.folder / "images.bin").stat().st_mtime_ns == stamp
-    assert build_cache(CaffeDataset(root, mend=True), tmp_path / "cache", progress=False) != cache
+    written = [block.path.stat().st_mtime_ns for block in cache.blocks]
+    again = build_zone_cache(dataset, tmp_path / "cache", progress=False)
+    assert again == cache
+    assert [block.path.stat().st_mtime_ns for block in again.blocks] == written
+    cleaned = CaffeDataset(root, clean_labels=True)
+    assert build_zone_cache(cleaned, tmp_path / "cache", progress=False) != cache
 
 
-def test_cache_of_a_damaged_label_leaves_nothing(root: Path, tmp_path: Path) -> None:
+def test_images_already_in_the_cache_are_not_decoded_for_another_choice(
+    root: Path, tmp_path: Path
+) -> None:
+    whole = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    written = [block.path.stat().st_mtime_ns for block in whole.blocks]
+    part = CaffeDataset(root, names=NAMES[:2])
+    fewer = build_zone_cache(part, tmp_path / "cache", progress=False)
+    assert set(fewer.blocks) < set(whole.blocks)
+    assert [block.path.stat().st_mtime_ns for block in whole.blocks] == written
+
+
+def test_a_damaged_label_leaves_no_half_block_in_the_cache(root: Path, tmp_path: Path) -> None:
     path = root / "zones/train" / f"{NAMES[-1]}_zones.png"
     path.write_bytes(path.read_bytes()[:-120])
     with pytest.raises(IcefrontError, match="damaged"):
-        build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
-    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+        build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    blocks = sorted((tmp_path / "cache").rglob("*.bin"))
+    assert len(blocks) == len(NAMES) - 1
+    assert not list((tmp_path / "cache").rglob("*.part*"))
 
 
 def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> None:
-    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
     options = {"zoom": (0.5, 2.0), "zoom_chance": 0.8}
     a = CropDataset(cache, range(6), 32, seed=1, **options)
     b = CropDataset(cache, range(6), 32, seed=1, **options)
@@ -175,7 +188,7 @@ def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> No
 
 
 def test_made_scenes_are_drawn_by_their_shares(root: Path, tmp_path: Path) -> None:
-    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
     kinds = [(np.full((32, 32), grey, np.uint8), np.full((32, 32), 1, np.uint8)) for grey in (7, 9)]
     crops = CropDataset(cache, range(6), 32, made=[(0.5, kinds[:1]), (0.2, kinds[1:]), (0.9, [])])
     greys = [round(float(crops[n][0].max()) * 255) for n in range(400)]
@@ -184,7 +197,7 @@ def test_made_scenes_are_drawn_by_their_shares(root: Path, tmp_path: Path) -> No
 
 
 def test_a_crop_larger_than_the_image_is_filled_with_no_data(root: Path, tmp_path: Path) -> None:
-    cache = build_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
     image, zones = CropDataset(cache, [0], 96)[5]
     outside = int((image[0] == 0).sum())
     assert outside >= 96 * 96 - 64 * 64
@@ -207,6 +220,17 @@ def test_plot_shows_image_zones_and_prediction(root: Path) -> None:
     figure = dataset.plot(0, dataset.zones(0))
     assert len(figure.axes) == 3
     assert dataset.names[0] in figure.axes[0].get_title()
+
+
+def test_samples_have_the_keys_of_torchgeo_and_can_be_plotted(root: Path) -> None:
+    dataset = CaffeDataset(root)
+    sample = dataset[1]
+    assert list(sample) == ["name", "image", "mask", "front"]
+    assert np.array_equal(sample["image"], dataset.image(1))
+    assert np.array_equal(sample["mask"], dataset.zones(1))
+    assert np.array_equal(sample["front"], dataset.front(1))
+    assert len(dataset.plot(sample).axes) == 2
+    assert len(dataset.plot({**sample, "prediction": sample["mask"]}).axes) == 3
 
 
 @pytest.mark.skipif(

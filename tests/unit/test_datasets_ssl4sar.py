@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icefront.datasets import pairs, ssl4sar
+from icefront.datasets import image_cache, pairs, ssl4sar
 from icefront.datasets.pairs import PairCrops, PairWindows, build_pair_cache
 from icefront.datasets.ssl4sar import (
     Ssl4SarArchive,
@@ -17,6 +17,7 @@ from icefront.datasets.ssl4sar import (
     shared_glaciers,
 )
 from icefront.errors import IcefrontError
+from icefront.files import atomic
 from tests.helpers.simulated_ssl4sar import (
     GLACIERS,
     SHAPE,
@@ -203,7 +204,7 @@ def test_the_cache_holds_what_the_files_hold_and_is_written_once(
     assert np.array_equal(cache.radar[5].mapped()[0], archive.read_radar(5))
     assert np.array_equal(cache.optical["Gamma"].mapped(), archive.read_optical("Gamma"))
     monkeypatch.setattr(pairs, "read_optical", None)
-    monkeypatch.setattr(pairs, "_read_radar", None)
+    monkeypatch.setattr(pairs, "read_radar", None)
     assert build_pair_cache(archive, tmp_path).fingerprint == cache.fingerprint
 
 
@@ -218,24 +219,24 @@ def test_an_interrupted_cache_goes_on_where_it_was(
         if len(read) == 4:
             raise KeyboardInterrupt
         read.append(path.name)
-        return ssl4sar.read_radar(path)[None]
+        return ssl4sar.read_radar(path)
 
-    monkeypatch.setattr(pairs, "_read_radar", stopping)
+    monkeypatch.setattr(pairs, "read_radar", stopping)
     with pytest.raises(KeyboardInterrupt):
         build_pair_cache(archive, tmp_path / "parts")
     home = next((tmp_path / "parts").iterdir())
-    (home / "left-by-a-kill.bin.part").write_bytes(b"half")
+    (home / ".left-by-a-kill.7.part.bin").write_bytes(b"half")
     with (home / "index.jsonl").open("a") as index:
         index.write('{"file": "half a li')
     first = list(read)
     read.clear()
     monkeypatch.setattr(
-        pairs, "_read_radar", lambda p: (read.append(p.name), ssl4sar.read_radar(p)[None])[1]
+        pairs, "read_radar", lambda p: (read.append(p.name), ssl4sar.read_radar(p))[1]
     )
     parts = build_pair_cache(archive, tmp_path / "parts")
     assert sorted([*first, *read]) == sorted(i.path.name for i in archive.images)
     assert parts.fingerprint == whole.fingerprint
-    assert not list(home.glob("*.part"))
+    assert not list(home.glob("*.part*"))
     # A new image is decoded alone.
     write_raster(root / TRAIN / "S1_Beta_2019-01-01.tif", np.ones((1, *SHAPE), np.uint8))
     read.clear()
@@ -259,17 +260,16 @@ def test_a_full_disk_gets_one_sentence_and_leaves_nothing_half_written(
 ) -> None:
     archive = Ssl4SarArchive(made)
 
-    def full(_: int) -> None:
+    def full(part: Path, path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pairs.os, "fsync", full)
-        with pytest.raises(IcefrontError, match=r"No space left.*ICEFRONT_CACHE"):
+        patch.setattr(atomic, "move_into_place", full)
+        with pytest.raises(IcefrontError, match=r"is full.*ICEFRONT_CACHE"):
             build_pair_cache(archive, tmp_path)
-    assert not list(tmp_path.rglob("*.part"))
-    usage = shutil.disk_usage(tmp_path)
+    assert not list(tmp_path.rglob("*.part*"))
     with monkeypatch.context() as patch:
-        patch.setattr(pairs.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        patch.setattr(image_cache, "free_space", lambda _: 1000)
         with pytest.raises(IcefrontError, match="too full"):
             build_pair_cache(archive, tmp_path)
     build_pair_cache(archive, tmp_path)

@@ -3,7 +3,7 @@
 from icefront.datasets.caffe import (
     CaffeDataset,
     CaffeSample,
-    mend_zones,
+    clean_labels,
     read_box,
     read_front,
     read_grey,
@@ -14,7 +14,7 @@ from icefront.datasets.caffe import (
 __all__ = [
     "CaffeDataset",
     "CaffeSample",
-    "mend_zones",
+    "clean_labels",
     "read_box",
     "read_front",
     "read_grey",

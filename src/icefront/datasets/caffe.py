@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -34,13 +34,28 @@ _UNKNOWN = 255
 
 @dataclass(frozen=True)
 class CaffeSample:
-    """One image of CaFFe with the files that belong to it."""
+    """One image of CaFFe with the files that belong to it.
+
+    Attributes
+    ----------
+    name : str
+    image, zones : Path
+    front, box : Path or None
+    shape : (int, int)
+        (H, W) of the image and its labels.
+    glacier : str
+    date : datetime.date
+    sensor : str
+    resolution_m : float
+        As the name states it.
+    """
 
     name: str
     image: Path
     zones: Path
     front: Path | None
     box: Path | None
+    shape: tuple[int, int]
     glacier: str
     date: dt.date
     sensor: str
@@ -129,7 +144,7 @@ def read_box(path: Path, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     return inside(lower, rows), inside(upper, rows), inside(left, columns), inside(right, columns)
 
 
-def mend_zones(zones: np.ndarray) -> np.ndarray:
+def clean_labels(zones: np.ndarray) -> np.ndarray:
     """Remove false classes thinner than three pixels from resampled labels.
 
     Zone maps that were resized as grey values have rims of the classes whose grey lies in between
@@ -188,8 +203,8 @@ class CaffeDataset:
     damaged : "refuse" or "skip"
         What to do with images whose labels are missing, of another size, damaged or of unknown
         grey values. Skipped ones are listed in `problems`.
-    mend : bool
-        Pass zones through `mend_zones`, for sets that were resized.
+    clean_labels : bool
+        Pass zones through `clean_labels`, for sets that were resized.
 
     Raises
     ------
@@ -214,15 +229,16 @@ class CaffeDataset:
         names: Iterable[str] | None = None,
         pixel_size_m: PixelSize | Literal["name"] = "name",
         damaged: Literal["refuse", "skip"] = "refuse",
-        mend: bool = False,
+        clean_labels: bool = False,
     ) -> None:
-        self.root, self.split, self.mend = Path(root), split, mend
+        self.root, self.split, self.clean_labels = Path(root), split, clean_labels
         self.stated_pixel_size: PixelSize | Literal["name"] = pixel_size_m
         self.problems: list[str] = []
         for folder in ("sar_images", "zones"):
             if not (self.root / folder / split).is_dir():
                 raise IcefrontError(
-                    f"{self.root} is not a CaFFe folder: {folder}/{split} is missing."
+                    f"{self.root} is not a CaFFe folder: {folder}/{split} is missing; name the "
+                    "folder that holds it, or fetch CaFFe (icefront download caffe)."
                 )
         samples = self._match()
         self._refuse(damaged)
@@ -288,6 +304,7 @@ class CaffeDataset:
                     zones=zones[name],
                     front=fronts.get(name),
                     box=next((b for b in boxes if _belongs(b.name, name)), None),
+                    shape=size[::-1],
                     glacier=facts.glacier,
                     date=facts.date,
                     sensor=facts.sensor,
@@ -300,7 +317,7 @@ class CaffeDataset:
         if self.problems and damaged == "refuse":
             more = f" and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
             raise IcefrontError(
-                f"{self.root} is not in order: {self.problems[0]}{more}; mend it, or skip such "
+                f"{self.root} is not in order: {self.problems[0]}{more}; correct it, or skip such "
                 "images (damaged: skip)."
             )
 
@@ -319,7 +336,7 @@ class CaffeDataset:
     def zones(self, index: int) -> np.ndarray:
         """Class codes, uint8 (H, W)."""
         zones = read_zones(self.samples[index].zones)
-        return mend_zones(zones) if self.mend else zones
+        return clean_labels(zones) if self.clean_labels else zones
 
     def front(self, index: int) -> np.ndarray:
         """Front pixels of the label, bool (H, W).
@@ -337,7 +354,7 @@ class CaffeDataset:
     def box(self, index: int) -> tuple[int, int, int, int] | None:
         """Bounding box (rows, then columns, half open), or None where there is none."""
         path = self.samples[index].box
-        return None if path is None else read_box(path, self.image(index).shape)
+        return None if path is None else read_box(path, self.samples[index].shape)
 
     def pixel_size_m(self, index: int) -> PixelSize:
         """Side of a pixel in metres, (rows, columns), or None: pixels."""
@@ -345,28 +362,50 @@ class CaffeDataset:
             return self.samples[index].resolution_m
         return self.stated_pixel_size  # type: ignore[return-value]
 
-    def plot(self, index: int, prediction: np.ndarray | None = None) -> Figure:
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return a sample under the keys of torchgeo.
+
+        Returns
+        -------
+        dict
+            ``name``; ``image``, uint8 (H, W); ``mask``, class codes, uint8 (H, W); where the set
+            has front labels ``front``, bool (H, W).
+        """
+        sample: dict[str, Any] = {
+            "name": self.names[index],
+            "image": self.image(index),
+            "mask": self.zones(index),
+        }
+        if self.samples[index].front is not None:
+            sample["front"] = self.front(index)
+        return sample
+
+    def plot(self, sample: int | Mapping[str, Any], prediction: np.ndarray | None = None) -> Figure:
         """Draw an image, its zones and its front (red).
 
         Parameters
         ----------
-        index : int
+        sample : dict or int
+            As ``dataset[index]`` gives it, or its index. What it has under ``prediction`` is drawn
+            as `prediction` is.
         prediction : uint8 (H, W), optional
             Predicted class codes, drawn in a third panel.
         """
         from matplotlib.figure import Figure
 
-        image, zones = self.image(index), self.zones(index)
-        panels = [image, *([zones] if prediction is None else [zones, prediction])]
-        figure = Figure(figsize=(4.2 * len(panels), 4.5), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        shown = self[sample] if isinstance(sample, int) else sample
+        predicted = shown.get("prediction") if prediction is None else prediction
         colours = np.array(ZONE_COLOURS, np.uint8)
-        for axis, panel, title in zip(
-            axes, panels, (self.samples[index].name, "zones", "prediction"), strict=False
+        panels = [(shown.get("name", ""), shown["image"]), ("zones", colours[shown["mask"]])]
+        if predicted is not None:
+            panels.append(("prediction", colours[predicted]))
+        figure = Figure(figsize=(4.2 * len(panels), 4.5), layout="constrained")
+        for axis, (title, panel) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            axis.imshow(panel if panel is image else colours[panel], cmap="gray")
-            if self.samples[index].front is not None:
-                axis.contour(self.front(index), [0.5], colors="#e4002b", linewidths=1)
+            axis.imshow(panel, cmap="gray")
+            if "front" in shown:
+                axis.contour(shown["front"], [0.5], colors="#e4002b", linewidths=1)
             axis.set_title(title, fontsize=9)
             axis.set_axis_off()
         return figure

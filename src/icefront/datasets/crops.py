@@ -1,9 +1,14 @@
-"""Random crops of cached images for training, reproducible whatever the number of workers."""
+"""Images and zones for training: their cache, and random crops from it.
+
+Which crops are drawn depends on the seed alone, not on the number of workers.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +16,64 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
-from icefront.datasets.image_cache import ZoneCache
+from icefront.datasets.caffe import CaffeDataset
+from icefront.datasets.image_cache import Block, SourceImage, cache_home, cached_images
+
+
+@dataclass(frozen=True)
+class ZoneCache:
+    """Decoded images and zones of a data set.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        (2, H, W) each: grey values and class codes.
+    names : tuple of str
+    """
+
+    blocks: tuple[Block, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and zones, uint8 (H, W) each, read-only views of the file."""
+        image, zones = self.blocks[index].mapped()
+        return image, zones
+
+
+def build_zone_cache(
+    dataset: CaffeDataset, folder: Path | None = None, *, progress: bool = True
+) -> ZoneCache:
+    """Open the cache of a data set; see `icefront.datasets.image_cache.cached_images`.
+
+    Parameters
+    ----------
+    dataset : CaffeDataset
+    folder : Path, optional
+        Parent of all caches; `default_cache_folder()` otherwise.
+    progress : bool
+        Show a bar while decoding.
+
+    Raises
+    ------
+    IcefrontError
+        If an image or label is damaged, or the disk is full.
+    """
+    settings = ("clean_labels",) if dataset.clean_labels else ()
+    sources = [
+        SourceImage(
+            (sample.image, sample.zones),
+            (2, *sample.shape),
+            lambda i=i: np.stack([dataset.image(i), dataset.zones(i)]),  # type: ignore[misc]
+            settings,
+        )
+        for i, sample in enumerate(dataset.samples)
+    ]
+    home = cache_home(folder, "caffe", dataset.root)
+    blocks, _ = cached_images(sources, home, progress=progress)
+    return ZoneCache(blocks, tuple(dataset.names))
 
 
 class CropDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -70,9 +132,9 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         if rng.random() < self.zoom_chance:
             low, high = (math.log(z) for z in self.zoom)
             side = max(8, round(self.window * math.exp(rng.uniform(low, high))))
-        corner = [_start(size, side, rng) for size in image.shape]
-        x = torch.from_numpy(_cut(image, corner, side)).float()[None, None] / 255
-        z = torch.from_numpy(_cut(zones, corner, side))[None, None]
+        corner = random_corner(image.shape, side, rng)
+        x = torch.from_numpy(cut_square(image, corner, side)).float()[None, None] / 255
+        z = torch.from_numpy(cut_square(zones, corner, side))[None, None]
         if side != self.window:
             size = (self.window, self.window)
             x = F.interpolate(
@@ -82,20 +144,44 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         return x[0], z[0, 0].long()
 
 
-def _start(size: int, side: int, rng: np.random.Generator) -> int:
-    """First row or column of the crop; negative where the image is smaller than the crop."""
-    return int(rng.integers(min(0, size - side), max(0, size - side) + 1))
+def random_corner(shape: tuple[int, int], side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the first row and column of a square; negative where the image is smaller than it."""
+    row, column = (
+        int(rng.integers(min(0, size - side), max(0, size - side) + 1)) for size in shape
+    )
+    return row, column
 
 
-def _cut(array: np.ndarray, corner: Sequence[int], side: int) -> np.ndarray:
-    """Cut a square, with zeros (no data) where there is no image."""
-    out = np.zeros((side, side), array.dtype)
+def cut_square(
+    image: np.ndarray, corner: Sequence[int], side: int, window: int | None = None
+) -> np.ndarray:
+    """Copy a square out of an image, with zeros (no data) where there is no image.
+
+    Parameters
+    ----------
+    image : (..., H, W)
+    corner : (int, int)
+        First row and column; may lie outside.
+    side : int
+        Of the square, in pixels.
+    window : int, optional
+        Side of the array that is returned, whose upper left the square fills; `side` by default.
+
+    Returns
+    -------
+    (..., window, window)
+        A copy, of the image's dtype.
+    """
+    window = side if window is None else window
+    out = np.zeros((*image.shape[:-2], window, window), image.dtype)
     source, target = [], []
-    for start, size in zip(corner, array.shape, strict=True):
+    for start, size in zip(corner, image.shape[-2:], strict=True):
         first, last = max(start, 0), min(start + side, size)
+        if first >= last:
+            return out
         source.append(slice(first, last))
         target.append(slice(first - start, last - start))
-    out[tuple(target)] = array[tuple(source)]
+    out[..., target[0], target[1]] = image[..., source[0], source[1]]
     return out
 
 

@@ -1,151 +1,241 @@
-"""A decoded copy of images and zones in two flat memory-mapped files.
+"""The cache of decoded images: a memory-mapped file for each image, whole or not there.
 
-Decoding PNGs for every crop would starve a GPU, and holding a data set in memory does not scale.
-The cache is written once; every worker maps the same pages, and the operating system keeps those
-that are in use.
+Decoding images for every crop would starve a GPU, and holding a data set in memory does not scale.
+Each image is decoded once into a file of its own, which a crop maps for as long as it takes to copy
+its pixels. What a process holds is therefore one crop, whatever the number of images and workers;
+the operating system keeps the pages that are in use.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import mmap
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.progress import track
+from filelock import FileLock
 
-from icefront.datasets.caffe import CaffeDataset
 from icefront.errors import IcefrontError
+from icefront.files.atomic import explained_writing, free_space, remove_unfinished, writing
+from icefront.progress import steps
+
+log = logging.getLogger("icefront.datasets")
 
 _VERSION = 1
+_SPARE = 50_000_000
+"""Bytes that are left free on the disk of the cache."""
+
+_INDEX = "index.jsonl"
+_REMEDY = (
+    "set ICEFRONT_CACHE to another folder, and run it again: the cache is continued where it "
+    "stopped"
+)
 
 
 def default_cache_folder() -> Path:
-    """Folder for caches: ``ICEFRONT_CACHE``, else the user's cache folder."""
+    """Return the folder of caches: ``ICEFRONT_CACHE``, else the user's cache folder."""
     given = os.environ.get("ICEFRONT_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     return Path(given) if given else (Path(base) if base else Path.home() / ".cache") / "icefront"
 
 
 @dataclass(frozen=True)
-class ZoneCache:
-    """Images and zones of a data set, mapped from disk.
+class Block:
+    """A decoded image: uint8, channel by channel, without a header.
 
     Attributes
     ----------
-    folder : Path
-        Where ``images.bin``, ``zones.bin`` (uint8, one image after the other) and
-        ``index.json`` lie.
-    names : tuple of str
-    shapes : tuple of (int, int)
-    offsets : tuple of int
-        First byte of each image in both files.
+    path : Path
+    shape : (int, int, int)
+        (C, H, W).
     """
 
-    folder: Path
-    names: tuple[str, ...]
-    shapes: tuple[tuple[int, int], ...]
-    offsets: tuple[int, ...]
+    path: Path
+    shape: tuple[int, int, int]
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and zones, uint8 (H, W) each, read-only views of the files."""
-        shape, offset = self.shapes[index], self.offsets[index]
-        size = shape[0] * shape[1]
-        return tuple(  # type: ignore[return-value]
-            _mapped(self.folder / file)[offset : offset + size].reshape(shape)
-            for file in ("images.bin", "zones.bin")
-        )
+    def mapped(self) -> np.ndarray:
+        """Map the file, uint8 (C, H, W), read-only; drop it soon."""
+        # numpy.memmap does the same in three times the time, which shows in crops a second.
+        with self.path.open("rb", buffering=0) as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(pages, np.uint8).reshape(self.shape)
 
 
-_MAPS: dict[Path, np.memmap] = {}
+@dataclass(frozen=True)
+class SourceImage:
+    """An image that can be decoded into a block.
 
+    Attributes
+    ----------
+    files : tuple of Path
+        What it is read from. The block is decoded again when one of them changes.
+    shape : (int, int, int)
+        (C, H, W), known before it is decoded.
+    read : callable
+        Gives the pixels, uint8 (C, H, W).
+    settings : tuple of str
+        What else the pixels depend on.
+    """
 
-def _mapped(path: Path) -> np.memmap:
-    """Map a file once per process (maps do not travel to workers by pickling)."""
-    if path not in _MAPS:
-        _MAPS[path] = np.memmap(path, np.uint8, mode="r")
-    return _MAPS[path]
+    files: tuple[Path, ...]
+    shape: tuple[int, int, int]
+    read: Callable[[], np.ndarray]
+    settings: tuple[str, ...] = ()
 
-
-def _fingerprint(dataset: CaffeDataset) -> str:
-    facts: list[object] = [_VERSION, dataset.mend]
-    for sample in dataset.samples:
-        for path in (sample.image, sample.zones):
+    def block_name(self) -> str:
+        """Return the name of the block, another one as soon as a file or a setting changes."""
+        facts: list[object] = [_VERSION]
+        for path in self.files:
             stat = path.stat()
-            facts.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
+            facts += [path.parent.name, path.name, stat.st_size, stat.st_mtime_ns]
+        facts += self.settings
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return f"{self.files[0].stem}-{digest[:16]}.bin"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the block."""
+        channels, height, width = self.shape
+        return channels * height * width
 
 
-def build_cache(
-    dataset: CaffeDataset, folder: Path | None = None, *, progress: bool = True
-) -> ZoneCache:
-    """Open the cache of a data set, writing it first where it is missing or out of date.
+def cache_home(folder: Path | None, kind: str, root: Path) -> Path:
+    """Return the folder in which the blocks of a data set lie.
 
     Parameters
     ----------
-    dataset : CaffeDataset
-    folder : Path, optional
-        Parent of all caches; `default_cache_folder()` otherwise.
+    folder : Path or None
+        Parent of all caches; `default_cache_folder()` if None.
+    kind : str
+        Name of the layout of the data set.
+    root : Path
+        Folder of the data set.
+    """
+    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return (folder or default_cache_folder()) / f"{kind}-{key}"
+
+
+def cached_images(
+    sources: Sequence[SourceImage], home: Path, *, progress: bool = True
+) -> tuple[tuple[Block, ...], str]:
+    """Open the blocks of some images; those that are missing or damaged are decoded first.
+
+    Each block appears whole and is recorded with its SHA-256, so that an interrupted run goes on
+    where it was, and only new images are decoded where a data set grew. Blocks that were touched
+    since they were written are checked against their hash. Other processes wait meanwhile.
+
+    Parameters
+    ----------
+    sources : sequence of SourceImage
+    home : Path
+        Folder of the blocks, see `cache_home`; made if it does not exist.
     progress : bool
         Show a bar while decoding.
+
+    Returns
+    -------
+    tuple of Block
+        As `sources`.
+    str
+        Fingerprint of the content: SHA-256 over the names of the files and the hashes of the
+        blocks.
 
     Raises
     ------
     IcefrontError
-        If an image or label is damaged, or the disk is full.
+        If an image cannot be decoded or the disk is full.
     """
-    home = (folder or default_cache_folder()) / f"zones-{_fingerprint(dataset)}"
-    index = home / "index.json"
-    if not index.is_file():
-        _write(dataset, home, progress)
-    try:
-        facts = json.loads(index.read_text())
-        cache = ZoneCache(
-            home,
-            tuple(facts["names"]),
-            tuple((h, w) for h, w in facts["shapes"]),
-            tuple(facts["offsets"]),
-        )
-    except (ValueError, KeyError, OSError) as error:
-        raise IcefrontError(f"The cache {home} is damaged ({error}); delete it.") from error
-    return cache
-
-
-def _write(dataset: CaffeDataset, home: Path, progress: bool) -> None:
-    try:
+    with explained_writing(home, remedy=_REMEDY):
         home.mkdir(parents=True, exist_ok=True)
-        shapes: list[tuple[int, int]] = []
-        offsets: list[int] = []
-        end = 0
-        suffix = f".{os.getpid()}.part"
-        parts = {name: home / (name + suffix) for name in ("images.bin", "zones.bin")}
-        with parts["images.bin"].open("wb") as images, parts["zones.bin"].open("wb") as zones:
-            for i in track(range(len(dataset)), "Decoding", disable=not progress, transient=True):
-                image, label = dataset.image(i), dataset.zones(i)
-                if image.shape != label.shape:
-                    raise IcefrontError(
-                        f"{dataset.names[i]}: image {image.shape} and zones {label.shape} differ."
-                    )
-                images.write(image.tobytes())
-                zones.write(label.tobytes())
-                shapes.append((int(image.shape[0]), int(image.shape[1])))
-                offsets.append(end)
-                end += image.size
-        for name, part in parts.items():
-            os.replace(part, home / name)
-        text = home / f"index.json{suffix}"
-        text.write_text(json.dumps({"names": dataset.names, "shapes": shapes, "offsets": offsets}))
-        os.replace(text, home / "index.json")
-    except OSError as error:
+        held = FileLock(home / "lock").acquire()  # goes with the process, however it ends
+    with held:
+        blocks = tuple(Block(home / source.block_name(), source.shape) for source in sources)
+        hashes = _complete(home, sources, blocks, progress)
+    facts = sorted(
+        (source.files[0].name, digest) for source, digest in zip(sources, hashes, strict=True)
+    )
+    return blocks, hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _complete(
+    home: Path, sources: Sequence[SourceImage], blocks: Sequence[Block], progress: bool
+) -> list[str]:
+    """Write the blocks that are missing or damaged; returns the hash of each."""
+    remove_unfinished(home)
+    index = home / _INDEX
+    known = _read_index(index)
+    wanted = [
+        (source, block)
+        for source, block in zip(sources, blocks, strict=True)
+        if not _is_whole(block.path, source.size, known)
+    ]
+    needed, free = sum(source.size for source, _ in wanted), free_space(home)
+    if needed > free - _SPARE:
         raise IcefrontError(
-            f"The cache {home} could not be written ({error.strerror}); free some space or set "
-            "ICEFRONT_CACHE to another folder."
-        ) from error
-    finally:
-        for part in home.glob(f"*.{os.getpid()}.part"):
-            part.unlink(missing_ok=True)
+            f"The disk of the cache {home} is too full: {needed / 1e9:.2g} GB are needed and "
+            f"{free / 1e9:.2g} GB are free; make room or set ICEFRONT_CACHE to another folder."
+        )
+    with steps("Decoding", len(wanted), show=progress) as advance:
+        for source, block in wanted:
+            values = source.read()
+            if values.shape != source.shape:
+                raise IcefrontError(f"{source.files[0]} changed while it was read; start again.")
+            known[block.path.name] = _write_block(block.path, values, index)
+            advance(1)
+    return [known[block.path.name]["sha256"] for block in blocks]
+
+
+def _write_block(path: Path, values: np.ndarray, index: Path) -> dict[str, Any]:
+    """Write a block and its line of the index; returns what the line says."""
+    data = np.ascontiguousarray(values).data
+    with writing(path, sync=True, remedy=_REMEDY) as part:
+        part.write_bytes(data)
+    entry = {
+        "file": path.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "mtime_ns": path.stat().st_mtime_ns,
+    }
+    with explained_writing(index.parent, remedy=_REMEDY), index.open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+    return entry
+
+
+def _read_index(index: Path) -> dict[str, Any]:
+    """Entries by file; a line that a kill cut off is passed over, and its block made again."""
+    known: dict[str, Any] = {}
+    if index.exists():
+        text = index.read_text(errors="replace")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                known[str(entry["file"])] = {k: entry[k] for k in ("file", "sha256", "mtime_ns")}
+            except (ValueError, KeyError, TypeError):
+                continue
+        if text and not text.endswith("\n"):
+            with index.open("a") as file:
+                file.write("\n")
+    return known
+
+
+def _is_whole(path: Path, size: int, known: dict[str, Any]) -> bool:
+    """Check a block: its size always, its hash where the file is not the one that was written."""
+    entry = known.get(path.name)
+    if entry is None or not path.exists():
+        return False
+    stat = path.stat()
+    if stat.st_size != size:
+        return False
+    if stat.st_mtime_ns == entry["mtime_ns"]:
+        return True
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+            log.warning("%s is damaged and is decoded again", path)
+            return False
+    os.utime(path, ns=(stat.st_atime_ns, entry["mtime_ns"]))
+    return True

@@ -1,58 +1,20 @@
-"""Pairs of radar and optical images for pretraining: a decoded copy on disk, and crops from it.
-
-Each image is decoded once into a file of its own, which a crop maps for as long as it takes to copy
-its pixels. What a process holds is therefore one crop, whatever the number of images and workers;
-the operating system keeps the pages that are in use.
-"""
+"""Pairs of radar and optical images for pretraining: their cache, and crops from it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from icefront.datasets.image_cache import default_cache_folder
+from icefront.datasets.crops import cut_square, random_corner
+from icefront.datasets.image_cache import Block, SourceImage, cache_home, cached_images
 from icefront.datasets.ssl4sar import CHANNELS, Ssl4SarArchive, read_optical, read_radar
-from icefront.errors import IcefrontError
-from icefront.progress import steps
-
-log = logging.getLogger("icefront.datasets")
-
-_VERSION = 1
-_SPARE = 50_000_000
-"""Bytes that are left free on the disk of the cache."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A decoded image: uint8, channel by channel, without a header.
-
-    Attributes
-    ----------
-    path : Path
-    shape : (int, int, int)
-        (C, H, W).
-    """
-
-    path: Path
-    shape: tuple[int, int, int]
-
-    def mapped(self) -> np.memmap:
-        """Map the file, uint8 (C, H, W), read-only; drop it soon."""
-        return np.memmap(self.path, np.uint8, mode="r", shape=self.shape)
 
 
 @dataclass(frozen=True)
@@ -81,33 +43,10 @@ class PairCache:
         return self.radar[index].shape[1:]
 
 
-@dataclass(frozen=True)
-class _Source:
-    path: Path
-    shape: tuple[int, int, int]
-    read: Callable[[Path], np.ndarray]
-
-    @property
-    def file(self) -> str:
-        """Name of the block: another one as soon as the source changes."""
-        stat = self.path.stat()
-        facts = [_VERSION, self.path.parent.name, self.path.name, stat.st_size, stat.st_mtime_ns]
-        return f"{self.path.stem}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.bin"
-
-    @property
-    def bytes(self) -> int:
-        channels, height, width = self.shape
-        return channels * height * width
-
-
 def build_pair_cache(
     archive: Ssl4SarArchive, folder: Path | None = None, *, progress: bool = True
 ) -> PairCache:
-    """Open the cache of an archive; what is missing or damaged in it is decoded first.
-
-    Each block appears whole and is recorded with its SHA-256, so that an interrupted run goes on
-    where it was, and only new images are decoded where an archive grew. Blocks that were touched
-    since they were written are checked against their hash. Other processes wait meanwhile.
+    """Open the cache of an archive; see `icefront.datasets.image_cache.cached_images`.
 
     Parameters
     ----------
@@ -122,120 +61,23 @@ def build_pair_cache(
     IcefrontError
         If an image is damaged, an optical channel is empty, or the disk is full.
     """
-    key = hashlib.sha256(str(archive.root.resolve()).encode()).hexdigest()[:16]
-    home = (folder or default_cache_folder()) / f"ssl4sar-{key}"
-    radar = [_Source(i.path, (1, *i.shape), _read_radar) for i in archive.images]
-    shapes = {i.glacier: (len(CHANNELS), *i.shape) for i in archive.images}
-    optical = {g: _Source(p, shapes[g], read_optical) for g, p in archive.optical.items()}
-    sources = [*optical.values(), *radar]
-    files = {source.path: source.file for source in sources}
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "lock"):  # goes with the process, however it ends
-            hashes = _complete(home, sources, files, progress)
-    except OSError as error:
-        raise IcefrontError(
-            f"The cache {home} could not be written ({error.strerror}); free some space or set "
-            "ICEFRONT_CACHE to another folder, and run it again: it goes on where it was."
-        ) from error
-    facts = sorted((path.name, hashes[file]) for path, file in files.items())
+    shapes = {image.glacier: image.shape for image in archive.images}
+    optical = [
+        SourceImage((path,), (len(CHANNELS), *shapes[glacier]), lambda p=path: read_optical(p))  # type: ignore[misc]
+        for glacier, path in archive.optical.items()
+    ]
+    radar = [
+        SourceImage((image.path,), (1, *image.shape), lambda p=image.path: read_radar(p)[None])  # type: ignore[misc]
+        for image in archive.images
+    ]
+    home = cache_home(folder, "ssl4sar", archive.root)
+    blocks, fingerprint = cached_images([*optical, *radar], home, progress=progress)
     return PairCache(
-        tuple(Block(home / files[s.path], s.shape) for s in radar),
-        {g: Block(home / files[s.path], s.shape) for g, s in optical.items()},
-        tuple(i.glacier for i in archive.images),
-        hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
+        blocks[len(optical) :],
+        dict(zip(archive.optical, blocks, strict=False)),
+        tuple(image.glacier for image in archive.images),
+        fingerprint,
     )
-
-
-def _read_radar(path: Path) -> np.ndarray:
-    return read_radar(path)[None]
-
-
-def _complete(
-    home: Path, sources: Sequence[_Source], files: dict[Path, str], progress: bool
-) -> dict[str, str]:
-    """Write the blocks that are missing or damaged; returns the hash of each."""
-    for part in home.glob("*.part"):  # of a process that was killed: nobody else holds the lock
-        part.unlink()
-    index = home / "index.jsonl"
-    known = _read_index(index)
-    wanted = [s for s in sources if not _is_whole(home / files[s.path], s, known)]
-    need = sum(source.bytes for source in wanted)
-    free = shutil.disk_usage(home).free
-    if need > free - _SPARE:
-        raise IcefrontError(
-            f"The disk of the cache {home} is too full: {need / 1e9:.2g} GB are needed and "
-            f"{free / 1e9:.2g} GB are free; make room or set ICEFRONT_CACHE to another folder."
-        )
-    with steps("Decoding", len(wanted), show=progress) as advance:
-        for source in wanted:
-            values = source.read(source.path)
-            if values.shape != source.shape:
-                raise IcefrontError(f"{source.path} changed while it was read; start again.")
-            _write_block(home / files[source.path], values, index, known)
-            advance(1)
-    return {file: known[file]["sha256"] for file in files.values()}
-
-
-def _write_block(path: Path, values: np.ndarray, index: Path, known: dict[str, Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        data = np.ascontiguousarray(values)
-        with part.open("wb") as file:
-            file.write(data.data)
-            file.flush()
-            os.fsync(file.fileno())
-        stat = part.stat()
-        entry = {
-            "file": path.name,
-            "sha256": hashlib.sha256(data.data).hexdigest(),
-            "mtime_ns": stat.st_mtime_ns,
-        }
-        os.replace(part, path)
-        _record(index, entry, known)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _record(index: Path, entry: dict[str, Any], known: dict[str, Any]) -> None:
-    known[entry["file"]] = entry
-    with index.open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
-def _read_index(index: Path) -> dict[str, Any]:
-    """Entries by file; a line that a kill cut off is passed over, and its block made again."""
-    known: dict[str, Any] = {}
-    if index.exists():
-        text = index.read_text(errors="replace")
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                known[str(entry["file"])] = {k: entry[k] for k in ("file", "sha256", "mtime_ns")}
-            except (ValueError, KeyError, TypeError):
-                continue
-        if text and not text.endswith("\n"):
-            with index.open("a") as file:
-                file.write("\n")
-    return known
-
-
-def _is_whole(path: Path, source: _Source, known: dict[str, Any]) -> bool:
-    """Check a block: its size always, its hash where the file is not the one that was written."""
-    entry = known.get(path.name)
-    if entry is None or not path.exists():
-        return False
-    stat = path.stat()
-    if stat.st_size != source.bytes:
-        return False
-    if stat.st_mtime_ns == entry["mtime_ns"]:
-        return True
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-            log.warning("%s is damaged and is made again", path)
-            return False
-    os.utime(path, ns=(stat.st_atime_ns, entry["mtime_ns"]))
-    return True
 
 
 # crops --------------------------------------------------------------------------------------------
@@ -299,7 +141,7 @@ class PairCrops(Dataset[Sample]):
         rng = np.random.default_rng((self.seed, 1, number))
         index = self.image_of(number)
         low, high = self.zoom
-        outer = [_start(size, self.window, rng) for size in self.cache.shape(index)]
+        outer = random_corner(self.cache.shape(index), self.window, rng)
         side = min(self.window, round(self.window * float(rng.uniform(low, high))))
         corner = [first + int(rng.integers(self.window - side + 1)) for first in outer]
         flips = rng.random(2) < self.flip
@@ -398,21 +240,6 @@ def _shuffled(seed: int, turn: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, 0, turn)).permutation(count)
 
 
-def _start(size: int, window: int, rng: np.random.Generator) -> int:
-    """First row or column of the window; negative where the image is smaller."""
-    return int(rng.integers(min(0, size - window), max(0, size - window) + 1))
-
-
 def _cut(block: Block, corner: Sequence[int], side: int, window: int) -> Tensor:
     """Copy a square of `side` pixels into the upper left of one of `window`, uint8 (C, S, S)."""
-    channels, *sizes = block.shape
-    out = torch.zeros((channels, window, window), dtype=torch.uint8)
-    source, target = [slice(None)], [slice(None)]
-    for start, size in zip(corner, sizes, strict=True):
-        first, last = max(start, 0), min(start + side, size)
-        if first >= last:
-            return out
-        source.append(slice(first, last))
-        target.append(slice(first - start, last - start))
-    out.numpy()[tuple(target)] = block.mapped()[tuple(source)]
-    return out
+    return torch.from_numpy(cut_square(block.mapped(), corner, side, window))

@@ -152,6 +152,11 @@ def remove_unfinished(folder: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def free_space(folder: Path) -> int:
+    """Return how many bytes are free on the disk of an existing folder."""
+    return shutil.disk_usage(folder).free
+
+
 @contextmanager
 def explained_writing(out: Path, *, remedy: str = NAME_ANOTHER_FOLDER) -> Iterator[None]:
     """Turn any failure of writing a file, whatever library wrote it, into one sentence.
@@ -206,4 +211,4 @@ def _is_full(error: BaseException | None, out: Path) -> bool:
             return True
         error = error.__cause__ or error.__context__
     existing = next((folder for folder in (out, *out.parents) if folder.exists()), None)
-    return existing is not None and shutil.disk_usage(existing).free < _LITTLE_ROOM
+    return existing is not None and free_space(existing) < _LITTLE_ROOM

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 import icefront
 from icefront.datasets.caffe import CaffeDataset, validation_split
-from icefront.datasets.crops import CropDataset, EpochSampler
-from icefront.datasets.image_cache import ZoneCache, build_cache, default_cache_folder
+from icefront.datasets.crops import CropDataset, EpochSampler, ZoneCache, build_zone_cache
+from icefront.datasets.image_cache import default_cache_folder
 from icefront.datasets.ssl4sar import shared_glaciers
 from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
@@ -299,7 +299,7 @@ def train(
         config.data.root,
         names=[splits.labels.names[i] for i in splits.train],
         damaged=config.data.damaged,
-        mend=config.data.mend_zones,
+        clean_labels=config.data.mend_zones,
     )
     card = card_for(config, splits)
     network = build(card)
@@ -310,7 +310,7 @@ def train(
         log.warning(warning)
     card = replace(card, provenance=_provenance(config, splits, start, warned))
     begin(out, config, fresh=state is None)
-    cache = build_cache(learned, progress=progress)
+    cache = build_zone_cache(learned, progress=progress)
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)

@@ -58,7 +58,7 @@ def score_images(
     network : nn.Module
         With its card.
     dataset : CaffeDataset
-        Its labels are used as they are on disk: open it without `mend`.
+        Its labels are used as they are on disk: open it without `clean_labels`.
     indices : sequence of int, optional
         Images to score; all by default.
     min_length_m : float
