@@ -8,7 +8,7 @@ import numpy as np
 
 from icefront.evaluation.zone_scores import ZoneScores, zone_scores
 from icefront.fronts import blank_outside, distance_errors, front_pixels
-from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX
+from icefront.fronts.minimum_length import MIN_LENGTH_M, MIN_LENGTH_PX
 from icefront.grid import PixelSize
 
 Box = tuple[int, int, int, int]

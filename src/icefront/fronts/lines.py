@@ -14,24 +14,13 @@ from shapely.geometry.base import BaseGeometry
 from icefront.errors import IcefrontError
 from icefront.fronts import curves
 from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
-from icefront.fronts.pixels import MIN_LENGTH_M, MIN_LENGTH_PX
+from icefront.fronts.minimum_length import MIN_LENGTH_M, MIN_LENGTH_PX
+from icefront.fronts.quality import NO_FRONT, quality_flag
 from icefront.fronts.tracing import Trace, trace_front
-from icefront.grid import mean_side
+from icefront.grid import Grid
 from icefront.scenes.resampling import resample, resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES
-
-GOOD, CHECK, NO_FRONT = "good", "check", "no front"
-"""The quality flags: nothing speaks against the front, a person should look, there is none."""
-
-UNCERTAIN_PX = 4.0
-"""A front with a larger mean standard deviation is to be checked, in pixels."""
-
-SHORT_SHARE = 0.05
-"""A front shorter than this share of the scene's side (root of its area) is to be checked."""
-
-LOOSE_END_PX = 6
-"""An end this close to the image edge or to missing data was cut off there, in pixels."""
 
 
 def extract_front(
@@ -123,13 +112,21 @@ def extract_front(
             front = resample_to(np.nan_to_num(front)[None], scene, coarse)[0]
         scene = coarse
     area = None if aoi is None else area_in_scene(aoi, scene)
-    grid = _grid_of(scene)
-    trace = trace_front(probabilities, scene.valid, grid.sides, grid.min_length, front)
-    drawn = _on_map(trace, scene, grid, area)
-    length_m, ground = _ground_length(drawn.geometry, scene)
-    if scene.crs is None and grid.known:
+    grid = scene.grid
+    known = grid.sides_m is not None
+    sides = grid.sides_m or (1.0, 1.0)
+    min_length = MIN_LENGTH_M if known else MIN_LENGTH_PX
+    trace = trace_front(probabilities, scene.valid, sides, min_length, front)
+    drawn = _on_map(trace, grid, sides, area)
+    length_m, ground = _ground_length(drawn.geometry, grid)
+    if scene.crs is None and known:
         length_m = drawn.length
-    flag, reason = _judge(drawn, scene, grid)
+    if drawn.geometry.is_empty:
+        flag, reason = NO_FRONT, drawn.missing
+    else:
+        flag, reason = quality_flag(
+            drawn.geometry, drawn.ends, drawn.length, drawn.uncertainty, scene
+        )
     row = {
         "glacier": scene.glacier,
         "date": None if scene.date is None else scene.date.isoformat(),
@@ -138,32 +135,20 @@ def extract_front(
         "orbit": scene.orbit,
         "scene": scene.name,
         "pixel_size_m": np.nan if side_m is None else side_m,
-        "length_m": length_m if grid.known or drawn.geometry.is_empty else np.nan,
-        "uncertainty_m": drawn.uncertainty * ground if grid.known else np.nan,
+        "length_m": length_m if known or drawn.geometry.is_empty else np.nan,
+        "uncertainty_m": drawn.uncertainty * ground if known else np.nan,
         "flag": flag,
         "reason": reason,
     }
     if scene.crs is None:
         row["length_px"] = drawn.geometry.length
-        row["uncertainty_px"] = drawn.uncertainty / mean_side(grid.sides) * scene.grid.side_on_map
+        row["uncertainty_px"] = drawn.uncertainty / (grid.side_m or 1.0) * grid.side_on_map
     return gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[drawn.geometry], crs=scene.crs)
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Sides of a pixel: in metres, or 1 where they are not known."""
-
-    sides: tuple[float, float]
-    known: bool
-
-    @property
-    def min_length(self) -> float:
-        return MIN_LENGTH_M if self.known else MIN_LENGTH_PX
-
-
-@dataclass(frozen=True)
 class _Front:
-    """A front on the map; length and uncertainty in the unit of the grid's sides."""
+    """A front on the map; length and uncertainty in the unit of the sides of a pixel."""
 
     geometry: BaseGeometry
     ends: tuple[np.ndarray, ...]
@@ -172,29 +157,26 @@ class _Front:
     missing: str
 
 
-def _grid_of(scene: Scene) -> _Grid:
-    sides = scene.grid.sides_m
-    return _Grid((1.0, 1.0), False) if sides is None else _Grid(sides, True)
-
-
-def _on_map(trace: Trace, scene: Scene, grid: _Grid, area: BaseGeometry | None) -> _Front:
+def _on_map(
+    trace: Trace, grid: Grid, sides: tuple[float, float], area: BaseGeometry | None
+) -> _Front:
     lines, ends = [], []
     length = weighted = 0.0
     for piece in trace.pieces:
-        for part in _clipped(_map_coordinates(piece.line, scene), area, scene):
+        for part in _clipped(_map_coordinates(piece.line, grid), area, grid):
             lines.append(part)
             if not curves.is_closed(part):
                 ends += [part[0], part[-1]]
-        step = np.hypot(*(np.diff(piece.dense, axis=0) * grid.sides).T)
+        step = np.hypot(*(np.diff(piece.dense, axis=0) * sides).T)
         if area is not None:
             middles = (piece.dense[1:] + piece.dense[:-1]) / 2
-            step = step * shapely.contains_xy(area, _map_coordinates(middles, scene))
+            step = step * shapely.contains_xy(area, _map_coordinates(middles, grid))
         length += float(step.sum())
         weighted += float((step * (piece.uncertainty[1:] + piece.uncertainty[:-1]) / 2).sum())
     missing = trace.missing
     if trace.pieces and not lines:
         missing = "the front lies outside the area of interest"
-    if scene.crs is not None and scene.transform.determinant > 0:
+    if grid.crs is not None and grid.transform.determinant > 0:
         # A grid whose rows run north shows the mirror image of the map.
         lines = [line[::-1] for line in reversed(lines)]
     geometry: BaseGeometry
@@ -206,11 +188,11 @@ def _on_map(trace: Trace, scene: Scene, grid: _Grid, area: BaseGeometry | None) 
     return _Front(geometry, tuple(ends), length, uncertainty, missing)
 
 
-def _map_coordinates(points: np.ndarray, scene: Scene) -> np.ndarray:
-    return np.stack(scene.grid.xy(points[:, 0], points[:, 1]), axis=1)
+def _map_coordinates(points: np.ndarray, grid: Grid) -> np.ndarray:
+    return np.stack(grid.xy(points[:, 0], points[:, 1]), axis=1)
 
 
-def _clipped(line: np.ndarray, area: BaseGeometry | None, scene: Scene) -> list[np.ndarray]:
+def _clipped(line: np.ndarray, area: BaseGeometry | None, grid: Grid) -> list[np.ndarray]:
     """The parts of a line inside an area, in the order and direction of the line."""
     if area is None:
         return [line]
@@ -219,49 +201,20 @@ def _clipped(line: np.ndarray, area: BaseGeometry | None, scene: Scene) -> list[
     parts = []
     for part in shapely.get_parts(inside):
         # Less than a pixel inside is a touch, no front.
-        if shapely.get_dimensions(part) == 1 and part.length >= scene.grid.side_on_map:
+        if shapely.get_dimensions(part) == 1 and part.length >= grid.side_on_map:
             first = whole.project(part.interpolate(0.0))
             parts.append((first, shapely.get_coordinates(part)))
     return [coordinates for _, coordinates in sorted(parts, key=lambda part: part[0])]
 
 
-def _ground_length(geometry: BaseGeometry, scene: Scene) -> tuple[float, float]:
+def _ground_length(geometry: BaseGeometry, grid: Grid) -> tuple[float, float]:
     """Length on the ellipsoid in metres, and its ratio to the length on the map in metres."""
-    if scene.crs is None or geometry.is_empty:
+    if grid.crs is None or geometry.is_empty:
         return 0.0, 1.0
-    to_degrees = Transformer.from_crs(scene.crs, 4326, always_xy=True)
-    geod = scene.crs.get_geod() or Geod(ellps="WGS84")
+    to_degrees = Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    geod = grid.crs.get_geod() or Geod(ellps="WGS84")
     length = 0.0
     for part in shapely.get_parts(geometry):
         length += geod.line_length(*to_degrees.transform(*shapely.get_coordinates(part).T))
-    metres = scene.crs.axis_info[0].unit_conversion_factor
+    metres = grid.crs.axis_info[0].unit_conversion_factor
     return float(length), float(length / (geometry.length * metres))
-
-
-def _judge(front: _Front, scene: Scene, grid: _Grid) -> tuple[str, str]:
-    if front.geometry.is_empty:
-        return NO_FRONT, front.missing
-    side = mean_side(grid.sides)
-    reasons = []
-    if front.uncertainty > UNCERTAIN_PX * side:
-        amount = f"{front.uncertainty:.0f} m" if grid.known else f"{front.uncertainty:.1f} pixels"
-        reasons.append(f"uncertain by {amount} on average")
-    if (pieces := len(shapely.get_parts(front.geometry))) > 1:
-        reasons.append(f"in {pieces} pieces")
-    if any(_is_loose(end, scene) for end in front.ends):
-        reasons.append("cut off by the image edge or by missing data")
-    if not front.ends:
-        reasons.append("a closed line")
-    if front.length < SHORT_SHARE * side * np.sqrt(scene.image.size):
-        reasons.append("short against the scene")
-    return (CHECK if reasons else GOOD), "; ".join(reasons)
-
-
-def _is_loose(end: np.ndarray, scene: Scene) -> bool:
-    row, column = scene.grid.rowcol(*end)
-    r, c = int(np.floor(row + 0.5)), int(np.floor(column + 0.5))
-    rows, columns = scene.shape
-    if min(r, c) < LOOSE_END_PX or r >= rows - LOOSE_END_PX or c >= columns - LOOSE_END_PX:
-        return True
-    reach = slice(r - LOOSE_END_PX, r + LOOSE_END_PX + 1)
-    return not scene.valid[reach, c - LOOSE_END_PX : c + LOOSE_END_PX + 1].all()

@@ -7,15 +7,9 @@ from scipy.spatial import KDTree
 
 from icefront.errors import IcefrontError
 from icefront.fronts.cleaning import clean_zones
-from icefront.fronts.components import components
+from icefront.fronts.minimum_length import MIN_LENGTH_M, drop_short_pieces
 from icefront.grid import mean_side, pixel_sides
 from icefront.zones import GLACIER, OCEAN
-
-MIN_LENGTH_M = 750.0
-"""A piece of front must be longer than this, in metres (CaFFe's rule)."""
-
-MIN_LENGTH_PX = 12.0
-"""The same where the size of a pixel is not known, in pixels."""
 
 
 def front_pixels(
@@ -63,9 +57,7 @@ def front_pixels(
     front[:, 1:] |= glacier[:, :-1]
     front[:, :-1] |= glacier[:, 1:]
     front &= ocean
-    pieces = components(front)
-    front.reshape(-1)[pieces.pixels(pieces.areas <= min_length_m / side)] = False
-    return front
+    return drop_short_pieces(front, min_length_m / side)
 
 
 def blank_outside(front: np.ndarray, rows: slice, columns: slice) -> np.ndarray:

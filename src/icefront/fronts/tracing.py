@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from skimage.measure import find_contours
 
 from icefront.fronts import curves
+from icefront.fronts.minimum_length import is_long_enough
 from icefront.fronts.regions import dilate, drawable, front_regions
 from icefront.fronts.uncertainty import front_logit, uncertainty_along
 from icefront.zones import GLACIER, OCEAN
@@ -20,9 +22,6 @@ SMOOTHING_PX = 2.0
 
 TOLERANCE_PX = 0.05
 """How far thinning out its vertices may move the line, in pixels."""
-
-STRAY_SHARE = 1 / 8
-"""A piece shorter than this share of the longest one is mostly a shore of snow-covered land."""
 
 _MARGIN_PX = 4
 
@@ -88,7 +87,8 @@ def trace_front(
     sides : (float, float)
         Height and width of a pixel, in any unit.
     min_length : float
-        Shorter pieces are dropped, in the unit of `sides`, as are those below `STRAY_SHARE`.
+        Shorter pieces are dropped, in the unit of `sides`, as are those below an eighth of the
+        longest one.
     front : float (H, W), optional
         Probability that the boundary at a place is calving front; the line keeps to pixels where
         it is at least 0.5.
@@ -126,8 +126,7 @@ def trace_front(
         return Trace((), "glacier meets ocean only at the image edge or at missing data")
     lines = curves.join(contours, MAX_GAP_PX)
     lengths = [curves.length(line, sides) for line in lines]
-    least = max(min_length, STRAY_SHARE * max(lengths))
-    lines = [line for line, length in zip(lines, lengths, strict=True) if length >= least]
+    lines = list(itertools.compress(lines, is_long_enough(lengths, min_length)))
     if not lines:
         return Trace((), "glacier and ocean meet only in short pieces")
     pieces = []
@@ -159,7 +158,7 @@ def _consistent(logit: np.ndarray, regions: np.ndarray) -> np.ndarray:
     sign = np.where(regions == GLACIER, np.float32(1), np.float32(-1))
     agreement = logit * sign
     # A pixel that cleaning changed counts as neither certain nor undecided: the line keeps near the
-    # middle between it and the other zone. A pixel on the line itself is moved off by a hair.
+    # middle between it and the other zone. A pixel on the line itself is moved off it by a little.
     agreement[(agreement < 0) & (regions >= GLACIER)] = 1
     agreement[agreement == 0] = 1e-3
     return (agreement * sign).astype(np.float64)

@@ -35,7 +35,7 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, writing
-from icefront.fronts.lines import NO_FRONT as NO_FRONT_FLAG
+from icefront.fronts.quality import NO_FRONT as NO_FRONT_FLAG
 
 CATALOGUE = "catalogue.gpkg"
 LAYER = "fronts"

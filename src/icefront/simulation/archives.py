@@ -27,13 +27,14 @@ from rasterio.features import rasterize
 import icefront
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.grid import Grid
 from icefront.progress import steps
 from icefront.simulation.glacier import Glacier
 from icefront.simulation.optical import CHANNELS, as_archive, sentinel2
 from icefront.simulation.presets import Acquisitions, Preset, arctic_presets, caffe_presets, preset
 from icefront.simulation.radar import Pass, sensor_named
 from icefront.simulation.samples import MadeImage, make_image
-from icefront.simulation.surfaces import Grid, Landscape, grid_of
+from icefront.simulation.surfaces import Landscape, grid_of
 from icefront.zones import ZONE_GREYS
 
 
@@ -128,7 +129,7 @@ def _write_caffe(task: Task, seed: int, coarser: float, out: Path) -> str:
     _save_grey(out / "fronts" / task.split / f"{task.name}_front.png", mask)
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
-    margin = round(1_500 / image.grid.pixel_m)
+    margin = round(1_500 / image.grid.side_on_map)
     top, bottom, left, right = 0, height - 1, 0, width - 1
     if rows.size:
         top, bottom = max(rows.min() - margin, 0), min(rows.max() + margin, height - 1)

@@ -11,9 +11,10 @@ import datetime as dt
 
 import numpy as np
 
+from icefront.grid import Grid
 from icefront.simulation.noise import enlarge, fractal
 from icefront.simulation.radar import View, look
-from icefront.simulation.surfaces import UPLAND, Grid, Landscape, Surfaces, surfaces
+from icefront.simulation.surfaces import UPLAND, Landscape, Surfaces, surfaces
 
 CHANNELS = (
     *("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12"),
@@ -97,7 +98,7 @@ def sentinel2(
         for i in range(12):
             bright = 0.75 if i < 10 else 0.45
             channels[i] += thick * (bright - channels[i])
-        step = max(1, round(300 / grid.pixel_m))
+        step = max(1, round(300 / grid.side_on_map))
         under = np.roll(covered, (-step, step), (0, 1)) & ~covered
         channels[:12, under] *= 0.6
         classes[covered], classes[under] = _CLOUD, _CLOUD_SHADOW

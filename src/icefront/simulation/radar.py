@@ -168,7 +168,7 @@ def look(landscape: Landscape, view: View, rng: np.random.Generator) -> Geometry
     a slope of that tangent rises away from the radar; where that ends, layover begins and the
     brightness is cut off. Shadow is cast over `height × tan(incidence)`.
     """
-    cell = landscape.coarse.pixel_m
+    cell = landscape.coarse.side_on_map
     theta = np.radians(view.incidence_deg)
     ux, uy = np.cos(np.radians(view.range_deg)), np.sin(np.radians(view.range_deg))
     height = ndimage.gaussian_filter(landscape.height, 0.7)
@@ -257,14 +257,16 @@ def backscatter(
     if masked:
         decibel[(enlarge(geometry.masked, shape) > 0.5) & land] = -40.0
     power = np.exp(decibel * np.float32(np.log(10) / 10))
-    return _misplace(power, land, enlarge(geometry.shift_m, shape), gain, view, ground.grid.pixel_m)
+    return _misplace(
+        power, land, enlarge(geometry.shift_m, shape), gain, view, ground.grid.side_on_map
+    )
 
 
 def _share_of_stream(ground: Surfaces, reach_m: float) -> np.ndarray:
     """How much of the ice about a place belongs to a stream, 0 to 1, float32 (H, W)."""
     step = max(1, min(ground.kinds.shape) // 192)
     kinds = ground.kinds[::step, ::step]
-    sigma = reach_m / (ground.grid.pixel_m * step)
+    sigma = reach_m / (ground.grid.side_on_map * step)
     stream = (kinds == ICE).astype(np.float32)
     if sigma < 0.5:
         return (ground.kinds == ICE).astype(np.float32)
@@ -380,9 +382,9 @@ def observe(
     # Archives differ in whether the noise was taken off.
     power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
     # Coarser grids than the sensor's are made by picking pixels, by averaging them, or between.
-    samples = max(1.0, ground.grid.pixel_m / sensor.resolution_m) ** 2
+    samples = max(1.0, ground.grid.side_on_map / sensor.resolution_m) ** 2
     looks = sensor.looks * samples ** rng.uniform(0, 0.7)
-    seen = speckle(power, looks, sensor.resolution_m, ground.grid.pixel_m, rng)
+    seen = speckle(power, looks, sensor.resolution_m, ground.grid.side_on_map, rng)
     decibel = 10 * np.log10(np.maximum(seen, 1e-6))
     if hidden is not None:
         decibel[hidden] = np.nan

@@ -11,6 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
+from icefront.grid import Grid
 from icefront.simulation.glacier import Glacier, GlacierParameters
 from icefront.simulation.presets import random_glacier
 from icefront.simulation.radar import (
@@ -21,7 +22,7 @@ from icefront.simulation.radar import (
     observe,
     view_of,
 )
-from icefront.simulation.surfaces import Grid, Landscape, grid_of, surfaces
+from icefront.simulation.surfaces import Landscape, grid_of, surfaces
 from icefront.zones import NO_DATA
 
 
@@ -86,7 +87,7 @@ def _within(front: BaseGeometry, seen: np.ndarray, grid: Grid) -> BaseGeometry:
     """Keep the parts of a line whose pixels were seen, cut at half a pixel."""
     kept = []
     for piece in shapely.get_parts(front):
-        points = shapely.get_coordinates(shapely.segmentize(piece, grid.pixel_m / 2))
+        points = shapely.get_coordinates(shapely.segmentize(piece, grid.side_on_map / 2))
         columns, rows = ~grid.transform * points.T
         height, width = seen.shape
         inside = seen[rows.astype(int).clip(0, height - 1), columns.astype(int).clip(0, width - 1)]

@@ -18,6 +18,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
+from icefront.grid import Grid
 from icefront.simulation.calving import YEAR
 from icefront.simulation.glacier import Branch, Glacier
 from icefront.simulation.noise import enlarge, fractal
@@ -80,25 +81,17 @@ def weather(glacier: Glacier, date: dt.date) -> Weather:
     )
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A raster grid without turn: `transform` from (column, row) to map coordinates, `shape`."""
-
-    transform: Affine
-    shape: tuple[int, int]
-
-    @property
-    def pixel_m(self) -> float:
-        """Side of a pixel."""
-        return float(self.transform.a)
-
-
 def grid_of(glacier: Glacier, pixel_m: float) -> Grid:
     """Cover the area of a glacier with pixels of a size."""
     height, width = glacier.parameters.extent_m
     left, _, _, top = glacier.area.bounds
-    shape = max(round(height / pixel_m), 1), max(round(width / pixel_m), 1)
-    return Grid(Affine(pixel_m, 0, left, 0, -pixel_m, top), shape)
+    return Grid(
+        max(round(height / pixel_m), 1),
+        max(round(width / pixel_m), 1),
+        glacier.crs,
+        Affine(pixel_m, 0, left, 0, -pixel_m, top),
+        float(pixel_m),
+    )
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ class Landscape:
     def beyond_walls(self) -> np.ndarray:
         """Distance from the fjord in metres, 0 inside, float32 on the coarse grid."""
         inside = self._mask(self.glacier.fjord, self.coarse)
-        distance = ndimage.distance_transform_edt(~inside) * self.coarse.pixel_m
+        distance = ndimage.distance_transform_edt(~inside) * self.coarse.side_on_map
         return distance.astype(np.float32)
 
     def _mask(self, outline: BaseGeometry, grid: Grid) -> np.ndarray:
@@ -212,7 +205,7 @@ class Landscape:
             return shapely.Polygon()
         coarse = self.coarse
         smooth = ndimage.gaussian_filter(self.height, 4)
-        steep = ndimage.gaussian_gradient_magnitude(self.height, 1) / coarse.pixel_m
+        steep = ndimage.gaussian_gradient_magnitude(self.height, 1) / coarse.side_on_map
         steep = ndimage.gaussian_filter(steep, 4)  # crests count with their flanks
         rng = np.random.default_rng((self.glacier.seed, 11))
         where, dry = fractal(rng, (64, 64), 1.2), fractal(rng, (64, 64), 1.8)
@@ -243,7 +236,7 @@ class Landscape:
             for outline, value in shapes(found.astype(np.uint8), found, transform=coarse.transform)
             if value
         ]
-        rounded = shapely.union_all(outlines).simplify(coarse.pixel_m)
+        rounded = shapely.union_all(outlines).simplify(coarse.side_on_map)
         land = shapely.make_valid(rounded).difference(self.glacier.fjord)
         # Slivers that no pixel would show are left to the rock.
         thick = land.buffer(-60, quad_segs=2).buffer(80, quad_segs=2)
@@ -343,17 +336,17 @@ def surfaces(landscape: Landscape, date: dt.date, grid: Grid) -> Surfaces:
     if sea.any():
         from_ice = _distance(stream, grid, 3.0)
         _lay_sea(landscape, date, today, kinds, relief, from_ice, grid, rng)
-    reach = np.float32(max(0.5 * p.cliff_m, grid.pixel_m))
+    reach = np.float32(max(0.5 * p.cliff_m, grid.side_on_map))
     cliff = np.where(kinds == ICE, np.exp(-to_sea / reach), 0).astype(np.float32)
     return Surfaces(grid, zones, kinds, relief, cliff, today)
 
 
 def _distance(mask: np.ndarray, grid: Grid, factor: float) -> np.ndarray:
     """Distance from a mask in metres, exact near it and coarser by `factor` on fine grids."""
-    if grid.pixel_m > 40 or min(mask.shape) < 256:
-        return (ndimage.distance_transform_edt(~mask) * grid.pixel_m).astype(np.float32)
+    if grid.side_on_map > 40 or min(mask.shape) < 256:
+        return (ndimage.distance_transform_edt(~mask) * grid.side_on_map).astype(np.float32)
     step = int(factor)
-    coarse = ndimage.distance_transform_edt(~mask[::step, ::step]) * (grid.pixel_m * step)
+    coarse = ndimage.distance_transform_edt(~mask[::step, ::step]) * (grid.side_on_map * step)
     return enlarge(coarse, mask.shape)
 
 
@@ -391,7 +384,7 @@ def _lay_ice(
         # Crevasses lie across the stretched flow: arched where the middle is fastest, and at 45°
         # to the walls in the shear margins.
         arched = s - 0.35 * width * n * n
-        cell = max(14.0, 0.6 * grid.pixel_m)
+        cell = max(14.0, 0.6 * grid.side_on_map)
         arcs = _sample(textures["crevasses"], m / cell, arched / cell)
         shear = np.clip((np.abs(n) - 0.72) / 0.2, 0, 1)
         oblique = _sample(textures["crevasses"], (m + np.sign(n) * s) / cell, s / cell + 311)
@@ -431,7 +424,7 @@ def _lay_sea(
     p = glacier.parameters
     rows, columns = np.nonzero(kinds == WATER)
     distance = from_ice[rows, columns]
-    y, x = rows * np.float32(grid.pixel_m), columns * np.float32(grid.pixel_m)
+    y, x = rows * np.float32(grid.side_on_map), columns * np.float32(grid.side_on_map)
     shift = rng.integers(0, _TILE, 6)
     patches = _sample(textures["patches"], y / 120 + shift[0], x / 120 + shift[1])
     floes = _sample(textures["floes"], y / 18 + shift[2], x / 18 + shift[3])
@@ -478,8 +471,8 @@ def _float_bergs(
     rows, columns = np.nonzero(water[::4, ::4])
     if rows.size == 0:
         return
-    area = water.sum() * grid.pixel_m**2
-    smallest = max(2.5 * grid.pixel_m, 40.0)
+    area = water.sum() * grid.side_on_map**2
+    smallest = max(2.5 * grid.side_on_map, 40.0)
     density = rng.lognormal(-0.5, 1.5) * (0.3 if p.lake else 1.0) * 2.0e-6
     count = int(min(rng.poisson(area * density * (60 / smallest)), 4000))
     sizes = smallest * (1 - rng.random(count)) ** (-1 / rng.uniform(1.0, 1.9))
@@ -490,11 +483,11 @@ def _float_bergs(
     picks = picks[rng.random(picks.size) < weight][:count]
     polygons = []
     for size, pick in zip(sizes, picks, strict=False):
-        polygons.append(_floe(rng, columns[pick] * 4.0, rows[pick] * 4.0, size / grid.pixel_m))
+        polygons.append(_floe(rng, columns[pick] * 4.0, rows[pick] * 4.0, size / grid.side_on_map))
     if calved and not p.lake:
         beside = np.flatnonzero(from_ice[rows * 4, columns * 4] < 0.3 * p.width_m)
         for pick in rng.choice(beside, min(4, beside.size), replace=False) if beside.size else ():
-            size = rng.uniform(0.06, 0.2) * p.width_m / grid.pixel_m
+            size = rng.uniform(0.06, 0.2) * p.width_m / grid.side_on_map
             polygons.append(_floe(rng, columns[pick] * 4.0, rows[pick] * 4.0, size, slender=2.5))
     if not polygons:
         return

@@ -21,7 +21,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from icefront.fronts.distances import mean_distance
-from icefront.fronts.lines import CHECK
+from icefront.fronts.quality import CHECK
 from icefront.measures.front_tables import plane_of
 from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
 from icefront.timeseries.trend import days_of

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from icefront.fronts.minimum_length import MIN_LENGTH_M
 from icefront.recipes import Strict, read_recipe
 from icefront.training.augmentation import AugmentationConfig
 
@@ -50,7 +51,7 @@ class DataConfig(Strict):
     test_split: bool = False
     validation: Literal["official", "none"] | float = "official"
     pixel_size_m: Literal["name"] | float | tuple[float, float] | None = "name"
-    min_length_m: float = Field(750.0, gt=0)
+    min_length_m: float = Field(MIN_LENGTH_M, gt=0)
     mend_zones: bool = False
     damaged: Literal["refuse", "skip"] = "refuse"
     share: float = Field(1.0, gt=0, le=1)

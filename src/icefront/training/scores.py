@@ -14,6 +14,7 @@ from icefront.datasets.caffe import CaffeDataset
 from icefront.evaluation import ZoneScores, average_scores, pool_mde
 from icefront.evaluation.protocol import protocol_front, score_image
 from icefront.fronts import distance_errors
+from icefront.fronts.minimum_length import MIN_LENGTH_M
 from icefront.grid import PixelSize
 from icefront.inference.predict import predict_zones
 from icefront.scenes.scene import Scene
@@ -46,7 +47,7 @@ def score_images(
     dataset: CaffeDataset,
     indices: Sequence[int] | None = None,
     *,
-    min_length_m: float = 750.0,
+    min_length_m: float = MIN_LENGTH_M,
     tta: bool = False,
     exact: bool = True,
     progress: bool = False,
