@@ -39,7 +39,7 @@ def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     code, said, _ = called(
         *("measure", place / "fronts.gpkg", "--centreline", place / "centreline.geojson"),
-        *("--width", 4_000, "--plane", "map", "--out", out),
+        *("--width", 4_000, "--plane", "projected", "--out", out),
     )
     assert code == 0
     assert "Made, curvilinear_box: -" in said
@@ -87,7 +87,7 @@ def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--inland", "here"), "x,y"),
-        (("--plane", "air"), "map or ground"),
+        (("--plane", "air"), "geodesic or projected"),
         (("--format", "xlsx"), "csv or parquet"),
         (("--centreline", "none.gpkg"), "none.gpkg does not exist"),
         (("--width", "-5"), "-5.0 m wide"),

@@ -72,7 +72,7 @@ def test_a_straight_box_recovers_the_mean_on_the_ground() -> None:
     right = branch.place(np.array([4_000.0, 12_000.0]) - 8_000, np.full(2, -0.8))
     box = shapely.Polygon([*right, *left[::-1]])
     true = true_mean(branch, days, 4_000) - 4_000
-    on_map = rectilinear_box(fronts, box, axis, plane="map")
+    on_map = rectilinear_box(fronts, box, axis, plane="projected")
     assert np.abs(on_map["position_m"] - true).max() < 0.01
     # A metre on the ground is longer on the map by its scale there.
     middle = gpd.GeoSeries.from_xy([-182_000], [-2_275_000], crs=3413).to_crs(4326)
@@ -86,11 +86,11 @@ def test_a_straight_box_recovers_the_mean_on_the_ground() -> None:
 
 def test_areas_add_up_and_net_change_is_gain_less_loss() -> None:
     fronts = table(across(4_000), shapely.LineString([(3_000, -3_000), (6_000, 3_000)]))
-    found = rectilinear_box(fronts, BOX, INLAND, plane="map")
+    found = rectilinear_box(fronts, BOX, INLAND, plane="projected")
     assert found["area_m2"].tolist() == pytest.approx([16e6, 18e6])
     assert found["area_change_km2"].tolist() == pytest.approx([0, 2])
     # The slanted line stands at 3.5 and 5.5 km on the sides and meets the other at y = -1 km.
-    change = area_change(fronts, BOX, INLAND, "2015-01-01", "2015-01-02", plane="map")
+    change = area_change(fronts, BOX, INLAND, "2015-01-01", "2015-01-02", plane="projected")
     assert change["gained_km2"] == pytest.approx(1.5**2 * 2 / 2 / 2 * 2)
     assert change["lost_km2"] == pytest.approx(0.25)
     assert change["net_km2"] == pytest.approx(2.0)
@@ -100,10 +100,10 @@ def test_areas_add_up_and_net_change_is_gain_less_loss() -> None:
 
 def test_the_inland_end_decides_what_is_glacier() -> None:
     fronts = table(across(4_000))
-    there = rectilinear_box(fronts, BOX, INLAND, plane="map")["area_m2"][0]
-    back = rectilinear_box(fronts, BOX, (11_000.0, 0.0), plane="map")["area_m2"][0]
+    there = rectilinear_box(fronts, BOX, INLAND, plane="projected")["area_m2"][0]
+    back = rectilinear_box(fronts, BOX, (11_000.0, 0.0), plane="projected")["area_m2"][0]
     assert (there, back) == pytest.approx((16e6, 24e6))
-    along = rectilinear_box(fronts, BOX, AXIS, plane="map")["area_m2"][0]
+    along = rectilinear_box(fronts, BOX, AXIS, plane="projected")["area_m2"][0]
     assert along == pytest.approx(16e6)
 
 
@@ -185,7 +185,7 @@ def test_one_rule_for_lines_that_do_not_simply_cross(
     line: shapely.Geometry, area_km2: float | None, flag: str
 ) -> None:
     for found in (
-        rectilinear_box(table(line), BOX, INLAND, plane="map"),
+        rectilinear_box(table(line), BOX, INLAND, plane="projected"),
         curvilinear_box(table(line), AXIS, 4_000),
         # The direction in which a line was drawn does not matter.
         curvilinear_box(table(line.reverse()), AXIS, 4_000),
@@ -205,7 +205,7 @@ def test_a_fast_rule_for_many_equals_the_polygon() -> None:
         y = np.linspace(-2_600, 2_600, 80)
         x = 5_000 + np.cumsum(rng.normal(0, 150, 80))
         lines.append(shapely.LineString(np.stack([x, y], axis=1)))
-    found = rectilinear_box(table(*lines), BOX, INLAND, plane="map")
+    found = rectilinear_box(table(*lines), BOX, INLAND, plane="projected")
     for line, area in zip(lines, found["area_m2"], strict=True):
         parts = shapely.get_parts(
             shapely.polygonize(
@@ -268,7 +268,9 @@ def test_the_area_of_a_box_is_that_of_its_halves(cut: float, seed: int) -> None:
     y = np.linspace(-2_500, 2_500, 40)
     front = table(shapely.LineString(np.stack([5_000 + rng.normal(0, 300, 40), y], axis=1)))
     areas = [
-        rectilinear_box(front, shapely.box(0, low, 10_000, high), INLAND, plane="map")["area_m2"][0]
+        rectilinear_box(front, shapely.box(0, low, 10_000, high), INLAND, plane="projected")[
+            "area_m2"
+        ][0]
         for low, high in ((-2_000, 2_000), (-2_000, cut), (cut, 2_000))
     ]
     assert areas[0] == pytest.approx(areas[1] + areas[2], rel=1e-9)
@@ -285,9 +287,9 @@ def test_advance_is_positive(at: float, ahead: float) -> None:
         rectilinear_box(fronts, BOX, axis),
     ):
         assert found["position_m"].diff()[1] > 0
-    assert rectilinear_box(fronts, BOX, INLAND, plane="map")["area_change_km2"][1] == pytest.approx(
-        4_000 * ahead / 1e6
-    )
+    assert rectilinear_box(fronts, BOX, INLAND, plane="projected")["area_change_km2"][
+        1
+    ] == pytest.approx(4_000 * ahead / 1e6)
 
 
 def test_degrees_are_measured_in_the_utm_zone_and_rows_keep_their_order() -> None:
@@ -336,7 +338,7 @@ def test_glaciers_are_measured_apart() -> None:
     fronts["glacier"] = ["one", "two"] * 2
     fronts["uncertainty_m"] = 10.0
     lines = reference_lines(fronts, inland=(-1e5, 0), width_m=2_000)
-    found = measure(fronts, lines, plane="map")
+    found = measure(fronts, lines, plane="projected")
     change = found.groupby(["glacier", "method"])["position_m"].agg(lambda p: p.iloc[1] - p.iloc[0])
     assert change.loc["one"].tolist() == pytest.approx([1_000] * 4)
     assert change.loc["two"].tolist() == pytest.approx([500] * 4)

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import netcdf_file
 
 from icefront.products.folder import write_products
-from icefront.projects.results import METHOD, find
+from icefront.projects.results import METHOD, compute_results
 from tests.helpers.simulated_projects import made_fronts
 
 TWO = "Two <b>& more</b>"
@@ -26,7 +26,7 @@ def found():
     foreign = made_fronts(source="CALFIN", seed=2).assign(quality="03", author="A. Person")
     tables = [own, other, foreign.drop(columns=["model", "model_sha256", "name"])]
     joined = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=own.crs)
-    return find(joined)
+    return compute_results(joined)
 
 
 @pytest.fixture(scope="module")

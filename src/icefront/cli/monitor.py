@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,9 +54,10 @@ def measure(
     plane: Annotated[
         str,
         typer.Option(
-            help="ground: metres on the ellipsoid; map: those of the fronts' CRS, as in MaQiT."
+            help="geodesic: metres on the ellipsoid; projected: metres of the fronts' CRS, as in "
+            "MaQiT (older names: ground, map)."
         ),
-    ] = "ground",
+    ] = "geodesic",
     table_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     glacier: Glacier = None,
     date_column: DateColumn = None,
@@ -68,9 +69,11 @@ def measure(
     from icefront.fronts.external_fronts import read_lines
     from icefront.measures import measure as measure_fronts
     from icefront.measures import reference_lines
+    from icefront.measures.front_tables import plane_named
     from icefront.products.measure_files import check_format, tables_of, write_measures
 
     check_format(table_format)
+    measured_in = plane_named(plane)
     check_folder(out, overwrite=overwrite)
     table = _read(fronts, glacier=glacier, date_column=date_column, crs=crs)
     lines = reference_lines(
@@ -80,13 +83,13 @@ def measure(
         width_m=width,
         inland=None if inland is None else _place(inland),
     )
-    measured = measure_fronts(table, lines, parallels=parallels, plane=_plane(plane))
+    measured = measure_fronts(table, lines, parallels=parallels, plane=measured_in)
     tables = tables_of(measured)
     record = {
         "fronts": [str(path) for path in fronts],
         "centreline": centreline,
         "box": box,
-        "plane": plane,
+        "plane": measured_in,
         "parallels": parallels,
         "notes": table.attrs.get("notes", []),
     }
@@ -152,14 +155,6 @@ def _place(text: str) -> tuple[float, float]:
             f"A place of {text!r} is not understood: give x,y in the CRS of the fronts."
         ) from error
     return x, y
-
-
-def _plane(text: str) -> Literal["map", "ground"]:
-    if text == "map":
-        return "map"
-    if text == "ground":
-        return "ground"
-    raise IcefrontError(f"There is no plane {text!r} to measure in: give map or ground.")
 
 
 def _rate(row: object) -> str:

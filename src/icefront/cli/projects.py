@@ -129,9 +129,9 @@ def products(
         glaciers=glacier or (),
         animation=not no_animation,
     )
-    for note in made.found.notes:
+    for note in made.results.notes:
         typer.echo(note, err=True)
-    for name, by_method in made.found.series.items():
+    for name, by_method in made.results.series.items():
         typer.echo(_trend(name, by_method))
     typer.echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
 
@@ -156,7 +156,7 @@ def review(
     member: Members = None,
 ) -> None:
     """List the fronts a person should look at first, with pictures; keep what the person says."""
-    from icefront.projects.results import REJECTED, gather
+    from icefront.projects.results import REJECTED, load_results
     from icefront.projects.review import ACCEPTED, REVIEW, judge, write_review
 
     said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
@@ -166,7 +166,7 @@ def review(
             typer.echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
     if any(names for names, _ in said):
         return
-    found = gather(
+    results = load_results(
         project,
         centreline=_lines(centreline, "centreline"),
         box=_lines(box, "box"),
@@ -174,7 +174,7 @@ def review(
         members=member or (),
     )
     folder = out or project / REVIEW
-    table = write_review(found, folder, count)
+    table = write_review(results, folder, count)
     for row in table.head(count).itertuples():
         date = "no date" if row.date is None or row.date != row.date else f"{row.date:%Y-%m-%d}"
         grade = row.grade if row.state == "done" else row.state

@@ -16,10 +16,10 @@ from icefront.measures.front_tables import (
     Plane,
     check_fronts,
     dates_of,
+    measuring_crs,
     one_line,
     one_polygon,
-    onto,
-    plane_of,
+    reproject,
 )
 from icefront.measures.proposals import box_of, centreline_of, flow_of, width_of
 from icefront.measures.rectilinear import rectilinear_box
@@ -99,7 +99,7 @@ def measure(
     lines: gpd.GeoDataFrame,
     *,
     parallels: int = 9,
-    plane: Plane = "ground",
+    plane: Plane = "geodesic",
 ) -> pd.DataFrame:
     """Measure the fronts of one glacier or of many by all methods.
 
@@ -111,7 +111,7 @@ def measure(
         As `reference_lines` returns it.
     parallels : int
         Number of parallel lines.
-    plane : "ground" or "map"
+    plane : "geodesic" or "projected"
         See `icefront.measures.front_tables.Plane`.
 
     Returns
@@ -166,11 +166,13 @@ def _of(
 def _measure_one(
     fronts: gpd.GeoDataFrame, row: gpd.GeoDataFrame, parallels: int, plane: Plane
 ) -> pd.DataFrame:
-    # To the plane once for all methods: there, metres of the map are those that are wanted.
-    crs = plane_of(fronts, row.geometry.iloc[0], plane)
-    fronts = fronts.set_geometry(onto(fronts.geometry, crs)).assign(date=dates_of(fronts))
-    axis, box = (onto(gpd.GeoSeries(row[name], crs=row.crs), crs) for name in ("centreline", "box"))
-    width, plane = float(row["width_m"].iloc[0]), "map"
+    # Reproject once for all methods: in that CRS the metres of the projection are those wanted.
+    crs = measuring_crs(fronts, row.geometry.iloc[0], plane)
+    fronts = fronts.set_geometry(reproject(fronts.geometry, crs)).assign(date=dates_of(fronts))
+    axis, box = (
+        reproject(gpd.GeoSeries(row[name], crs=row.crs), crs) for name in ("centreline", "box")
+    )
+    width, plane = float(row["width_m"].iloc[0]), "projected"
     tables = {
         "curvilinear_box": curvilinear_box(fronts, axis, width, plane=plane),
         "rectilinear_box": rectilinear_box(fronts, box, axis, plane=plane),

@@ -13,16 +13,16 @@ from icefront.measures.front_tables import (
     Plane,
     check_fronts,
     dates_of,
-    flag_words,
-    lines_on,
+    flags_of,
+    lines_in,
+    measuring_crs,
     one_line,
-    onto,
-    plane_of,
+    reproject,
 )
 
 
 def centreline_position(
-    fronts: gpd.GeoDataFrame, centreline: Line, *, plane: Plane = "map"
+    fronts: gpd.GeoDataFrame, centreline: Line, *, plane: Plane = "projected"
 ) -> pd.DataFrame:
     """Measure where fronts cross a centreline.
 
@@ -36,7 +36,7 @@ def centreline_position(
         Lines with a column ``date``, in any CRS.
     centreline : LineString, GeoSeries or GeoDataFrame
         From inland to the sea: advance is then positive.
-    plane : "map" or "ground"
+    plane : "projected" or "geodesic"
         See `icefront.measures.front_tables.Plane`.
 
     Returns
@@ -52,9 +52,9 @@ def centreline_position(
     """
     check_fronts(fronts)
     line = one_line(centreline, fronts.crs)
-    crs = plane_of(fronts, line, plane)
-    axis = onto(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
-    lines = lines_on(fronts, crs)
+    crs = measuring_crs(fronts, line, plane)
+    axis = reproject(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
+    lines = lines_in(fronts, crs)
     position, count = _first_crossing(lines, axis, axis)
     reasons: list[list[str]] = [[] for _ in range(lines.size)]
     for number in np.flatnonzero(count > 1):
@@ -73,7 +73,7 @@ def centreline_position(
         {
             "date": dates_of(fronts),
             "position_m": position,
-            "flag": flag_words(position, reasons),
+            "flag": flags_of(position, reasons),
         },
         index=fronts.index,
     )
@@ -85,7 +85,7 @@ def parallel_centrelines(
     width_m: float,
     count: int = 9,
     *,
-    plane: Plane = "map",
+    plane: Plane = "projected",
 ) -> pd.DataFrame:
     """Measure fronts along several lines at equal distances from a centreline.
 
@@ -122,9 +122,9 @@ def parallel_centrelines(
             "width."
         )
     line = one_line(centreline, fronts.crs)
-    crs = plane_of(fronts, line, plane)
-    axis = onto(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
-    lines = lines_on(fronts, crs)
+    crs = measuring_crs(fronts, line, plane)
+    axis = reproject(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
+    lines = lines_in(fronts, crs)
     offsets = np.linspace(-width_m / 2, width_m / 2, count)
     found = np.stack(
         [_first_crossing(lines, _beside(axis, offset), axis)[0] for offset in offsets], axis=1

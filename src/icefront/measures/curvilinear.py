@@ -13,22 +13,22 @@ from icefront.measures.front_tables import (
     Plane,
     check_fronts,
     dates_of,
-    flag_words,
-    lines_on,
+    flags_of,
+    lines_in,
+    measuring_crs,
     one_line,
-    onto,
-    plane_of,
+    reproject,
 )
-from icefront.measures.terminus_boxes import Box, part_box
+from icefront.measures.terminus_boxes import TerminusBox, glacier_areas
 
 _OVERLAP = 0.1
-"""A band that loses this share of its area at bends overlaps itself."""
+"""A band that loses this fraction of its area at bends overlaps itself."""
 _QUADRANT = 32
-"""Chords per quarter circle where the band turns: its area is then true to 1 in 10,000 there."""
+"""Segments per quarter circle where the band turns: its area is then true to 1 in 10,000 there."""
 
 
 def curvilinear_box(
-    fronts: gpd.GeoDataFrame, centreline: Line, width_m: float, *, plane: Plane = "map"
+    fronts: gpd.GeoDataFrame, centreline: Line, width_m: float, *, plane: Plane = "projected"
 ) -> pd.DataFrame:
     """Measure fronts by the curvilinear box method.
 
@@ -49,7 +49,7 @@ def curvilinear_box(
         One line; without a CRS of its own it is in that of the fronts.
     width_m : float
         Width of the box in metres.
-    plane : "map" or "ground"
+    plane : "projected" or "geodesic"
         Metres and areas are those of the map (as in MaQiT, and the default so that published
         tables can be compared; fronts in degrees go to the UTM zone of the centreline's start) or
         those on the ellipsoid. See `icefront.measures.front_tables.Plane`.
@@ -80,22 +80,22 @@ def curvilinear_box(
     if not (np.isfinite(width_m) and width_m > 0):
         raise IcefrontError(f"A box cannot be {width_m} m wide: give a positive width.")
     line = one_line(centreline, fronts.crs)
-    crs = plane_of(fronts, line, plane)
-    axis = onto(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
-    parting = part_box(lines_on(fronts, crs), band(axis, width_m))
-    position = parting.area_m2 / width_m
+    crs = measuring_crs(fronts, line, plane)
+    axis = reproject(gpd.GeoSeries([line], crs=fronts.crs), crs).iloc[0]
+    areas = glacier_areas(lines_in(fronts, crs), band(axis, width_m))
+    position = areas.area_m2 / width_m
     return pd.DataFrame(
         {
             "date": dates_of(fronts),
             "position_m": position,
-            "area_m2": parting.area_m2,
-            "flag": flag_words(position, parting.reasons),
+            "area_m2": areas.area_m2,
+            "flag": flags_of(position, areas.reasons),
         },
         index=fronts.index,
     )
 
 
-def band(axis: shapely.LineString, width_m: float) -> Box:
+def band(axis: shapely.LineString, width_m: float) -> TerminusBox:
     """Return the curvilinear box about a centreline, in a plane of metres.
 
     Raises
@@ -118,4 +118,4 @@ def band(axis: shapely.LineString, width_m: float) -> Box:
                 f"A box {width_m:g} m wide about this centreline swallows one of its ends: give a "
                 "smaller width or a longer, gentler centreline."
             )
-    return Box(polygon, *ends)
+    return TerminusBox(polygon, *ends)

@@ -1,4 +1,4 @@
-"""Tables of fronts: what a measure needs of them, checked once and told in one sentence."""
+"""Tables of fronts as input of the measures: validation, dates, CRS and flags."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 
-Plane = Literal["map", "ground"]
-"""Where metres are taken: ``map`` is the CRS of the fronts as it is (the UTM zone of the glacier
-for degrees or feet); ``ground`` is a Lambert azimuthal equal-area projection about the glacier, in
-which areas are those on the ellipsoid and lengths within 25 km of its middle are true to 2 in a
-million.
+Plane = Literal["geodesic", "projected", "ground", "map"]
+"""Where metres are taken. ``projected`` is the CRS of the fronts as it is (the UTM zone of the
+glacier for degrees or feet); ``geodesic`` is a Lambert azimuthal equal-area projection about the
+glacier, in which areas are those on the ellipsoid and lengths within 25 km of its middle are true
+to 2 in a million. ``map`` and ``ground`` are the older names of the two.
 
-Far from its true latitude a map's metre is none: EPSG:3413 is 1.7 % short at 76.5° N and 4 % long
-at 60° N.
+Far from its true latitude the scale of a projection is not 1: lengths in EPSG:3413 are 1.7 % short
+at 76.5° N and 4 % long at 60° N.
 """
+_GEODESIC, _PROJECTED = ("geodesic", "ground"), ("projected", "map")
 
 Line: TypeAlias = shapely.LineString | gpd.GeoSeries | gpd.GeoDataFrame
 """A line as users have it: a geometry in the CRS of the fronts, or a table of one row."""
@@ -131,11 +132,27 @@ def _geometry(given: Line | Area, crs: CRS) -> BaseGeometry:
                 "The file of the centreline or box has no CRS: set it, so that it can be laid over "
                 "the fronts."
             )
-        return shapely.union_all(onto(given, crs).values)
+        return shapely.union_all(reproject(given, crs).values)
     return given
 
 
-def plane_of(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -> CRS:
+def plane_named(name: str) -> Literal["geodesic", "projected"]:
+    """Return the plane that a name or an older name means.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such plane.
+    """
+    if name not in (*_GEODESIC, *_PROJECTED):
+        raise IcefrontError(
+            f"There is no plane {name!r} to measure in: give geodesic or projected (or their "
+            "older names, map or ground)."
+        )
+    return "geodesic" if name in _GEODESIC else "projected"
+
+
+def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -> CRS:
     """Return the CRS in which a glacier is measured.
 
     Parameters
@@ -143,16 +160,20 @@ def plane_of(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -> CRS
     fronts : GeoDataFrame
     about : geometry
         The centreline or box, in the CRS of the fronts.
-    plane : "map" or "ground"
+    plane : "geodesic" or "projected"
         See `Plane`.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such plane.
     """
+    plane = plane_named(plane)
     crs = CRS.from_user_input(fronts.crs)
     in_metres = crs.is_projected and crs.axis_info[0].unit_conversion_factor == 1.0
-    if plane == "map" and in_metres:
+    if plane == "projected" and in_metres:
         return crs
-    if plane not in ("map", "ground"):
-        raise IcefrontError(f"There is no plane {plane!r} to measure in: give 'map' or 'ground'.")
-    if plane == "map":
+    if plane == "projected":
         # The tool MaQiT takes the zone of the start of the centreline.
         place = shapely.get_coordinates(about)[0]
         return gpd.GeoSeries.from_xy([place[0]], [place[1]], crs=crs).estimate_utm_crs()
@@ -168,7 +189,7 @@ def plane_of(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -> CRS
     return CRS.from_proj4(f"+proj=laea +lat_0={lat} +lon_0={lon} {shape} +units=m +type=crs")
 
 
-def onto(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
+def reproject(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
     """Bring geometries to a CRS; straight pieces stay straight on the map they were drawn on."""
     source = CRS.from_user_input(series.crs)
     if source == crs:
@@ -179,14 +200,14 @@ def onto(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
     return series.to_crs(crs)
 
 
-def lines_on(fronts: gpd.GeoDataFrame, crs: CRS) -> np.ndarray:
+def lines_in(fronts: gpd.GeoDataFrame, crs: CRS) -> np.ndarray:
     """Return the fronts as an object array (N,) of 2-D lines in a CRS; missing ones are empty."""
-    lines = onto(fronts.geometry, crs).to_numpy()
+    lines = reproject(fronts.geometry, crs).to_numpy()
     lines = np.where(shapely.is_missing(lines), shapely.LineString(), lines)
     return shapely.force_2d(lines)
 
 
-def flag_words(position: np.ndarray, reasons: Sequence[Sequence[str]]) -> list[str]:
+def flags_of(position: np.ndarray, reasons: Sequence[Sequence[str]]) -> list[str]:
     """Return flags: ``good``, ``check: why`` or ``no position: why``."""
     flags = []
     for value, why in zip(position, reasons, strict=True):

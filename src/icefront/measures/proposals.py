@@ -1,4 +1,4 @@
-"""Centreline and box proposed from the fronts themselves, where nobody has drawn them."""
+"""Proposals for a centreline, a box and a width, from the fronts themselves."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.measures.front_tables import check_fronts, lines_on, onto, plane_of
+from icefront.measures.front_tables import check_fronts, lines_in, measuring_crs, reproject
 
-_STEP_SHARE = 0.25
-"""Middles of fronts are gathered over this share of the width along the flow."""
-_BEYOND_SHARE = 0.5
-"""The centreline goes on straight beyond the fronts by this share of the width."""
-_MARGIN_SHARE = 0.25
-"""The box goes beyond the fronts by this share of the width."""
-_REACHED = 0.9
-"""The sides of the box are reached by this share of the fronts."""
-_INSET_SHARE = 0.05
-"""The sides of the box keep off the ends of the fronts by this share of the width."""
+_STEP_FRACTION = 0.25
+"""Middles of fronts are gathered over this fraction of the width along the flow."""
+_EXTENSION_FRACTION = 0.5
+"""The centreline goes on straight beyond the fronts by this fraction of the width."""
+_MARGIN_FRACTION = 0.25
+"""The box goes beyond the fronts by this fraction of the width."""
+_REACHED_BY = 0.9
+"""The sides of the box are reached by this fraction of the fronts."""
+_INSET_FRACTION = 0.05
+"""The sides of the box keep off the ends of the fronts by this fraction of the width."""
 
 
 def propose_centreline(
@@ -59,7 +59,7 @@ def propose_centreline(
 def centreline_of(flow: Flow, crs: object) -> gpd.GeoSeries:
     """Return the proposed centreline of a flow, in a CRS."""
     along, across = (flow.middles @ axis for axis in (flow.ahead, flow.left))
-    step = _STEP_SHARE * flow.width
+    step = _STEP_FRACTION * flow.width
     bins = np.floor((along - along.min()) / step).astype(int)
     table = pd.DataFrame({"along": along, "across": across}).groupby(bins).median()
     if len(table) > 2:
@@ -68,12 +68,17 @@ def centreline_of(flow: Flow, crs: object) -> gpd.GeoSeries:
     if len(nodes) < 3:
         middle = np.median(across)
         nodes = np.array([[along.min() - step, middle], [along.max() + step, middle]])
-    beyond = _BEYOND_SHARE * flow.width + step
+    beyond = _EXTENSION_FRACTION * flow.width + step
     few = min(3, len(nodes))
-    first, last = _on(nodes[few - 1], nodes[0], beyond), _on(nodes[-few], nodes[-1], beyond)
+    first, last = (
+        _point_beyond(nodes[few - 1], nodes[0], beyond),
+        _point_beyond(nodes[-few], nodes[-1], beyond),
+    )
     nodes = np.concatenate([[first], nodes, [last]])
     places = nodes[:, :1] * flow.ahead + nodes[:, 1:] * flow.left
-    return onto(gpd.GeoSeries([shapely.LineString(places)], crs=flow.crs), CRS.from_user_input(crs))
+    return reproject(
+        gpd.GeoSeries([shapely.LineString(places)], crs=flow.crs), CRS.from_user_input(crs)
+    )
 
 
 def propose_box(
@@ -109,26 +114,28 @@ def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
     points, owner = shapely.get_coordinates(flow.lines, return_index=True)
     along, across = points @ flow.ahead, points @ flow.left
     by_front = pd.Series(across).groupby(owner)
-    right = float(np.quantile(by_front.min(), _REACHED)) + _INSET_SHARE * flow.width
-    left = float(np.quantile(by_front.max(), 1 - _REACHED)) - _INSET_SHARE * flow.width
+    right = float(np.quantile(by_front.min(), _REACHED_BY)) + _INSET_FRACTION * flow.width
+    left = float(np.quantile(by_front.max(), 1 - _REACHED_BY)) - _INSET_FRACTION * flow.width
     if left - right < 0.2 * flow.width:
         raise IcefrontError(
             "The fronts have too little of the glacier's width in common for a box: draw one, or "
             "leave out the fronts that show a part of it only."
         )
     within = along[(across > right) & (across < left)]
-    margin = _MARGIN_SHARE * flow.width
+    margin = _MARGIN_FRACTION * flow.width
     low, high = float(within.min()) - margin, float(within.max()) + margin
     corners = np.array([[low, right], [high, right], [high, left], [low, left]])
     places = corners[:, :1] * flow.ahead + corners[:, 1:] * flow.left
-    return onto(gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), CRS.from_user_input(crs))
+    return reproject(
+        gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), CRS.from_user_input(crs)
+    )
 
 
 def propose_width(fronts: gpd.GeoDataFrame) -> float:
     """Propose the width of a curvilinear box: 0.6 of the fronts' median width, in metres.
 
-    A band that is narrower than the glacier is crossed from side to side by every front, whatever
-    its ends do along the shore.
+    A band that is narrower than the glacier is crossed from side to side by every front,
+    wherever its ends lie along the shore.
     """
     return width_of(flow_of(fronts, None, directed=False))
 
@@ -150,7 +157,7 @@ class Flow:
     width: float
 
 
-def _on(before: np.ndarray, end: np.ndarray, distance: float) -> np.ndarray:
+def _point_beyond(before: np.ndarray, end: np.ndarray, distance: float) -> np.ndarray:
     """The place at a distance beyond the end of a line."""
     way = end - before
     return end + way / np.hypot(*way) * distance
@@ -172,8 +179,8 @@ def flow_of(
     shown = fronts[~fronts.geometry.is_empty & fronts.geometry.notna()]
     if shown.empty:
         raise IcefrontError("No front of the table has a line: nothing can be proposed from it.")
-    crs = plane_of(shown, shapely.box(*shown.total_bounds), "ground")
-    lines = lines_on(shown, crs)
+    crs = measuring_crs(shown, shapely.box(*shown.total_bounds), "geodesic")
+    lines = lines_in(shown, crs)
     parts, owner = shapely.get_parts(lines, return_index=True)
     # The longest piece stands for a front: strays must not turn it.
     longest = pd.Series(shapely.length(parts)).groupby(owner).idxmax().to_numpy()
@@ -196,8 +203,8 @@ def flow_of(
         agreement = float((same * weight).sum() / weight.sum())
         if abs(agreement) < 0.5:
             raise IcefrontError(
-                "The lines of the fronts run to and fro, so which side is glacier is unknown: name "
-                "a place inland of them."
+                "The lines of the fronts run in both directions, so that the side of the glacier "
+                "is unknown: name a place inland of them."
             )
         # The glacier lies to the left of a line that runs along `axis`.
         ahead = -left_hand * np.sign(agreement)
@@ -205,8 +212,8 @@ def flow_of(
         ahead = left_hand
     left = np.array([-ahead[1], ahead[0]])
     across, owner = shapely.get_coordinates(lines, return_index=True)
-    spread = pd.Series(across @ left).groupby(owner)
-    width = float(np.median(spread.max() - spread.min()))
+    extent = pd.Series(across @ left).groupby(owner)
+    width = float(np.median(extent.max() - extent.min()))
     if not width > 0:
         raise IcefrontError("The fronts have no width: nothing can be proposed from them.")
     return Flow(crs, lines, middles, ahead, left, width)

@@ -1,4 +1,4 @@
-"""The rectilinear box: a fixed polygon at the terminus, and the glacier's share of it."""
+"""The rectilinear box: a fixed polygon at the terminus, and the area of glacier in it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ from icefront.measures.front_tables import (
     Plane,
     check_fronts,
     dates_of,
-    flag_words,
-    lines_on,
+    flags_of,
+    lines_in,
+    measuring_crs,
     one_line,
     one_polygon,
-    onto,
-    plane_of,
+    reproject,
 )
-from icefront.measures.terminus_boxes import Box, box_of_polygon, glacier_in_box, part_box
+from icefront.measures.terminus_boxes import (
+    TerminusBox,
+    glacier_areas,
+    glacier_polygon,
+    terminus_box,
+)
 
 Inland: TypeAlias = Line | shapely.Point | tuple[float, float]
 """Where the flow comes from: a centreline from inland to the sea, or a place inland of the box."""
 
 
 def rectilinear_box(
-    fronts: gpd.GeoDataFrame, box: Area, inland: Inland, *, plane: Plane = "ground"
+    fronts: gpd.GeoDataFrame, box: Area, inland: Inland, *, plane: Plane = "geodesic"
 ) -> pd.DataFrame:
     """Measure fronts by the box method: area over width (Moon & Joughin 2008).
 
@@ -49,7 +54,7 @@ def rectilinear_box(
     inland : LineString, Point, (x, y), GeoSeries or GeoDataFrame
         A centreline from inland to the sea, or a place inland of the box (in the CRS of the fronts
         if it has none). A box alone does not tell which of its ends is glacier.
-    plane : "ground" or "map"
+    plane : "geodesic" or "projected"
         See `icefront.measures.front_tables.Plane`.
 
     Returns
@@ -63,7 +68,7 @@ def rectilinear_box(
             Area over width: mean distance of the front from the inland end; NaN where the front
             does not part the box.
         area_m2
-            The glacier's share of the box.
+            Area of glacier in the box.
         area_change_km2
             Since the first date with a position; advance is positive.
         flag
@@ -79,22 +84,22 @@ def rectilinear_box(
     Moon, T. & Joughin, I. (2008), J. Geophys. Res. 113, F02022, doi:10.1029/2007JF000927.
     """
     check_fronts(fronts)
-    made, crs = _box_on(fronts, box, inland, plane)
-    parting = part_box(lines_on(fronts, crs), made)
-    ends = made.place(np.array([0.0, made.seaward_at]))
-    width = made.area / float(np.hypot(*(ends[1] - ends[0])))
-    position = parting.area_m2 / width
+    terminus, crs = _box_and_crs(fronts, box, inland, plane)
+    areas = glacier_areas(lines_in(fronts, crs), terminus)
+    ends = terminus.place(np.array([0.0, terminus.seaward_at]))
+    width = terminus.area / float(np.hypot(*(ends[1] - ends[0])))
+    position = areas.area_m2 / width
     dates = dates_of(fronts)
     order = np.argsort(dates.to_numpy(), kind="stable")
-    measured = parting.area_m2[order][~np.isnan(parting.area_m2[order])]
+    measured = areas.area_m2[order][~np.isnan(areas.area_m2[order])]
     first = measured[0] if measured.size else np.nan
     return pd.DataFrame(
         {
             "date": dates,
             "position_m": position,
-            "area_m2": parting.area_m2,
-            "area_change_km2": (parting.area_m2 - first) / 1e6,
-            "flag": flag_words(position, parting.reasons),
+            "area_m2": areas.area_m2,
+            "area_change_km2": (areas.area_m2 - first) / 1e6,
+            "flag": flags_of(position, areas.reasons),
         },
         index=fronts.index,
     )
@@ -107,7 +112,7 @@ def area_change(
     first: object,
     second: object,
     *,
-    plane: Plane = "ground",
+    plane: Plane = "geodesic",
 ) -> pd.Series:
     """Return the total area gained and lost in a box between two dates.
 
@@ -130,7 +135,7 @@ def area_change(
         If there is no front on a day, or none that parts the box.
     """
     check_fronts(fronts)
-    made, crs = _box_on(fronts, box, inland, plane)
+    terminus, crs = _box_and_crs(fronts, box, inland, plane)
     dates = dates_of(fronts)
     grounds = []
     for day in (first, second):
@@ -138,7 +143,7 @@ def area_change(
         chosen = fronts[(dates == wanted).to_numpy()]
         if chosen.empty:
             raise IcefrontError(f"There is no front of {wanted:%Y-%m-%d} in the table.")
-        found = [glacier_in_box(line, made) for line in lines_on(chosen, crs)]
+        found = [glacier_polygon(line, terminus) for line in lines_in(chosen, crs)]
         ground = next((one for one in found if one is not None), None)
         if ground is None:
             raise IcefrontError(f"No front of {wanted:%Y-%m-%d} parts the box from side to side.")
@@ -156,9 +161,11 @@ def area_change(
     )
 
 
-def _box_on(fronts: gpd.GeoDataFrame, box: Area, inland: Inland, plane: Plane) -> tuple[Box, CRS]:
+def _box_and_crs(
+    fronts: gpd.GeoDataFrame, box: Area, inland: Inland, plane: Plane
+) -> tuple[TerminusBox, CRS]:
     polygon = one_polygon(box, fronts.crs)
-    crs = plane_of(fronts, polygon, plane)
+    crs = measuring_crs(fronts, polygon, plane)
     flow: shapely.LineString | shapely.Point
     if isinstance(inland, tuple):
         flow = shapely.Point(inland)
@@ -166,5 +173,5 @@ def _box_on(fronts: gpd.GeoDataFrame, box: Area, inland: Inland, plane: Plane) -
         flow = inland
     else:
         flow = one_line(inland, fronts.crs)
-    placed = onto(gpd.GeoSeries([polygon, flow], crs=fronts.crs), crs)
-    return box_of_polygon(placed.iloc[0], placed.iloc[1]), crs
+    placed = reproject(gpd.GeoSeries([polygon, flow], crs=fronts.crs), crs)
+    return terminus_box(placed.iloc[0], placed.iloc[1]), crs

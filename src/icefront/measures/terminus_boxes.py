@@ -1,4 +1,4 @@
-"""How a front parts a box into ice and water: the one rule behind both boxes.
+"""The geometry of terminus boxes: how a front divides a box into glacier and water.
 
 The line is clipped to the box. Each part of it that runs from edge to edge is a chord. Seen from
 the inland end, the ground changes from glacier to water where a chord is crossed, and back at the
@@ -13,7 +13,7 @@ tongue that leaves the box through a side and comes back is counted as what it i
 - of an even number of chords that part inland from seaward, the outermost is left out;
 - a line that does not part the box, or lies outside of it, has no area.
 
-All but the plain case is said in the flag. For lines that cross the sides several times this is
+All but the plain case is named in the flag. For lines that cross the sides several times this is
 the polygon that MaQiT builds (Lea 2018, doi:10.5194/tc-12-551-2018): the upstream box, then the
 terminus from its first to its last crossing, with what lies outside cut off. For ends inside the
 box MaQiT goes to the nearest place of the whole edge, which is the same unless that place is on the
@@ -36,7 +36,7 @@ _TOUCH_M = 1e-3
 """An end nearer to the edge of the box than this lies on it."""
 
 
-class Box:
+class TerminusBox:
     """A terminus box with an inland and a seaward end, in a plane of metres.
 
     Parameters
@@ -101,7 +101,7 @@ class Box:
         return (low < self.seaward_at) & (self.seaward_at < high)
 
 
-def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
+def terminus_box(polygon: Polygon, flow: LineString | shapely.Point) -> TerminusBox:
     """Return a box whose ends are known from the flow.
 
     Parameters
@@ -127,7 +127,7 @@ def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
             shapely.get_coordinates(edge.interpolate(edge.project(shapely.Point(p))))[0]
             for p in places
         ]
-        return Box(polygon, *ends)
+        return TerminusBox(polygon, *ends)
     within = shapely.get_parts(flow.intersection(polygon))
     within = within[shapely.length(within) > 0]
     if within.size == 0:
@@ -147,11 +147,11 @@ def box_of_polygon(polygon: Polygon, flow: LineString | shapely.Point) -> Box:
         if np.allclose(ends[number], coordinates[end]) and polygon.contains(
             shapely.Point(ends[number])
         ):
-            ends[number] = _drawn_out(coordinates[beside], coordinates[end], polygon)
-    return Box(polygon, *ends)
+            ends[number] = _extended_to_edge(coordinates[beside], coordinates[end], polygon)
+    return TerminusBox(polygon, *ends)
 
 
-def _drawn_out(beside: np.ndarray, end: np.ndarray, polygon: Polygon) -> np.ndarray:
+def _extended_to_edge(beside: np.ndarray, end: np.ndarray, polygon: Polygon) -> np.ndarray:
     """Where a line drawn on beyond its end leaves a polygon."""
     west, south, east, north = polygon.bounds
     away = (end - beside) / np.hypot(*(end - beside)) * ((east - west) + (north - south))
@@ -161,7 +161,7 @@ def _drawn_out(beside: np.ndarray, end: np.ndarray, polygon: Polygon) -> np.ndar
 
 
 @dataclass(frozen=True)
-class Chords:
+class _Chords:
     """Parts of one front that run from edge to edge of a box.
 
     Attributes
@@ -179,7 +179,7 @@ class Chords:
 
 
 @dataclass(frozen=True)
-class Parting:
+class GlacierAreas:
     """What is glacier in a box by each of N fronts.
 
     Attributes
@@ -194,18 +194,18 @@ class Parting:
     reasons: list[list[str]]
 
 
-def part_box(lines: np.ndarray, box: Box) -> Parting:
-    """Measure the glacier's share of a box by each front.
+def glacier_areas(lines: np.ndarray, box: TerminusBox) -> GlacierAreas:
+    """Return the area of glacier in a box by each front.
 
     Parameters
     ----------
     lines : object (N,)
         LineString or MultiLineString, in the plane of the box.
-    box : Box
+    box : TerminusBox
 
     Returns
     -------
-    Parting
+    GlacierAreas
     """
     area = np.full(lines.size, np.nan)
     reasons: list[list[str]] = [[] for _ in range(lines.size)]
@@ -217,8 +217,8 @@ def part_box(lines: np.ndarray, box: Box) -> Parting:
     # The plain case, for all fronts at once: one part, from edge to edge, inland from seaward.
     plain = (counts[owner] == 1) & ~free.any(axis=1) & box.separates(first, last)
     if plain.any():
-        beyond = _beyond(parts[plain], first[plain], last[plain], box)
-        area[owner[plain]] = box.area - beyond
+        seaward = _seaward_areas(parts[plain], first[plain], last[plain], box)
+        area[owner[plain]] = box.area - seaward
     for number in np.flatnonzero(counts == 0):
         reasons[number].append(_nothing_inside(lines[number]))
     settled = np.zeros(lines.size, bool)
@@ -229,14 +229,14 @@ def part_box(lines: np.ndarray, box: Box) -> Parting:
         chords = _chords(parts[mine], first[mine], last[mine], free[mine], box)
         reasons[number] += chords.reasons
         if chords.lines:
-            area[number] = box.area - _parity_area(chords, box)
+            area[number] = box.area - _water_area(chords, box)
     crossing = np.flatnonzero(touching & ~simple)
     for number in crossing:
         reasons[number].append("crosses itself")
-    return Parting(area, reasons)
+    return GlacierAreas(area, reasons)
 
 
-def glacier_in_box(line: BaseGeometry, box: Box) -> BaseGeometry | None:
+def glacier_polygon(line: BaseGeometry, box: TerminusBox) -> BaseGeometry | None:
     """Return the glacier's part of a box as a polygon; None where the front does not part it."""
     lines = np.array([line], dtype=object)
     touching = shapely.intersects(box.polygon, lines)
@@ -263,7 +263,7 @@ def _nothing_inside(line: BaseGeometry) -> str:
 
 
 def _clipped(
-    lines: np.ndarray, touching: np.ndarray, simple: np.ndarray, box: Box
+    lines: np.ndarray, touching: np.ndarray, simple: np.ndarray, box: TerminusBox
 ) -> tuple[np.ndarray, np.ndarray]:
     """The parts of each line inside the box, and to which line each belongs (in order)."""
     inside = np.full(lines.size, LineString(), dtype=object)
@@ -279,7 +279,7 @@ def _clipped(
     return parts[lines_only], owner[lines_only]
 
 
-def _cut(line: LineString, box: Box) -> list[LineString]:
+def _cut(line: LineString, box: TerminusBox) -> list[LineString]:
     """Cut a line where it crosses the edge of the box; keep what is inside."""
     points = shapely.get_coordinates(line)
     legs = shapely.linestrings(np.stack([points[:-1], points[1:]], axis=1))
@@ -298,7 +298,7 @@ def _cut(line: LineString, box: Box) -> list[LineString]:
     return kept
 
 
-def _ends(parts: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ends(parts: np.ndarray, box: TerminusBox) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distances along the ring of the ends of parts, and which ends are free, bool (P, 2)."""
     starts, ends = shapely.get_point(parts, 0), shapely.get_point(parts, -1)
     free = np.stack([shapely.distance(box.ring, p) > _TOUCH_M for p in (starts, ends)], axis=1)
@@ -310,7 +310,9 @@ def _cross(points: np.ndarray) -> np.ndarray:
     return points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
 
 
-def _beyond(parts: np.ndarray, first: np.ndarray, last: np.ndarray, box: Box) -> np.ndarray:
+def _seaward_areas(
+    parts: np.ndarray, first: np.ndarray, last: np.ndarray, box: TerminusBox
+) -> np.ndarray:
     """Area between each chord and the stretch of the ring that does not hold the inland place."""
     points, owner = shapely.get_coordinates(parts, return_index=True)
     points = points - box.origin
@@ -319,25 +321,25 @@ def _beyond(parts: np.ndarray, first: np.ndarray, last: np.ndarray, box: Box) ->
     return np.abs(swept + box.swept(first) - box.swept(last)) / 2
 
 
-def _parity_area(chords: Chords, box: Box) -> float:
-    """Water in the box: ground from which an odd number of chords is crossed on the way inland."""
+def _water_area(chords: _Chords, box: TerminusBox) -> float:
+    """Area of the places from which the way inland crosses an odd number of chords."""
     parts = np.array([LineString(line) for line in chords.lines], dtype=object)
-    beyond = _beyond(parts, chords.ends[:, 0], chords.ends[:, 1], box)
+    seaward = _seaward_areas(parts, chords.ends[:, 0], chords.ends[:, 1], box)
     low, high = chords.ends.min(axis=1), chords.ends.max(axis=1)
     # Chords do not cross, so that their stretches of the ring lie in each other or apart.
     held = (low[None] <= low[:, None]) & (high[:, None] <= high[None])
     depth = held.sum(axis=1) - 1
-    return float((np.where(depth % 2, -1.0, 1.0) * beyond).sum())
+    return float((np.where(depth % 2, -1.0, 1.0) * seaward).sum())
 
 
 def _chords(
-    parts: np.ndarray, first: np.ndarray, last: np.ndarray, free: np.ndarray, box: Box
-) -> Chords:
+    parts: np.ndarray, first: np.ndarray, last: np.ndarray, free: np.ndarray, box: TerminusBox
+) -> _Chords:
     """Make chords of all parts of one front, by the rule of this module."""
     reasons = []
     closed = shapely.is_closed(parts) & free.all(axis=1)
     if closed.any():
-        reasons.append(f"{_counted(int(closed.sum()), 'closed line')} left out")
+        reasons.append(f"{_count_text(int(closed.sum()), 'closed line')} left out")
         parts, first, last, free = (a[~closed] for a in (parts, first, last, free))
     whole = ~free.any(axis=1)
     lines = [shapely.get_coordinates(part) for part in parts[whole]]
@@ -345,16 +347,16 @@ def _chords(
     complete = box.separates(ends[:, 0], ends[:, 1])
     loose = [shapely.get_coordinates(part) for part in parts[~whole]]
     if loose and complete.any():
-        reasons.append(f"{_counted(len(loose), 'loose piece')} left out")
+        reasons.append(f"{_count_text(len(loose), 'loose piece')} left out")
     elif loose:
-        chain, said = _completed(loose, free[~whole], box)
+        chain, said = _joined_to_edges(loose, free[~whole], box)
         reasons += said
         lines.append(chain)
         at = shapely.line_locate_point(box.ring, shapely.points(chain[[0, -1]]))
         ends = np.concatenate([ends, at[None]])
         complete = box.separates(ends[:, 0], ends[:, 1])
     if not complete.any():
-        return Chords([], ends[:0], (*reasons, "does not part the box"))
+        return _Chords([], ends[:0], (*reasons, "does not part the box"))
     if complete.sum() % 2 == 0:
         spans = np.where(complete, np.abs(ends[:, 1] - ends[:, 0]), np.inf)
         outer = int(np.argmin(spans))
@@ -363,14 +365,16 @@ def _chords(
         reasons.append("comes back through the box, its outermost crossing left out")
     if len(lines) > 1:
         reasons.append(f"crosses the edge of the box {2 * len(lines)} times")
-    return Chords(lines, ends, tuple(reasons))
+    return _Chords(lines, ends, tuple(reasons))
 
 
-def _counted(number: int, what: str) -> str:
+def _count_text(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}"
 
 
-def _completed(loose: list[np.ndarray], free: np.ndarray, box: Box) -> tuple[np.ndarray, list[str]]:
+def _joined_to_edges(
+    loose: list[np.ndarray], free: np.ndarray, box: TerminusBox
+) -> tuple[np.ndarray, list[str]]:
     """Join pieces with free ends into one line and extend it to the sides of the box."""
     reasons = []
     pieces = [(line, list(ends)) for line, ends in zip(loose, free, strict=True)]

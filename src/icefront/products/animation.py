@@ -32,7 +32,7 @@ from icefront.products.figures import (
     window_of,
 )
 from icefront.progress import steps
-from icefront.projects.results import METHOD, Findings
+from icefront.projects.results import METHOD, ProjectResults
 
 MOST_FRAMES = 60
 FRAME_MS = 220
@@ -42,7 +42,7 @@ FRONT = "#ff2e63"
 
 
 def write_animation(
-    found: Findings,
+    results: ProjectResults,
     glacier: str,
     path: Path,
     *,
@@ -54,7 +54,7 @@ def write_animation(
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
     glacier : str
     path : Path
     fallback : Background, optional
@@ -71,7 +71,7 @@ def write_animation(
     palette = _palette()
     drawn = [
         frame.quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in _frames(found, glacier, fallback, frames, progress)
+        for frame in _frames(results, glacier, fallback, frames, progress)
     ]
     content = io.BytesIO()
     drawn[0].save(
@@ -102,14 +102,14 @@ def _palette() -> Image.Image:
 
 
 def _frames(
-    found: Findings, glacier: str, fallback: Background | None, most: int, progress: bool
+    results: ProjectResults, glacier: str, fallback: Background | None, most: int, progress: bool
 ) -> Iterator[Image.Image]:
-    series = found.series[glacier][METHOD]
+    series = results.series[glacier][METHOD]
     table = series.table[series.table["position_m"].notna() & ~series.table["outlier"]]
     table = table.reset_index(drop=True)
     chosen = np.unique(np.round(np.linspace(0, len(table) - 1, min(most, len(table)))).astype(int))
-    window = window_of(found, glacier)
-    crs = fallback.crs if fallback is not None else _metric(found, glacier)
+    window = window_of(results, glacier)
+    crs = fallback.crs if fallback is not None else _metric(results, glacier)
     bounds = _grown(window.to_crs(crs).total_bounds)
     if fallback is not None:
         west, east, south, north = fallback.extent
@@ -119,14 +119,14 @@ def _frames(
             min(bounds[2], east),
             min(bounds[3], north),
         )
-    fronts = found.fronts.geometry.to_crs(crs)
+    fronts = results.fronts.geometry.to_crs(crs)
     colours = date_colours(table["date"].to_numpy("datetime64[D]").astype(float))
     aspect = (bounds[3] - bounds[1]) / (bounds[2] - bounds[0])
     tall = float(np.clip(6.4 * aspect, 3.4, 6.4))
     with steps(f"Animation of {glacier}", len(chosen), show=progress) as advance:
         for place in chosen:
             row = table.iloc[int(place)]
-            own = _own_scene(found, row, window)
+            own = _own_scene(results, row, window)
             frame = _draw(
                 table, int(place), own if own is not None and own.crs == crs else fallback, bounds,
                 fronts, colours, glacier, tall, origin_of(series),
@@ -135,8 +135,8 @@ def _frames(
             yield frame
 
 
-def _own_scene(found: Findings, row: pd.Series, window: gpd.GeoSeries) -> Background | None:
-    path = found.fronts["path"].get(row["front"]) if "path" in found.fronts else None
+def _own_scene(results: ProjectResults, row: pd.Series, window: gpd.GeoSeries) -> Background | None:
+    path = results.fronts["path"].get(row["front"]) if "path" in results.fronts else None
     return read_background(path, window) if isinstance(path, str) else None
 
 

@@ -28,7 +28,7 @@ from pyproj import CRS
 
 from icefront.errors import IcefrontError
 from icefront.projects.catalogue import OWN
-from icefront.projects.results import METHOD, Findings
+from icefront.projects.results import METHOD, ProjectResults
 from icefront.scenes.reading import open_scene
 from icefront.timeseries.series import Series
 from icefront.timeseries.trend import YEAR, days_of
@@ -117,12 +117,12 @@ def read_background(path: str | Path, window: gpd.GeoSeries | None = None) -> Ba
     return Background(picture, (west, east, south, north), scene.crs, scene.date, scene.name)
 
 
-def newest_background(found: Findings, glacier: str) -> Background | None:
+def newest_background(results: ProjectResults, glacier: str) -> Background | None:
     """Read the newest scene of a glacier that can be read."""
-    fronts = found.fronts[found.fronts["glacier"] == glacier]
+    fronts = results.fronts[results.fronts["glacier"] == glacier]
     if "path" not in fronts:
         return None
-    window = window_of(found, glacier)
+    window = window_of(results, glacier)
     with_files = fronts[fronts["path"].notna()].sort_values("date", ascending=False)
     for path in with_files["path"].head(20):
         background = read_background(path, window)
@@ -131,16 +131,16 @@ def newest_background(found: Findings, glacier: str) -> Background | None:
     return None
 
 
-def window_of(found: Findings, glacier: str) -> gpd.GeoSeries:
+def window_of(results: ProjectResults, glacier: str) -> gpd.GeoSeries:
     """Return what maps of a glacier show: its box, and the fronts in and about it."""
-    lines = found.lines[found.lines["glacier"] == glacier]
+    lines = results.lines[results.lines["glacier"] == glacier]
     box = lines["box"].iloc[0]
-    fronts = found.fronts[found.fronts["glacier"] == glacier].geometry
+    fronts = results.fronts[results.fronts["glacier"] == glacier].geometry
     # A front that runs along the shore for miles must not make the glacier a spot.
     near = box.buffer(0.35 * np.sqrt(box.area))
     within = [line.intersection(near) for line in fronts if line is not None]
     return gpd.GeoSeries(
-        [box, *[line for line in within if not line.is_empty]], crs=found.lines.crs
+        [box, *[line for line in within if not line.is_empty]], crs=results.lines.crs
     )
 
 
@@ -175,19 +175,19 @@ def _title(axes: Axes, title: str, beside: str = "") -> None:
 # --- the map --------------------------------------------------------------------------------
 
 
-def draw_map(found: Findings, glacier: str, background: Background | None = None) -> Figure:
+def draw_map(results: ProjectResults, glacier: str, background: Background | None = None) -> Figure:
     """Draw all fronts of a glacier by date over its newest scene, with box and centreline.
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
     glacier : str
     background : Background, optional
         From `newest_background`.
     """
-    fronts = found.fronts[(found.fronts["glacier"] == glacier) & found.fronts["date"].notna()]
-    crs = CRS.from_user_input(background.crs if background else _metric(found, glacier))
-    bounds = _grown(window_of(found, glacier).to_crs(crs).total_bounds)
+    fronts = results.fronts[(results.fronts["glacier"] == glacier) & results.fronts["date"].notna()]
+    crs = CRS.from_user_input(background.crs if background else _metric(results, glacier))
+    bounds = _grown(window_of(results, glacier).to_crs(crs).total_bounds)
     if background is not None:
         west, east, south, north = background.extent
         bounds = (
@@ -216,8 +216,8 @@ def draw_map(found: Findings, glacier: str, background: Background | None = None
                 x, y, color=colour, linewidth=0.9 if many else 1.5, path_effects=casing,
                 solid_capstyle="round",
             )  # fmt: skip
-    row = found.lines[found.lines["glacier"] == glacier]
-    ring = gpd.GeoSeries(row["box"], crs=found.lines.crs).to_crs(crs).iloc[0].exterior
+    row = results.lines[results.lines["glacier"] == glacier]
+    ring = gpd.GeoSeries(row["box"], crs=results.lines.crs).to_crs(crs).iloc[0].exterior
     axis = row.geometry.to_crs(crs).iloc[0]
     dark = [withStroke(linewidth=3.0, foreground="#000000", alpha=0.45)]
     axes.plot(*ring.xy, color="white", linewidth=1.3, path_effects=dark)
@@ -246,12 +246,12 @@ def draw_map(found: Findings, glacier: str, background: Background | None = None
     return figure
 
 
-def _metric(found: Findings, glacier: str) -> CRS:
+def _metric(results: ProjectResults, glacier: str) -> CRS:
     """A CRS in metres for a glacier without a scene."""
-    crs = CRS.from_user_input(found.lines.crs)
+    crs = CRS.from_user_input(results.lines.crs)
     if crs.is_projected:
         return crs
-    return found.lines[found.lines["glacier"] == glacier].geometry.estimate_utm_crs()
+    return results.lines[results.lines["glacier"] == glacier].geometry.estimate_utm_crs()
 
 
 def _scale_bar(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
@@ -456,13 +456,15 @@ def _km2(value: float) -> str:
     return f"{value:+.2f} km²".replace("-", "−")
 
 
-def figures_of(found: Findings, glacier: str, background: Background | None) -> dict[str, Figure]:
+def figures_of(
+    results: ProjectResults, glacier: str, background: Background | None
+) -> dict[str, Figure]:
     """Return the figures of a glacier by name: map, position, season and area."""
-    by_method = found.series[glacier]
+    by_method = results.series[glacier]
     name = glacier or "Glacier"
     main = by_method[METHOD]
     return {
-        "map": draw_map(found, glacier, background),
+        "map": draw_map(results, glacier, background),
         "position": draw_position(main, f"{name}: where the front stood"),
         "season": draw_season(main, f"{name}: through the year"),
         "area": draw_area(by_method["rectilinear_box"], f"{name}: area in the box"),

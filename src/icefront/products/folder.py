@@ -16,7 +16,7 @@ from icefront.products.netcdf import SERIES_NC, write_netcdf
 from icefront.products.report import REPORT, png_of, write_report
 from icefront.products.vectors import GEOPACKAGE, write_series, write_vectors
 from icefront.progress import steps
-from icefront.projects.results import METHOD, Findings, gather
+from icefront.projects.results import METHOD, ProjectResults, load_results
 from icefront.timeseries.series import summary
 
 PRODUCTS = "products"
@@ -32,12 +32,12 @@ class Products:
     ----------
     folder : Path
     files : tuple of Path
-    found : Findings
+    results : ProjectResults
     """
 
     folder: Path
     files: tuple[Path, ...]
-    found: Findings
+    results: ProjectResults
 
 
 def make_products(
@@ -63,7 +63,7 @@ def make_products(
         Folder of the products; ``PROJECT/products`` by default. Files of the same names are
         replaced when all new ones are whole.
     imported, centreline, box, width_m, members, glaciers
-        As for `icefront.projects.results.gather`.
+        As for `icefront.projects.results.load_results`.
     animation : bool
         Make animations too, which reads every scene again.
     progress : bool
@@ -77,7 +77,7 @@ def make_products(
     IcefrontError
         If there is nothing to measure or the files cannot be written.
     """
-    found = gather(
+    results = load_results(
         Path(project),
         imported=imported,
         centreline=centreline,
@@ -87,36 +87,36 @@ def make_products(
         glaciers=glaciers,
     )
     folder = Path(project) / PRODUCTS if out is None else Path(out)
-    return Products(folder, tuple(write_products(found, folder, animation, progress)), found)
+    return Products(folder, tuple(write_products(results, folder, animation, progress)), results)
 
 
 def write_products(
-    found: Findings, folder: Path, animation: bool = True, progress: bool = True
+    results: ProjectResults, folder: Path, animation: bool = True, progress: bool = True
 ) -> list[Path]:
-    """Write all products of what was found; they appear together, or not at all."""
+    """Write all products of a project; they appear together, or not at all."""
     with staging(folder) as unfinished:
         with explained_writing(folder):
-            write_vectors(found.fronts, unfinished)
-            write_series(found.measured, unfinished)
-            write_netcdf(found, unfinished / SERIES_NC)
-            _write_lines(found, unfinished / LINES_GPKG)
-            _write_summary(found, unfinished / SUMMARY_CSV)
+            write_vectors(results.fronts, unfinished)
+            write_series(results.measured, unfinished)
+            write_netcdf(results, unfinished / SERIES_NC)
+            _write_lines(results, unfinished / LINES_GPKG)
+            _write_summary(results, unfinished / SUMMARY_CSV)
             pictures: dict[str, dict[str, Path]] = {}
             animations: dict[str, Path] = {}
-            with steps("Glaciers", len(found.series), show=progress) as advance:
-                for glacier, stem in _stems(list(found.series)).items():
-                    background = newest_background(found, glacier)
+            with steps("Glaciers", len(results.series), show=progress) as advance:
+                for glacier, stem in _stems(list(results.series)).items():
+                    background = newest_background(results, glacier)
                     mine = {}
-                    for name, figure in figures_of(found, glacier, background).items():
+                    for name, figure in figures_of(results, glacier, background).items():
                         mine[name] = unfinished / f"{stem}_{name}.png"
                         mine[name].write_bytes(png_of(figure))
                     pictures[glacier] = mine
-                    if animation and len(found.series[glacier][METHOD].table) > 1:
+                    if animation and len(results.series[glacier][METHOD].table) > 1:
                         path = unfinished / f"{stem}.gif"
-                        write_animation(found, glacier, path, fallback=background)
+                        write_animation(results, glacier, path, fallback=background)
                         animations[glacier] = path
                     advance(1)
-            write_report(found, pictures, animations, unfinished / REPORT)
+            write_report(results, pictures, animations, unfinished / REPORT)
         names = sorted(file.name for file in unfinished.iterdir())
     return [folder / name for name in names]
 
@@ -134,16 +134,18 @@ def _stems(glaciers: list[str]) -> dict[str, str]:
     return stems
 
 
-def _write_lines(found: Findings, path: Path) -> None:
+def _write_lines(results: ProjectResults, path: Path) -> None:
     """Write centrelines and boxes, so that they can be mended and given back."""
     for layer in ("centreline", "box"):
-        about = found.lines[["glacier", "width_m", f"{layer}_proposed"]]
-        table = gpd.GeoDataFrame(about, geometry=list(found.lines[layer]), crs=found.lines.crs)
+        about = results.lines[["glacier", "width_m", f"{layer}_proposed"]]
+        table = gpd.GeoDataFrame(about, geometry=list(results.lines[layer]), crs=results.lines.crs)
         table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
 
 
-def _write_summary(found: Findings, path: Path) -> None:
+def _write_summary(results: ProjectResults, path: Path) -> None:
     import pandas as pd
 
-    rows = [summary(series) for by_method in found.series.values() for series in by_method.values()]
+    rows = [
+        summary(series) for by_method in results.series.values() for series in by_method.values()
+    ]
     path.write_text(pd.DataFrame(rows).to_csv(index=False, float_format="%.3f"), "utf-8")

@@ -14,7 +14,8 @@ import pandas as pd
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.measures.by_glacier import METHODS
-from icefront.timeseries.series import Series, compare_sources, make_series, summary
+from icefront.timeseries.series import Series, make_series, summary
+from icefront.timeseries.source_comparison import compare_sources
 
 FORMATS = ("csv", "parquet")
 LINES_GPKG = "lines.gpkg"

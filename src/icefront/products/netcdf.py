@@ -18,7 +18,7 @@ from scipy.io import netcdf_file
 
 from icefront import __version__
 from icefront.measures.by_glacier import METHODS
-from icefront.projects.results import METHOD, Findings
+from icefront.projects.results import METHOD, ProjectResults
 from icefront.timeseries.grades import GRADES
 
 SERIES_NC = "series.nc"
@@ -35,12 +35,12 @@ _LONG = {
 Variables = dict[str, tuple[str, np.ndarray, dict[str, Any]]]
 
 
-def series_variables(found: Findings) -> Variables:
+def series_variables(results: ProjectResults) -> Variables:
     """Return the series of all glaciers as the variables of a CF data set.
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
 
     Returns
     -------
@@ -49,10 +49,10 @@ def series_variables(found: Findings) -> Variables:
         fronts, those of a glacier together and in order of date); featureType timeSeries with
         ``row_size`` (CF-1.11, 9.3.3).
     """
-    wide = _wide(found)
-    names = list(found.series)
+    wide = _wide(results)
+    names = list(results.series)
     sizes = [int((wide["glacier"] == name).sum()) for name in names]
-    places = _places(found, names)
+    places = _places(results, names)
     days = (wide["date"].to_numpy("datetime64[D]") - np.datetime64("1970-01-01")).astype(float)
     grade = wide["grade"].map({name: k for k, name in enumerate(GRADES)}).fillna(-1)
     metres = {"units": "m", "coordinates": "time latitude longitude glacier_name"}
@@ -161,14 +161,14 @@ def series_variables(found: Findings) -> Variables:
     return variables
 
 
-def global_attributes(found: Findings) -> dict[str, str]:
+def global_attributes(results: ProjectResults) -> dict[str, str]:
     """Return what the file says of itself."""
     now = dt.datetime.now(dt.UTC)
 
     def all_of(name: str) -> str:
         return (
-            ", ".join(map(str, found.fronts[name].dropna().unique()))
-            if name in found.fronts
+            ", ".join(map(str, results.fronts[name].dropna().unique()))
+            if name in results.fronts
             else ""
         )
 
@@ -184,12 +184,12 @@ def global_attributes(found: Findings) -> dict[str, str]:
     }
 
 
-def write_netcdf(found: Findings, path: Path) -> None:
+def write_netcdf(results: ProjectResults, path: Path) -> None:
     """Write the series as a NetCDF file."""
-    variables = series_variables(found)
+    variables = series_variables(results)
     content = io.BytesIO()
     file = netcdf_file(content, "w", version=2)
-    for name, value in global_attributes(found).items():
+    for name, value in global_attributes(results).items():
         # An empty attribute is none to some readers.
         setattr(file, name, (value or "none").encode())
     sizes = {"glacier": variables["row_size"][1].size, "obs": variables["time"][1].size}
@@ -215,32 +215,32 @@ def write_netcdf(found: Findings, path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
-def _wide(found: Findings) -> pd.DataFrame:
+def _wide(results: ProjectResults) -> pd.DataFrame:
     """One row per front, in order of glacier and date, with the measures of all methods."""
-    main = found.measured[found.measured["method"] == METHOD].set_index("front")
+    main = results.measured[results.measured["method"] == METHOD].set_index("front")
     columns = ["glacier", "date", "uncertainty_m", "grade", "sensor", "source", "scene"]
     wide = main[[name for name in columns if name in main]].copy()
-    for method, mine in found.measured.groupby("method"):
+    for method, mine in results.measured.groupby("method"):
         mine = mine.set_index("front")
         wide[f"position_m_{method}"] = mine["position_m"]
         wide[f"area_m2_{method}"] = mine["area_m2"]
     outlier = pd.concat(
         [
             by_method[METHOD].table.set_index("front")["outlier"]
-            for by_method in found.series.values()
+            for by_method in results.series.values()
         ]
     )
     wide["outlier"] = outlier.reindex(wide.index).fillna(False)
-    order = {name: number for number, name in enumerate(found.series)}
+    order = {name: number for number, name in enumerate(results.series)}
     key = wide["glacier"].map(order)
     return wide.assign(_key=key).sort_values(["_key", "date"], kind="stable").drop(columns="_key")
 
 
-def _places(found: Findings, names: list[str]) -> np.ndarray:
+def _places(results: ProjectResults, names: list[str]) -> np.ndarray:
     """Longitude and latitude of the middle of each glacier's centreline, (N, 2)."""
-    lines = found.lines.set_index("glacier").loc[names]
+    lines = results.lines.set_index("glacier").loc[names]
     middles = gpd.GeoSeries(
-        lines["centreline"].interpolate(0.5, normalized=True), crs=found.lines.crs
+        lines["centreline"].interpolate(0.5, normalized=True), crs=results.lines.crs
     ).to_crs(4326)
     return np.stack([middles.x, middles.y], axis=1)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from icefront import __version__
 from icefront.products.figures import _day_words, _km2, _signed
-from icefront.projects.results import METHOD, Findings
+from icefront.projects.results import METHOD, ProjectResults
 from icefront.timeseries.series import Series
 
 REPORT = "report.html"
@@ -48,7 +48,7 @@ def png_of(figure: Figure) -> bytes:
 
 
 def write_report(
-    found: Findings,
+    results: ProjectResults,
     pictures: dict[str, dict[str, Path]],
     animations: dict[str, Path],
     path: Path,
@@ -57,7 +57,7 @@ def write_report(
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
     pictures : dict
         PNG files by glacier and figure.
     animations : dict
@@ -71,23 +71,25 @@ def write_report(
     show_animations = len(animations) <= MOST_ANIMATIONS
     rows = [
         _glacier(
-            found,
+            results,
             glacier,
             number,
             pictures.get(glacier, {}),
             animations.get(glacier) if show_animations else None,
         )
-        for number, glacier in enumerate(found.series)
+        for number, glacier in enumerate(results.series)
     ]
-    dates = found.fronts["date"].dropna()
-    models = found.fronts["model"].dropna().unique() if "model" in found.fronts else []
+    dates = results.fronts["date"].dropna()
+    models = results.fronts["model"].dropna().unique() if "model" in results.fronts else []
     title = rows[0]["name"] if len(rows) == 1 else f"{len(rows)} glaciers"
     subtitle = (
-        f"{len(found.fronts)} calving fronts, {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+        f"{len(results.fronts)} calving fronts, {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
     )
-    if found.counts:
-        subtitle += "; scenes: " + ", ".join(f"{n} {state}" for state, n in found.counts.items())
-    shas = found.fronts["model_sha256"].dropna().unique() if "model_sha256" in found.fronts else []
+    if results.counts:
+        subtitle += "; scenes: " + ", ".join(f"{n} {state}" for state, n in results.counts.items())
+    shas = (
+        results.fronts["model_sha256"].dropna().unique() if "model_sha256" in results.fronts else []
+    )
     made = f"Made on {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC by icefront {__version__}"
     if len(models):
         made += (
@@ -96,7 +98,7 @@ def write_report(
     text = template.render(
         title=f"{title}: calving fronts through time",
         subtitle=subtitle,
-        notes=found.notes,
+        notes=results.notes,
         rows=rows,
         made=made + ".",
     )
@@ -104,16 +106,16 @@ def write_report(
 
 
 def _glacier(
-    found: Findings,
+    results: ProjectResults,
     glacier: str,
     number: int,
     pictures: dict[str, Path],
     animation: Path | None,
 ) -> dict[str, Any]:
-    series = found.series[glacier][METHOD]
+    series = results.series[glacier][METHOD]
     fit = series.fit
-    fronts = found.fronts[found.fronts["glacier"] == glacier]
-    line = found.lines[found.lines["glacier"] == glacier].iloc[0]
+    fronts = results.fronts[results.fronts["glacier"] == glacier]
+    line = results.lines[results.lines["glacier"] == glacier].iloc[0]
     doubtful = int(fronts["grade"].isin(["C", "D"]).sum())
     proposed = [
         name for name in ("centreline", "box", "width") if bool(line.get(f"{name}_proposed", False))
@@ -135,15 +137,15 @@ def _glacier(
         "events": len(series.events),
         "doubtful": doubtful,
         "about": about,
-        "facts": _facts(found, glacier, series, doubtful),
+        "facts": _facts(results, glacier, series, doubtful),
         "pictures": [_picture(path, _ALT.get(name, name)) for name, path in pictures.items()],
         "animation": _data(animation, "image/gif") if animation else None,
-        "tables": _tables(found, glacier, series, fronts),
+        "tables": _tables(results, glacier, series, fronts),
     }
 
 
 def _facts(
-    found: Findings, glacier: str, series: Series, doubtful: int
+    results: ProjectResults, glacier: str, series: Series, doubtful: int
 ) -> list[tuple[str, str, str]]:
     fit = series.fit
     facts = []
@@ -159,7 +161,7 @@ def _facts(
     if len(known) > 1:
         change = known["position_m"].iloc[-1] - known["position_m"].iloc[0]
         facts.append(("first to last front", f"{_signed(change)} m", ""))
-    box = found.series[glacier]["rectilinear_box"].table
+    box = results.series[glacier]["rectilinear_box"].table
     area = box[box["area_m2"].notna() & ~box["outlier"]]["area_m2"]
     if len(area) > 1:
         facts.append(("area in the box", _km2((area.iloc[-1] - area.iloc[0]) / 1e6), ""))
@@ -180,7 +182,7 @@ def _facts(
 
 
 def _tables(
-    found: Findings, glacier: str, series: Series, fronts: pd.DataFrame
+    results: ProjectResults, glacier: str, series: Series, fronts: pd.DataFrame
 ) -> list[dict[str, Any]]:
     tables = []
     if len(series.events):
@@ -217,23 +219,29 @@ def _tables(
                 "folded": len(series.years) > 15,
             }
         )
-    sources = found.sources
+    sources = results.sources
     if len(sources):
         mine = sources[(sources["glacier"] == glacier) & (sources["method"] == METHOD)]
         if len(mine):
             tables.append(
                 {
                     "title": "Sources on the same days",
-                    "columns": ["first", "second", "days", "first less second, m", "spread, m"],
+                    "columns": [
+                        "first",
+                        "second",
+                        "days",
+                        "first less second, m",
+                        "standard deviation, m",
+                    ],
                     "numbers": [2, 3, 4],
                     "rows": [
-                        (s.first, s.second, s.dates, _signed(s.bias_m), f"{s.spread_m:.0f}")
+                        (s.first, s.second, s.dates, _signed(s.bias_m), f"{s.std_m:.0f}")
                         for s in mine.itertuples()
                     ],
                     "folded": False,
                 }
             )
-    look = fronts[fronts["grade"].isin(["C", "D"])].sort_values("badness", ascending=False)
+    look = fronts[fronts["grade"].isin(["C", "D"])].sort_values("penalty", ascending=False)
     if len(look):
         tables.append(
             _front_table(f"Fronts to look at first ({len(look)})", look.head(10), series, False)

@@ -67,7 +67,7 @@ def exchange_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     Parameters
     ----------
     fronts : GeoDataFrame
-        As in `icefront.projects.results.Findings`.
+        As in `icefront.projects.results.ProjectResults`.
 
     Returns
     -------

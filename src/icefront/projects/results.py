@@ -13,7 +13,8 @@ from icefront.errors import IcefrontError
 from icefront.measures.by_glacier import METHODS, measure, reference_lines
 from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.timeseries.grades import grade_fronts
-from icefront.timeseries.series import Series, compare_sources, make_series
+from icefront.timeseries.series import Series, make_series
+from icefront.timeseries.source_comparison import compare_sources
 
 METHOD = METHODS[0]
 """The measure that figures and grades are made with."""
@@ -22,7 +23,7 @@ REJECTED = "rejected"
 
 
 @dataclass(frozen=True)
-class Findings:
+class ProjectResults:
     """A project's fronts and what follows from them.
 
     Attributes
@@ -56,7 +57,7 @@ class Findings:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def gather(
+def load_results(
     project: Path,
     *,
     imported: Sequence[gpd.GeoDataFrame] = (),
@@ -65,7 +66,7 @@ def gather(
     width_m: float | None = None,
     members: Sequence[Path] = (),
     glaciers: Sequence[str] = (),
-) -> Findings:
+) -> ProjectResults:
     """Read a project and measure its fronts.
 
     Parameters
@@ -103,7 +104,7 @@ def gather(
         geometry="geometry",
         crs=own.crs,
     )
-    return find(
+    return compute_results(
         fronts,
         centreline=centreline,
         box=box,
@@ -116,7 +117,7 @@ def gather(
     )
 
 
-def find(
+def compute_results(
     fronts: gpd.GeoDataFrame,
     *,
     centreline: gpd.GeoDataFrame | None = None,
@@ -127,7 +128,7 @@ def find(
     scenes: pd.DataFrame | None = None,
     project: Path | None = None,
     counts: dict[str, int] | None = None,
-) -> Findings:
+) -> ProjectResults:
     """Measure, grade and fit a table of fronts, glacier by glacier.
 
     A glacier that cannot be measured is left out of the series and named in the notes; its fronts
@@ -192,7 +193,7 @@ def find(
     sources = pd.DataFrame()
     if "source" in measured and measured["source"].nunique() > 1:
         sources = compare_sources(measured)
-    return Findings(
+    return ProjectResults(
         fronts,
         lines,
         measured,

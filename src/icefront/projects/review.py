@@ -13,7 +13,7 @@ from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.files.atomic import explained_writing, staging
 from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue, scene_folder
-from icefront.projects.results import REJECTED, Findings
+from icefront.projects.results import REJECTED, ProjectResults
 from icefront.scenes.reading import open_scene
 
 REVIEW = "review"
@@ -26,19 +26,19 @@ COLUMNS = (
     "name",
     "state",
     "grade",
-    "badness",
+    "penalty",
     "why",
     "verdict",
     "picture",
 )
 
 
-def list_for_review(found: Findings) -> pd.DataFrame:
+def list_for_review(results: ProjectResults) -> pd.DataFrame:
     """List what a person should look at, the worst first.
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
         Of a project.
 
     Returns
@@ -47,7 +47,7 @@ def list_for_review(found: Findings) -> pd.DataFrame:
         Columns `COLUMNS`: fronts below grade A that nobody has judged, the worst first; then scenes
         without a front, and those that failed. ``picture`` is empty.
     """
-    fronts = found.fronts
+    fronts = results.fronts
     verdict = fronts["verdict"] if "verdict" in fronts else pd.Series(None, index=fronts.index)
     own = fronts["name"].notna() if "name" in fronts else pd.Series(False, index=fronts.index)
     open_ = fronts[own & (fronts["grade"] != "A") & verdict.isna()]
@@ -58,14 +58,14 @@ def list_for_review(found: Findings) -> pd.DataFrame:
             "name": row["name"],
             "state": "done",
             "grade": row["grade"],
-            "badness": row["badness"],
+            "penalty": row["penalty"],
             "why": row["why"],
         }
-        for _, row in open_.sort_values("badness", ascending=False, kind="stable").iterrows()
+        for _, row in open_.sort_values("penalty", ascending=False, kind="stable").iterrows()
     ]
-    if len(found.scenes):
+    if len(results.scenes):
         for state in (NO_FRONT, FAILED):
-            for _, row in found.scenes[found.scenes["state"] == state].iterrows():
+            for _, row in results.scenes[results.scenes["state"] == state].iterrows():
                 if row["verdict"] in (ACCEPTED, REJECTED):
                     continue
                 why = row["error"] if state == FAILED else row["reason"] or "no front was found"
@@ -78,12 +78,12 @@ def list_for_review(found: Findings) -> pd.DataFrame:
     return table
 
 
-def write_review(found: Findings, out: Path, count: int = 20) -> pd.DataFrame:
+def write_review(results: ProjectResults, out: Path, count: int = 20) -> pd.DataFrame:
     """Write the list and the pictures of its first rows.
 
     Parameters
     ----------
-    found : Findings
+    results : ProjectResults
         Of a project on disk.
     out : Path
         Receives ``review.csv`` and a quicklook for each of the first `count` rows whose scene can
@@ -95,9 +95,9 @@ def write_review(found: Findings, out: Path, count: int = 20) -> pd.DataFrame:
     DataFrame
         As `list_for_review`, with the names of the pictures.
     """
-    table = list_for_review(found)
-    fronts = found.fronts.set_index("name") if "name" in found.fronts else None
-    paths = dict(zip(found.scenes["name"], found.scenes["path"], strict=True))
+    table = list_for_review(results)
+    fronts = results.fronts.set_index("name") if "name" in results.fronts else None
+    paths = dict(zip(results.scenes["name"], results.scenes["path"], strict=True))
     with staging(out) as unfinished, explained_writing(out):
         pictures = []
         for row in table.head(count).itertuples():
@@ -106,7 +106,7 @@ def write_review(found: Findings, out: Path, count: int = 20) -> pd.DataFrame:
             if fronts is not None and row.state == "done":
                 front = fronts.loc[[row.name]]
             drawn = row.state != FAILED and _draw(
-                unfinished / name, paths.get(row.name), found, row.glacier, row.name, front
+                unfinished / name, paths.get(row.name), results, row.glacier, row.name, front
             )
             pictures.append(name if drawn else "")
         table["picture"] = pictures + [""] * (len(table) - len(pictures))
@@ -122,17 +122,17 @@ def write_review(found: Findings, out: Path, count: int = 20) -> pd.DataFrame:
 def _draw(
     path: Path,
     scene_path: str | None,
-    found: Findings,
+    results: ProjectResults,
     glacier: str,
     name: str,
     front: gpd.GeoDataFrame | None,
 ) -> bool:
     """Draw a scene's quicklook; False if its file or its zones are gone."""
-    if scene_path is None or found.project is None:
+    if scene_path is None or results.project is None:
         return False
     try:
         scene = open_scene(scene_path)
-        with rasterio.open(scene_folder(found.project, glacier) / f"{name}_zones.tif") as raster:
+        with rasterio.open(scene_folder(results.project, glacier) / f"{name}_zones.tif") as raster:
             zones = raster.read(1)
     except (IcefrontError, rasterio.errors.RasterioError):
         return False

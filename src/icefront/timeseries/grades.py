@@ -1,6 +1,6 @@
 """How good each front is, and which a person should look at first.
 
-Four things are asked of a front, each with a badness that is 1 at the edge of what is good:
+Each of four criteria gives a penalty, which is 1 at the limit of what is good:
 
 - *span*: does it reach across the fjord, and is it no longer than a front can be?
 - *uncertainty*: does the network know the place to a few pixels?
@@ -22,33 +22,33 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.fronts.distances import mean_distance
 from icefront.fronts.quality import CHECK
-from icefront.measures.front_tables import plane_of
+from icefront.measures.front_tables import measuring_crs
 from icefront.timeseries.outliers import NEIGHBOURS, REACH_DAYS, noise_of
 from icefront.timeseries.trend import days_of
 
 GRADES = ("A", "B", "C", "D")
-LIMITS = (1.0, 1.5, 2.5)
-"""Badness up to which a front has the grades A, B and C."""
+_LIMITS = (1.0, 1.5, 2.5)
+"""Penalty up to which a front has the grades A, B and C."""
 
-FULL_SPAN = 0.9
-"""A good front spans this share of the fjord's width between the sides of the box."""
-LONGEST = 2.5
-"""A good front is at most so many times as long as the fjord is wide."""
-GOOD_PX = 4.0
-"""A good front is known to so many pixels of the grid it was drawn on."""
-GOOD_SHARE = 0.05
-"""Where the pixels are unknown: to this share of the fjord's width."""
-GOOD_SIGMAS = 2.0
-"""A good front is off from its neighbours by no more standard deviations than these."""
-GOOD_MEMBERS = 2.0
-"""Lines of members that agree are apart by no more than so many uncertainties."""
-FLAGGED = 1.2
-"""Badness of a front that was flagged when it was drawn, and has nothing else against it."""
+_FULL_SPAN = 0.9
+"""A good front spans this fraction of the fjord's width between the sides of the box."""
+_LONGEST = 2.5
+"""A good front is at most this many times as long as the fjord is wide."""
+_GOOD_PX = 4.0
+"""A good front is known to this many pixels of the grid it was drawn on."""
+_GOOD_FRACTION = 0.05
+"""Where the pixels are unknown: to this fraction of the fjord's width."""
+_GOOD_SIGMAS = 2.0
+"""A good front is off from its neighbours by at most this many standard deviations."""
+_GOOD_MEMBERS = 2.0
+"""Lines of members that agree are apart by at most this many uncertainties."""
+_FLAGGED = 1.2
+"""Penalty of a front that was flagged when it was drawn, and meets all criteria."""
 
-ENOUGH, WIDEST = 8, 0.9
-"""With so many fronts the fjord is no wider than this share of them reaches."""
+_ENOUGH, _WIDEST = 8, 0.9
+"""From this number of fronts on the fjord is no wider than this fraction of them reaches."""
 
-QUESTIONS = ("span", "uncertainty", "neighbours", "members")
+_CRITERIA = ("span", "uncertainty", "neighbours", "members")
 
 
 def grade_fronts(
@@ -75,14 +75,14 @@ def grade_fronts(
     Returns
     -------
     DataFrame
-        With the index of `fronts`: ``grade`` (A to D), ``badness`` (0 and more), ``span_share``,
+        With the index of `fronts`: ``grade`` (A to D), ``penalty`` (0 and more), ``span_fraction``,
         ``off_sigmas``, ``members_m`` (NaN where unknown) and ``why`` (a phrase for each
         question that is not answered well, the worst first; empty for grade A).
     """
     count = len(fronts)
     table = pd.DataFrame(
         {
-            "span_share": np.full(count, np.nan),
+            "span_fraction": np.full(count, np.nan),
             "off_sigmas": np.full(count, np.nan),
             "members_m": np.full(count, np.nan),
         },
@@ -95,8 +95,8 @@ def grade_fronts(
             mine = fronts[fronts["glacier"].fillna("").astype(str) == str(row["glacier"])]
             if mine.empty:
                 continue
-            share, ratio = _spans(mine, row, lines)
-            table.loc[mine.index, "span_share"] = share
+            fraction, ratio = _spans(mine, row, lines)
+            table.loc[mine.index, "span_fraction"] = fraction
             length_ratio[mine.index] = ratio
             width[mine.index] = float(row["width_m"])
     if measured is not None:
@@ -107,20 +107,20 @@ def grade_fronts(
     uncertainty = _numbers(fronts, "uncertainty_m")
     pixel = _numbers(fronts, "model_pixel_size_m")
     pixel = np.where(np.isnan(pixel), _numbers(fronts, "pixel_size_m"), pixel)
-    allowed = np.where(np.isnan(pixel), GOOD_SHARE * width, GOOD_PX * pixel)
-    short = (1 - table["span_share"].to_numpy()) / (1 - FULL_SPAN)
-    badness = {
+    allowed = np.where(np.isnan(pixel), _GOOD_FRACTION * width, _GOOD_PX * pixel)
+    short = (1 - table["span_fraction"].to_numpy()) / (1 - _FULL_SPAN)
+    penalty = {
         # Half a fjord is five times as much missing as is good, but no sure error.
-        "span": np.fmax(np.sqrt(np.maximum(short, 0)), length_ratio.to_numpy() / LONGEST),
+        "span": np.fmax(np.sqrt(np.maximum(short, 0)), length_ratio.to_numpy() / _LONGEST),
         "uncertainty": uncertainty / allowed,
-        "neighbours": table["off_sigmas"].to_numpy() / GOOD_SIGMAS,
+        "neighbours": table["off_sigmas"].to_numpy() / _GOOD_SIGMAS,
         "members": table["members_m"].to_numpy()
-        / (GOOD_MEMBERS * np.fmax(uncertainty, np.nan_to_num(pixel))),
+        / (_GOOD_MEMBERS * np.fmax(uncertainty, np.nan_to_num(pixel))),
     }
-    said = {
+    phrases = {
         "span": [
-            _span_words(share, ratio)
-            for share, ratio in zip(table["span_share"], length_ratio, strict=True)
+            _span_words(fraction, ratio)
+            for fraction, ratio in zip(table["span_fraction"], length_ratio, strict=True)
         ],
         "uncertainty": [f"uncertain by {value:.0f} m" for value in uncertainty],
         "neighbours": [
@@ -128,21 +128,21 @@ def grade_fronts(
         ],
         "members": [f"{value:.0f} m from the other members" for value in table["members_m"]],
     }
-    scores = np.stack([np.nan_to_num(badness[name]) for name in QUESTIONS])
+    scores = np.stack([np.nan_to_num(penalty[name]) for name in _CRITERIA])
     worst = scores.max(axis=0)
     flagged = (fronts["flag"] == CHECK).to_numpy() if "flag" in fronts else np.zeros(count, bool)
-    worst = np.where(flagged, np.maximum(worst, FLAGGED), worst)
-    table["badness"] = worst.round(3)
-    table["grade"] = [GRADES[int(np.searchsorted(LIMITS, value))] for value in worst]
+    worst = np.where(flagged, np.maximum(worst, _FLAGGED), worst)
+    table["penalty"] = worst.round(3)
+    table["grade"] = [GRADES[int(np.searchsorted(_LIMITS, value))] for value in worst]
     why = []
     for number in range(count):
-        order = [k for k in np.argsort(-scores[:, number]) if scores[k, number] > LIMITS[0]]
-        words = [said[QUESTIONS[k]][number] for k in order]
+        order = [k for k in np.argsort(-scores[:, number]) if scores[k, number] > _LIMITS[0]]
+        words = [phrases[_CRITERIA[k]][number] for k in order]
         if flagged[number] and not words:
             words = [str(fronts["reason"].iloc[number] or "flagged when it was drawn")]
         why.append("; ".join(words))
     table["why"] = why
-    return table[["grade", "badness", "span_share", "off_sigmas", "members_m", "why"]]
+    return table[["grade", "penalty", "span_fraction", "off_sigmas", "members_m", "why"]]
 
 
 def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -151,21 +151,21 @@ def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     return pd.to_numeric(table[name], errors="coerce").to_numpy(float)
 
 
-def _span_words(share: float, ratio: float) -> str:
-    if ratio / LONGEST > np.sqrt(max(1 - share, 0) / (1 - FULL_SPAN)):
+def _span_words(fraction: float, ratio: float) -> str:
+    if ratio / _LONGEST > np.sqrt(max(1 - fraction, 0) / (1 - _FULL_SPAN)):
         return f"{ratio:.1f} times as long as the fjord is wide"
-    return f"spans {100 * share:.0f} % of the fjord"
+    return f"spans {100 * fraction:.0f} % of the fjord"
 
 
 def _spans(
     fronts: gpd.GeoDataFrame, row: pd.Series, lines: gpd.GeoDataFrame
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the fjord's width that each front spans inside of the box, and length over width.
+    """Fraction of the fjord's width that each front spans inside of the box, and length over width.
 
     The span is taken square to the centreline's way through the box; where pieces leave gaps, only
     what is covered counts. The width is the box's, or that of the widest fronts if they are less.
     """
-    crs = plane_of(fronts, row["centreline"], "ground")
+    crs = measuring_crs(fronts, row["centreline"], "geodesic")
     box, axis = (
         gpd.GeoSeries([row[name]], crs=lines.crs).to_crs(crs).iloc[0]
         for name in ("box", "centreline")
@@ -177,33 +177,33 @@ def _spans(
     width = float(np.ptp(shapely.get_coordinates(box) @ across))
     inside = [line.intersection(box) for line in fronts.geometry.to_crs(crs)]
     spans = np.array([_covered(line, across) for line in inside])
-    if spans.size >= ENOUGH:
+    if spans.size >= _ENOUGH:
         # A box may be drawn wider than the fjord: fronts are held against the widest of their own.
-        width = min(width, float(np.quantile(spans, WIDEST)))
+        width = min(width, float(np.quantile(spans, _WIDEST)))
     lengths = np.array([line.length for line in inside])
     return np.minimum(spans / width, 1.0), lengths / width
 
 
 def _covered(line: BaseGeometry, across: np.ndarray) -> float:
-    """Length of the shadow of a line on a direction."""
-    shadows = []
+    """Length of the projection of a line onto a direction."""
+    intervals = []
     for part in shapely.get_parts(line):
         if part.geom_type == "LineString" and not part.is_empty:
             on = shapely.get_coordinates(part) @ across
-            shadows.append((on.min(), on.max()))
+            intervals.append((on.min(), on.max()))
     total, reached = 0.0, -np.inf
-    for low, high in sorted(shadows):
+    for low, high in sorted(intervals):
         total += max(high - max(low, reached), 0.0)
         reached = max(reached, high)
     return total
 
 
 def disagreement(measured: pd.DataFrame) -> np.ndarray:
-    """Say by how many standard deviations positions are off from their neighbours in time.
+    """Return by how many standard deviations positions differ from their neighbours in time.
 
     As for outliers (`icefront.timeseries.outliers.find_outliers`) a position is held against the
     medians of up to three before and after it; the nearer one counts, and nothing if it lies
-    between the two, so that calving speaks against nobody. At the ends of a series the one side
+    between the two, so that calving itself is no disagreement. At the ends of a series the one side
     that there is counts half.
 
     Parameters
@@ -260,7 +260,7 @@ def _between_members(fronts: gpd.GeoDataFrame, members: Sequence[gpd.GeoDataFram
         mine = fronts.geometry.iloc[number]
         if not lines or mine is None or mine.is_empty:
             continue
-        plane = plane_of(fronts, mine, "ground")
+        plane = measuring_crs(fronts, mine, "geodesic")
         own, *them = gpd.GeoSeries([mine, *lines], crs=fronts.crs).to_crs(plane)
         spacing = max(own.length / 500, 1.0)
         found[number] = float(np.mean([mean_distance(own, line, spacing) for line in them]))

@@ -1,4 +1,4 @@
-"""What neighbours in time say: the noise of a series, and its outliers."""
+"""Outliers of a series and its noise, from the neighbours in time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from icefront.errors import IcefrontError
 
-OUTLIER_SIGMAS = 4.0
+_OUTLIER_SIGMAS = 4.0
 """An outlier is off from both sides by more than this many standard deviations."""
 NEIGHBOURS = 3
 """Dates on each side that a position is held against."""
 REACH_DAYS = 120.0
 """Neighbours are no farther away than this."""
-FLOOR_M = 1.0
-"""No series is taken to be less noisy than this."""
-PACES = 3.0
-"""And by this many times the median distance of the neighbours of a side from their median."""
-ALIKE = 0.5
-"""How alike the distances to both sides of an outlier are: the smaller over the larger."""
+_MIN_NOISE_M = 1.0
+"""Smallest noise that is assumed, in metres."""
+_MAX_DEVIATIONS = 3.0
+"""An outlier also differs by this many median absolute deviations of the neighbours of a side."""
+_MIN_RATIO = 0.5
+"""The smaller of an outlier's distances to both sides is at least this fraction of the larger."""
 _TO_SIGMA = 1.4826
 
 
@@ -37,15 +37,15 @@ def noise_of(days: np.ndarray, position: np.ndarray) -> float:
     Returns
     -------
     float
-        In metres, at least `FLOOR_M`; infinite for fewer than five positions.
+        In metres, at least `_MIN_NOISE_M`; infinite for fewer than five positions.
     """
     if position.size < 5:
         return float("inf")
     span = np.maximum(days[2:] - days[:-2], 1e-9)
-    share = (days[1:-1] - days[:-2]) / span
-    off = position[1:-1] - (1 - share) * position[:-2] - share * position[2:]
-    off = off / np.sqrt(1 + share**2 + (1 - share) ** 2)
-    return max(float(_TO_SIGMA * np.median(np.abs(off))), FLOOR_M)
+    weight = (days[1:-1] - days[:-2]) / span
+    off = position[1:-1] - (1 - weight) * position[:-2] - weight * position[2:]
+    off = off / np.sqrt(1 + weight**2 + (1 - weight) ** 2)
+    return max(float(_TO_SIGMA * np.median(np.abs(off))), _MIN_NOISE_M)
 
 
 def find_outliers(
@@ -91,13 +91,13 @@ def find_outliers(
                 position[i] - np.median(position[after]),
             )
             # Where the front runs fast at either side, a turn is no fault.
-            pace = max(
+            deviation = max(
                 float(np.median(np.abs(position[s] - np.median(position[s]))))
                 for s in (before, after)
             )
-            limit = max(OUTLIER_SIGMAS * np.hypot(own[i], noise), PACES * pace)
+            limit = max(_OUTLIER_SIGMAS * np.hypot(own[i], noise), _MAX_DEVIATIONS * deviation)
             small, large = sorted(map(abs, off))
-            if off[0] * off[1] <= 0 or small <= limit or small < ALIKE * large:
+            if off[0] * off[1] <= 0 or small <= limit or small < _MIN_RATIO * large:
                 continue
             near = np.concatenate([before, after])
             if abs(position[i] - _expected(days[near] - days[i], position[near])) > limit:

@@ -5,16 +5,27 @@ Position = level + rate · time + season + remainder, season being one or two ha
 Fitted by weighted Huber regression rather than by a Theil-Sen slope: fronts are seen unevenly
 through the year (no light, no clear sky, more satellites later), and a slope without season terms
 then takes part of the cycle for a trend; and sources of different uncertainty can be weighted.
-Huber's weights bound the influence of single wrong fronts, and unlike redescending ones they have
-one solution.
+The weights of Huber (1964) bound the influence of single wrong fronts, and unlike redescending ones
+they have one solution.
 
-The remainder of a calving front is no white noise: after an event it is behind for months. Its
-correlation in time is taken as exponential decay plus white noise. Memory and share of the noise
-are not fixed at their best values, which come out too small for short series, but averaged over by
-their restricted likelihood (REML) on a grid; each pair gives the coefficients a covariance (the
-sandwich of the weighted regression), and the interval is that of the mixture. In simulated series
-of 60 to 200 dates over three to six years with memories of 0 to 365 days it covered the true rate
-in 88 to 100 % of the cases (five kinds of series, 40 of each).
+The remainder of a calving front is no white noise: after a calving event the front lies back for
+months. The remainder is taken as a stationary Gaussian process with exponential correlation (the
+first-order autoregressive process in continuous time, as in Mudelsee 2002) plus white noise. The
+correlation time and the fraction of the white noise are not fixed at their best values, which come
+out too small for short series: they are averaged over on a grid, with flat priors, by their
+restricted likelihood (REML, Patterson & Thompson 1971; its Bayesian reading is Harville 1974). Each
+pair gives the coefficients a covariance (the sandwich of the weighted regression, Huber 1967), and
+the interval is that of the mixture of the Student distributions of all pairs. In simulated series
+of 60 to 200 dates over three to six years with correlation times of 0 to 365 days it covered the
+true rate in 88 to 100 % of the cases (five kinds of series, 40 of each).
+
+References
+----------
+Harville, D. A. (1974), Biometrika 61, 383-385, doi:10.1093/biomet/61.2.383.
+Huber, P. J. (1964), Ann. Math. Stat. 35, 73-101, doi:10.1214/aoms/1177703732.
+Huber, P. J. (1967), Proc. Fifth Berkeley Symp. Math. Stat. Prob. 1, 221-233.
+Mudelsee, M. (2002), Comput. Geosci. 28, 69-72, doi:10.1016/S0098-3004(01)00041-3.
+Patterson, H. D. & Thompson, R. (1971), Biometrika 58, 545-554, doi:10.1093/biomet/58.3.545.
 """
 
 from __future__ import annotations
@@ -27,21 +38,21 @@ from scipy import linalg, optimize, stats
 
 YEAR = 365.25
 """Days."""
-LEVEL = 0.95
+_LEVEL = 0.95
 """Of all intervals."""
-MIN_DATES = 5
-MIN_YEARS = 0.5
+_MIN_DATES = 5
+_MIN_YEARS = 0.5
 """Less than this has no trend."""
-SEASON_YEARS = 1.5
-SEASON_DATES = 12
-SEASON_GAP_DAYS = 150.0
-"""A season needs so many years and dates, and no larger gap in the day of the year."""
+_SEASON_YEARS = 1.5
+_SEASON_DATES = 12
+_SEASON_GAP_DAYS = 150.0
+"""A season needs this number of years and dates, and no larger gap in the day of the year."""
 _HUBER = 1.345
 _LIKELIHOOD_DATES = 150
-"""Series of more dates are averaged in bins for the likelihood of their memory."""
-_MEMORIES = 8
-_WHITE = (0.01, 0.1, 0.3, 0.6, 0.9, 0.98)
-"""The grid: memories from a third of a step to half the series, and shares of white noise."""
+"""Series of more dates are averaged in bins for the likelihood."""
+_CORRELATION_TIMES = 8
+_WHITE_FRACTIONS = (0.01, 0.1, 0.3, 0.6, 0.9, 0.98)
+"""The grid: correlation times (a third of a step to half the series), fractions of white noise."""
 _BLOCK = 512
 _EPOCH = np.datetime64("2000-01-01")
 
@@ -62,7 +73,7 @@ class Fit:
         Half the range of the mean seasonal cycle in metres; NaN if no season could be fitted.
     day_of_maximum, day_of_minimum : float
         Days of the year at which the mean cycle is farthest seaward and inland.
-    memory_days : float
+    correlation_days : float
         Time in which the remainder's correlation falls to 37 %.
     effective_dates : float
         Number of independent dates that tell as much about the mean.
@@ -87,7 +98,7 @@ class Fit:
     amplitude_high: float = math.nan
     day_of_maximum: float = math.nan
     day_of_minimum: float = math.nan
-    memory_days: float = math.nan
+    correlation_days: float = math.nan
     effective_dates: float = math.nan
     scatter_m: float = math.nan
     notes: tuple[str, ...] = ()
@@ -96,7 +107,7 @@ class Fit:
     middle: float = math.nan
 
     def position(self, days: np.ndarray, *, season: bool = True) -> np.ndarray:
-        """Fitted position at days since 2000-01-01, with or without the seasonal cycle."""
+        """Return the fitted position at days since 2000-01-01, with or without the season."""
         if self.coefficients.size == 0:
             return np.full(np.shape(days), np.nan)
         count = self.coefficients.size if season else 2
@@ -109,6 +120,11 @@ class Fit:
 def days_of(dates: np.ndarray) -> np.ndarray:
     """Return datetimes as days since 2000-01-01, float64."""
     return (np.asarray(dates, "datetime64[s]") - _EPOCH).astype(float) / 86400
+
+
+def dates_of_days(days: np.ndarray) -> np.ndarray:
+    """Return days since 2000-01-01 as dates, datetime64[D], rounded to whole days."""
+    return _EPOCH + np.round(days).astype("timedelta64[D]")
 
 
 def fit_trend(days: np.ndarray, position: np.ndarray, uncertainty: np.ndarray | None = None) -> Fit:
@@ -130,8 +146,8 @@ def fit_trend(days: np.ndarray, position: np.ndarray, uncertainty: np.ndarray | 
     known = ~np.isnan(position)
     days, position = np.asarray(days, float)[known], np.asarray(position, float)[known]
     years = float((days[-1] - days[0]) / YEAR) if days.size else 0.0
-    if np.unique(days).size < MIN_DATES or years < MIN_YEARS:
-        why = f"no trend: needs {MIN_DATES} dates over {MIN_YEARS:g} years"
+    if np.unique(days).size < _MIN_DATES or years < _MIN_YEARS:
+        why = f"no trend: needs {_MIN_DATES} dates over {_MIN_YEARS:g} years"
         return Fit(days.size, years, notes=(why,))
     own = np.zeros(days.size)
     if uncertainty is not None:
@@ -141,26 +157,26 @@ def fit_trend(days: np.ndarray, position: np.ndarray, uncertainty: np.ndarray | 
     middle = float((days[0] + days[-1]) / 2)
     notes: tuple[str, ...] = ()
     if _has_season(days, years):
-        best = _fitted(days, position, own, middle, 2)
-        if not _matters(best):
-            best = _fitted(days, position, own, middle, 1)
+        best = _estimate(days, position, own, middle, 2)
+        if not _has_second_harmonic(best):
+            best = _estimate(days, position, own, middle, 1)
     else:
-        best = _fitted(days, position, own, middle, 0)
+        best = _estimate(days, position, own, middle, 0)
         notes = (
-            f"no seasonal cycle: needs {SEASON_DATES} dates over {SEASON_YEARS:g} years without a "
-            f"gap of {SEASON_GAP_DAYS:g} days in the year",
+            f"no seasonal cycle: needs {_SEASON_DATES} dates over {_SEASON_YEARS:g} years without "
+            f"a gap of {_SEASON_GAP_DAYS:g} days in the year",
         )
     rate = float(best.beta[1])
-    reach = best.reach(np.eye(best.beta.size)[1])
+    half_width = best.half_width(np.eye(best.beta.size)[1])
     season = _cycle(best)
     return Fit(
         days.size,
         years,
         rate,
-        rate - reach,
-        rate + reach,
+        rate - half_width,
+        rate + half_width,
         *season,
-        memory_days=best.memory,
+        correlation_days=best.correlation_time,
         effective_dates=best.effective,
         scatter_m=best.scatter,
         notes=notes,
@@ -171,35 +187,35 @@ def fit_trend(days: np.ndarray, position: np.ndarray, uncertainty: np.ndarray | 
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """Coefficients, and their covariance by each pair of memory and noise with its probability."""
+class _Estimate:
+    """Coefficients, and their covariance by each pair of the grid with its probability."""
 
     beta: np.ndarray
-    chance: np.ndarray
+    probability: np.ndarray
     covariances: np.ndarray
     dof: int
-    memory: float
+    correlation_time: float
     effective: float
     scatter: float
 
     @property
     def covariance(self) -> np.ndarray:
-        return np.tensordot(self.chance, self.covariances, axes=1)
+        return np.tensordot(self.probability, self.covariances, axes=1)
 
-    def reach(self, contrast: np.ndarray) -> float:
+    def half_width(self, contrast: np.ndarray) -> float:
         """Half the length of the interval of a combination of the coefficients."""
         errors = np.sqrt(np.einsum("i,kij,j->k", contrast, self.covariances, contrast))
 
-        def outside(reach: float) -> float:
-            tails = stats.t.sf(reach / errors, self.dof)
-            return float(2 * (self.chance * tails).sum()) - (1 - LEVEL)
+        def outside(half_width: float) -> float:
+            tails = stats.t.sf(half_width / errors, self.dof)
+            return float(2 * (self.probability * tails).sum()) - (1 - _LEVEL)
 
         high = float(errors.max()) * 200
         return float(optimize.brentq(outside, 0.0, high)) if high > 0 else 0.0
 
 
-def _matters(fit: _Fitted) -> bool:
-    """Whether the second harmonic is there, at 1 %."""
+def _has_second_harmonic(fit: _Estimate) -> bool:
+    """Return whether the second harmonic is significant at 1 % (F test)."""
     second = fit.beta[4:]
     size = second @ np.linalg.pinv(fit.covariance[4:, 4:]) @ second / 2
     dof = max(fit.effective - fit.beta.size, 2.0)
@@ -209,7 +225,9 @@ def _matters(fit: _Fitted) -> bool:
 def _has_season(days: np.ndarray, years: float) -> bool:
     phase = np.unique(days % YEAR)
     gap = float(np.diff(np.concatenate([phase, phase[:1] + YEAR])).max())
-    return years >= SEASON_YEARS and np.unique(days).size >= SEASON_DATES and gap <= SEASON_GAP_DAYS
+    return (
+        years >= _SEASON_YEARS and np.unique(days).size >= _SEASON_DATES and gap <= _SEASON_GAP_DAYS
+    )
 
 
 def _design(days: np.ndarray, middle: float, order: int) -> np.ndarray:
@@ -220,41 +238,43 @@ def _design(days: np.ndarray, middle: float, order: int) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def _fitted(
+def _estimate(
     days: np.ndarray, position: np.ndarray, own: np.ndarray, middle: float, order: int
-) -> _Fitted:
+) -> _Estimate:
     design = _design(days, middle, order)
     base = position.mean()  # Positions of 60 km with scatter of metres: keep the digits.
     values = position - base
-    spread, robust = 0.0, np.ones(days.size)
+    extra_std, robust = 0.0, np.ones(days.size)
     beta = np.zeros(design.shape[1])
     for _ in range(50):
-        weight = robust / (own**2 + spread**2 + 1e-6)
+        weight = robust / (own**2 + extra_std**2 + 1e-6)
         root = np.sqrt(weight)
         before = beta
         beta = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
         off = values - design @ beta
         scatter = max(1.4826 * float(np.median(np.abs(off))), 1e-6)
         # What scatters beyond the stated uncertainty is common to all dates.
-        spread = math.sqrt(max(scatter**2 - float(np.median(own**2)), 0.0))
-        size = np.abs(off) / np.sqrt(own**2 + spread**2 + 1e-6)
+        extra_std = math.sqrt(max(scatter**2 - float(np.median(own**2)), 0.0))
+        size = np.abs(off) / np.sqrt(own**2 + extra_std**2 + 1e-6)
         robust = _HUBER / np.maximum(size, _HUBER)
         if np.abs(beta - before).max() < 1e-6 * scatter:
             break
     # Residuals bounded as Huber's rule weighs them, in standard deviations: a single wrong front
-    # must not widen all intervals. The bounded ones answer to a shift with the share that is free.
-    deviation = np.sqrt(own**2 + spread**2 + 1e-6)
+    # must not widen all intervals. Only the fraction that is not bounded follows a shift.
+    deviation = np.sqrt(own**2 + extra_std**2 + 1e-6)
     bounded = off / deviation * robust
-    share = max(float((robust == 1).mean()), 0.5)
-    chance, covariances, memory, effective = _mixture(days, design, deviation, robust, bounded)
+    free = max(float((robust == 1).mean()), 0.5)
+    probability, covariances, correlation_time, effective = _mixture(
+        days, design, deviation, robust, bounded
+    )
     beta = beta.copy()
     beta[0] += base
-    return _Fitted(
+    return _Estimate(
         beta,
-        chance,
-        covariances / share**2,
+        probability,
+        covariances / free**2,
         max(days.size - beta.size, 1),
-        memory,
+        correlation_time,
         effective,
         float(np.sqrt(((off * robust) ** 2).mean())),
     )
@@ -267,14 +287,14 @@ def _mixture(
     robust: np.ndarray,
     bounded: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Probabilities of pairs of memory and white noise, and the coefficients' covariance by each.
+    """Return the posterior probabilities of the grid and the coefficients' covariances by it.
 
     Returns
     -------
-    chance : float64 (K,)
+    probability : float64 (K,)
     covariances : float64 (K, P, P)
-    memory : float
-        Mean memory in days (geometric).
+    correlation_time : float
+        Geometric mean in days.
     effective : float
         Mean number of independent dates.
     """
@@ -289,18 +309,18 @@ def _mixture(
     apart = np.abs(at[:, None] - at[None])
     span = float(days[-1] - days[0])
     shortest = min(max(float(np.median(np.diff(days))) / 3, 0.5), span / 10)
-    memories = np.geomspace(shortest, span / 2, _MEMORIES)
+    times = np.geomspace(shortest, span / 2, _CORRELATION_TIMES)
     counted = np.column_stack([np.ones(days.size), rows * robust[:, None]])
     alone = counted.T @ counted
-    log_chance, covariances, effective = [], [], []
+    log_probability, covariances, effective = [], [], []
     dof = max(at.size - design.shape[1], 1)
-    for memory in memories:
-        decay = np.exp(-apart / memory)
-        pairs = _related_sum(days, counted, memory)
-        for white in _WHITE:
-            related = (1 - white) * decay
-            related[np.diag_indices(at.size)] += white / held
-            factor = linalg.cholesky(related, lower=True, check_finite=False)
+    for correlation_time in times:
+        decay = np.exp(-apart / correlation_time)
+        pairs = _correlated_sum(days, counted, correlation_time)
+        for white in _WHITE_FRACTIONS:
+            correlation = (1 - white) * decay
+            correlation[np.diag_indices(at.size)] += white / held
+            factor = linalg.cholesky(correlation, lower=True, check_finite=False)
             both = linalg.solve_triangular(
                 factor, np.column_stack([seen, off]), lower=True, check_finite=False
             )
@@ -309,14 +329,19 @@ def _mixture(
             squares = right @ right - right @ left @ np.linalg.pinv(normal) @ left.T @ right
             variance = max(float(squares), 1e-12) / dof
             logs = 2 * np.log(np.diag(factor)).sum() + np.linalg.slogdet(normal)[1]
-            log_chance.append(-0.5 * (logs + dof * math.log(variance)))
+            log_probability.append(-0.5 * (logs + dof * math.log(variance)))
             meat = white * alone + (1 - white) * pairs
             covariances.append(variance * (bread @ meat[1:, 1:] @ bread))
             effective.append(days.size**2 / meat[0, 0])
-    chance = np.exp(np.array(log_chance) - max(log_chance))
-    chance /= chance.sum()
-    middle = np.exp((chance * np.log(np.repeat(memories, len(_WHITE)))).sum())
-    return chance, np.array(covariances), float(middle), float(chance @ np.array(effective))
+    probability = np.exp(np.array(log_probability) - max(log_probability))
+    probability /= probability.sum()
+    middle = np.exp((probability * np.log(np.repeat(times, len(_WHITE_FRACTIONS)))).sum())
+    return (
+        probability,
+        np.array(covariances),
+        float(middle),
+        float(probability @ np.array(effective)),
+    )
 
 
 def _means(values: np.ndarray, bins: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -326,18 +351,18 @@ def _means(values: np.ndarray, bins: np.ndarray, held: np.ndarray) -> np.ndarray
     return sums / held.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _related_sum(days: np.ndarray, rows: np.ndarray, memory: float) -> np.ndarray:
-    """Sum over all pairs of dates of rows_i rows_jᵀ exp(-time between / memory), (P, P)."""
+def _correlated_sum(days: np.ndarray, rows: np.ndarray, correlation_time: float) -> np.ndarray:
+    """Sum over all pairs of dates of rows_i rows_jᵀ exp(-|t_i - t_j| / correlation_time)."""
     total = np.zeros((rows.shape[1], rows.shape[1]))
     # In blocks, so that memory stays flat; each pair of blocks is one product of matrices.
     for start in range(0, len(rows), _BLOCK):
         mine = slice(start, start + _BLOCK)
-        near = np.abs(days[mine, None] - days[None]) / memory
+        near = np.abs(days[mine, None] - days[None]) / correlation_time
         total += rows[mine].T @ np.exp(-near) @ rows
     return total
 
 
-def _cycle(fit: _Fitted) -> tuple[float, float, float, float, float]:
+def _cycle(fit: _Estimate) -> tuple[float, float, float, float, float]:
     """Amplitude with interval and days of extremes of the mean seasonal cycle."""
     order = (fit.beta.size - 2) // 2
     if order == 0:
@@ -347,12 +372,12 @@ def _cycle(fit: _Fitted) -> tuple[float, float, float, float, float]:
     cycle = waves @ fit.beta[2:]
     high, low = int(np.argmax(cycle)), int(np.argmin(cycle))
     contrast = np.concatenate([[0.0, 0.0], (waves[high] - waves[low]) / 2])
-    amplitude, reach = float(contrast @ fit.beta), fit.reach(contrast)
+    amplitude, half_width = float(contrast @ fit.beta), fit.half_width(contrast)
     # Days since 2000-01-01 count from 0, days of the year from 1.
     return (
         amplitude,
-        max(amplitude - reach, 0.0),
-        amplitude + reach,
+        max(amplitude - half_width, 0.0),
+        amplitude + half_width,
         float(days[high]) + 1,
         float(days[low]) + 1,
     )
