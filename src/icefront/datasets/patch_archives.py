@@ -14,7 +14,7 @@ import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-import icefront
+from icefront import __version__
 from icefront.datasets.ssl4sar import CHANNELS, FOLDERS, OPTICAL_FOLDER
 from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
@@ -113,4 +113,4 @@ def _write(path: Path, values: np.ndarray, profile: dict) -> None:
     options = {"driver": "GTiff", "count": len(values), "dtype": "uint8", "compress": "deflate"}
     with writing(path) as part, rasterio.open(part, "w", **options, **profile) as target:
         target.write(values)
-        target.update_tags(software=f"icefront {icefront.__version__}")
+        target.update_tags(software=f"icefront {__version__}")

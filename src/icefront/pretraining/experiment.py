@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, Field, model_validator
 
-import icefront
+from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.evaluation.comparison import compare_pair
 from icefront.evaluation.run_tables import ModelRuns
@@ -399,7 +399,7 @@ def report(
     said = [w for r in (*pretrained.values(), *runs) for w in r.get("warnings", [])]
     warned = sorted(set(said))
     found = {
-        "icefront": icefront.__version__,
+        "icefront": __version__,
         "folder": str(folder),
         "config": config.model_dump(mode="json"),
         "warnings": warned,

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-import icefront
+from icefront import __version__
 from icefront.datasets.crops import EpochSampler
 from icefront.datasets.pairs import PairCache, PairCrops, PairWindows, Sample, build_pair_cache
 from icefront.datasets.ssl4sar import Ssl4SarArchive, plot_pairs
@@ -140,7 +140,7 @@ def _provenance(
         "leakage": archive.leakage,
         "init": start.origin,
         "parameters_from": start.parts,
-        "icefront": icefront.__version__,
+        "icefront": __version__,
         "torch": torch.__version__,
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "seed": config.seed,

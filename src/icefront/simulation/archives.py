@@ -24,7 +24,7 @@ import shapely
 from PIL import Image
 from rasterio.features import rasterize
 
-import icefront
+from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.grid import Grid
@@ -174,7 +174,7 @@ def _save_raster(
         raster.write(stack)
         for number, name in enumerate(bands, 1):
             raster.set_band_description(number, name)
-        raster.update_tags(software=f"icefront {icefront.__version__} (simulated)", **tags)
+        raster.update_tags(software=f"icefront {__version__} (simulated)", **tags)
 
 
 def _write_unlabelled(task: Task, seed: int, coarser: float, out: Path) -> str:
@@ -270,7 +270,7 @@ def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
 
     What follows from the rest of the parameters is in the names of the files.
     """
-    stamp = {"software": f"icefront {icefront.__version__}", **made_with}
+    stamp = {"software": f"icefront {__version__}", **made_with}
     path = out / STAMP
     if path.exists():
         try:

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
-import icefront
+from icefront import __version__
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler, ZoneCache, build_zone_cache
 from icefront.datasets.image_cache import default_cache_folder
@@ -207,7 +207,7 @@ def _provenance(
     if warned:
         more["warnings"] = warned
     return {
-        "icefront": icefront.__version__,
+        "icefront": __version__,
         "torch": torch.__version__,
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "data": Path(config.data.root).name,
