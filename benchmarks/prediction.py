@@ -164,11 +164,11 @@ def curve_rows() -> list[dict]:
 
 
 def draw_curve(path: Path, points: list[tuple[str, float, float]]) -> None:
-    from icefront.evaluation.report.figures import dress, new_figure
+    from icefront.reporting.style import dress_axes, new_figure
 
     figure = new_figure(7.5, 4.6)
     axis = figure.subplots()
-    dress(axis, "Whole-scene prediction: error against speed (shaded: up to 2 % worse)")
+    dress_axes(axis, "Whole-scene prediction: error against speed (shaded: up to 2 % worse)")
     axis.axhspan(0, 1.02 * points[0][2], color="#0072b2", alpha=0.08, linewidth=0)
     axis.axvline(8, color="#6b7683", linewidth=1, linestyle=(0, (4, 3)))
     for k, (name, faster, mde) in enumerate(points):

@@ -207,7 +207,7 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
     _, out, plain = full
     html = (out / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', html)
-    assert html.count("data:image/jpeg") == 122
+    assert html.count("data:image/webp") == 122
     assert "http" not in html.replace("data:image", "")
     text = (out / "report.md").read_text()
     mde = np.mean(np.concatenate([one["distances"] for one in plain.values()]))

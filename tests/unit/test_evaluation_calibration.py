@@ -17,7 +17,7 @@ from icefront.evaluation.calibration import (
     fit,
     front_errors,
     read_calibration,
-    said_and_done,
+    within_limits,
     write_calibration,
 )
 from icefront.evaluation.groups import GROUPINGS, season_of, sensor_group
@@ -58,7 +58,7 @@ def test_of_those_said_to_be_within_a_distance() -> None:
     sure = FrontErrors(np.array([10.0, 20.0]), np.array([10.0, 10.0]), 10.0)
     wrong = FrontErrors(np.array([90.0, 10.0]), np.array([12.0, 12.0]), 12.0)
     unsure = FrontErrors(np.array([500.0]), np.array([300.0]), 300.0)
-    rows = said_and_done([sure, wrong, unsure], (5, 40, 1000))
+    rows = within_limits([sure, wrong, unsure], (5, 40, 1000))
     assert [r["fronts"] for r in rows] == [0, 2, 3]
     assert rows[1]["mean_within"] == 0.5
     assert rows[1]["pixels_within"] == 0.75

@@ -1,9 +1,9 @@
-"""Is a front where its uncertainty says? Coverage of intervals, and what makes them true.
+"""Calibration of the uncertainty of fronts: coverage of intervals, and factors that correct it.
 
-A front pixel is said to lie within z(p) u of its place with probability p, u being its standard
-deviation and z(p) the factor of a normal distribution. Coverage is the share of the *true* front
-that does lie within the interval of the nearest predicted pixel. Errors of segmentation have longer
-tails than a normal distribution; the factors that would have held on other images replace z(p).
+A front pixel is stated to lie within z(p) u of its place with probability p, u being its standard
+deviation and z(p) the factor of a normal distribution. Coverage is the fraction of the *true* front
+that lies within the interval of the nearest predicted pixel. Errors of segmentation have longer
+tails than a normal distribution; the factors that are right on other images replace z(p).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from icefront.errors import IcefrontError
 from icefront.grid import PixelSize, pixel_sides
 
 LEVELS = (*(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
-"""Probabilities of the intervals that are looked at."""
+"""Probabilities of the intervals."""
 
-FOLDS = 5
-"""Parts of a set of one glacier that is calibrated against itself."""
+_FOLDS = 5
+"""Parts into which the images of a single glacier are divided for cross-validation."""
 
 
 @dataclass(frozen=True)
 class FrontErrors:
-    """Distances of the true front of one image, and what was said about them.
+    """Distances of the true front of one image, and their stated uncertainty.
 
     Attributes
     ----------
@@ -66,14 +66,14 @@ class Calibration:
     source: str
 
     def factor(self, level: float) -> float:
-        """Half width of the interval of a probability, in standard deviations."""
+        """Return the half width of the interval of a probability, in standard deviations."""
         return float(np.interp(level, self.levels, self.factors))
 
 
 NORMAL = Calibration(
     LEVELS, tuple(float(norm.ppf((1 + p) / 2)) for p in LEVELS), 0, "normal distribution"
 )
-"""What is assumed as long as nothing was measured."""
+"""Assumed where no calibration is given."""
 
 
 def front_errors(
@@ -103,9 +103,9 @@ def front_errors(
 
 
 def fit(errors: Sequence[FrontErrors], source: str) -> Calibration:
-    """Find the factors that would have held: quantiles of distance over standard deviation.
+    """Find the right factors of the intervals: quantiles of distance over standard deviation.
 
-    Images count alike, whatever the length of their fronts: a long one must not decide alone.
+    All images have the same weight, whatever the length of their fronts.
 
     Raises
     ------
@@ -117,21 +117,21 @@ def fit(errors: Sequence[FrontErrors], source: str) -> Calibration:
     ratios = np.concatenate([e.distance / e.uncertainty for e in errors])
     weights = np.concatenate([np.full(len(e.distance), 1 / len(e.distance)) for e in errors])
     order = np.argsort(ratios)
-    share = np.cumsum(weights[order]) / weights.sum()
-    where = np.minimum(np.searchsorted(share, LEVELS), len(order) - 1)
+    fraction = np.cumsum(weights[order]) / weights.sum()
+    where = np.minimum(np.searchsorted(fraction, LEVELS), len(order) - 1)
     factors = ratios[order][where]
     return Calibration(LEVELS, tuple(float(f) for f in factors), len(errors), source)
 
 
 def coverage(errors: Sequence[FrontErrors], calibration: Calibration = NORMAL) -> np.ndarray:
-    """Share of all true front pixels within the interval of each of `LEVELS`, float64 (L,)."""
+    """Return the fraction of true front pixels within the interval of each of `LEVELS`."""
     if not errors:
         return np.full(len(LEVELS), np.nan)
     return _held(errors, [calibration] * len(errors)).mean(axis=1)
 
 
 def cross_coverage(errors: Sequence[FrontErrors], groups: Sequence[str]) -> np.ndarray:
-    """Coverage with factors found on other images only, float64 (L,).
+    """Return the coverage with factors found on other images only.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def cross_coverage(errors: Sequence[FrontErrors], groups: Sequence[str]) -> np.n
         return np.full(len(LEVELS), np.nan)
     parts = list(groups)
     if len(set(parts)) < 2:
-        parts = [str(k % FOLDS) for k in range(len(errors))]
+        parts = [str(k % _FOLDS) for k in range(len(errors))]
     fitted = {
         part: fit([e for e, p in zip(errors, parts, strict=True) if p != part], "others")
         for part in set(parts)
@@ -158,7 +158,7 @@ def cross_coverage(errors: Sequence[FrontErrors], groups: Sequence[str]) -> np.n
 
 
 def _held(errors: Sequence[FrontErrors], calibrations: Sequence[Calibration]) -> np.ndarray:
-    """Which true pixels lie within which interval, bool (L, all pixels)."""
+    """Return which true pixels lie within which interval, bool (L, all pixels)."""
     parts = []
     for one, calibration in zip(errors, calibrations, strict=True):
         factors = np.array([calibration.factor(p) for p in LEVELS])
@@ -166,45 +166,46 @@ def _held(errors: Sequence[FrontErrors], calibrations: Sequence[Calibration]) ->
     return np.concatenate(parts, axis=1)
 
 
-def said_and_done(
+def within_limits(
     errors: Sequence[FrontErrors],
     limits: Sequence[float],
     calibration: Calibration = NORMAL,
     level: float = 0.9,
 ) -> list[dict[str, float]]:
-    """Of the fronts said to be within u, how many are?
+    """Count the fronts that are stated to be within a distance, and those of them that are.
 
     Parameters
     ----------
     errors : sequence of FrontErrors
     limits : sequence of float
-        Values of u, in metres or pixels.
+        Distances in metres or pixels.
     calibration : Calibration
     level : float
-        A front is said to be within u if its mean interval of this probability is.
+        A front is stated to be within a distance if its mean interval of this probability is.
 
     Returns
     -------
     list of dict
-        For each u: ``within``, ``fronts`` (said to be), ``mean_within`` (of those, the share whose
-        mean distance from the true front is), ``pixels_within`` (share of their true pixels).
+        For each distance: ``within``, ``fronts`` (number stated to be), ``mean_within``
+        (fraction of those whose mean distance from the true front is), ``pixels_within`` (fraction
+        of their true pixels).
     """
     rows = []
     for limit in limits:
-        said = [e for e in errors if calibration.factor(level) * e.stated <= limit]
-        pixels = np.concatenate([e.distance for e in said]) if said else np.empty(0)
+        stated = [e for e in errors if calibration.factor(level) * e.stated <= limit]
+        pixels = np.concatenate([e.distance for e in stated]) if stated else np.empty(0)
         rows.append(
             {
                 "within": float(limit),
-                "fronts": len(said),
-                "mean_within": _share([e.distance.mean() <= limit for e in said]),
-                "pixels_within": _share(pixels <= limit),
+                "fronts": len(stated),
+                "mean_within": _fraction([e.distance.mean() <= limit for e in stated]),
+                "pixels_within": _fraction(pixels <= limit),
             }
         )
     return rows
 
 
-def _share(held: Any) -> float:
+def _fraction(held: Any) -> float:
     values = np.asarray(held, dtype=np.float64)
     return float(values.mean()) if values.size else float("nan")
 

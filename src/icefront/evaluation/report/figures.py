@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
@@ -16,46 +14,27 @@ from PIL import Image
 from icefront.evaluation.groups import KINDS
 from icefront.evaluation.published import PUBLISHED
 from icefront.evaluation.report.gallery import Gallery
-from icefront.evaluation.report.style import (
-    GRID,
+from icefront.evaluation.report.tables import comparable
+from icefront.reporting.pictures import figure_png
+from icefront.reporting.style import (
     INK,
-    LINES,
     MUTED,
     colour,
-    mark,
-    measure,
+    dress_axes,
+    line_style,
+    marker,
+    new_figure,
 )
-from icefront.evaluation.report.tables import comparable
+from icefront.reporting.tables import distance_text
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import BenchmarkResult
 
-DPI = 160
-SHOWN = 4
+_SHOWN = 4
 """Worst and best images of each model that are shown."""
 
-LEAST = {"m": 1.0, "px": 0.1}
+_LEAST = {"m": 1.0, "px": 0.1}
 """Where logarithmic axes begin: a distance of 0 is drawn there."""
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A white figure of a size in inches."""
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def dress(axis: Axes, title: str = "") -> None:
-    """Light grid, no box, title to the left."""
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_color(MUTED)
-    axis.tick_params(colors=MUTED, labelsize=9, labelcolor=INK)
-    axis.grid(True, color=GRID, linewidth=0.7)
-    axis.set_axisbelow(True)
-    if title:
-        axis.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
 
 
 def _logarithmic(axis: Any, which: str) -> None:
@@ -67,13 +46,13 @@ def _logarithmic(axis: Any, which: str) -> None:
 
 
 def error_figure(result: BenchmarkResult) -> Figure:
-    """Share of all distances below a value, and the mean distance of each image."""
-    unit, least = result.selection.unit, LEAST[result.selection.unit]
+    """Draw the fraction of all distances below a value, and the mean distance of each image."""
+    unit, least = result.selection.unit, _LEAST[result.selection.unit]
     count = len(result.models)
     figure = new_figure(10.5, 4.2 + 0.12 * count)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    dress(left, "Distances between fronts, all images")
-    dress(right, "Mean distance of each image")
+    dress_axes(left, "Distances between fronts, all images")
+    dress_axes(right, "Mean distance of each image")
     top = least * 10
     for k, model in enumerate(result.models):
         pooled = np.sort(np.concatenate(model.errors)) if model.errors else np.empty(0)
@@ -81,17 +60,22 @@ def error_figure(result: BenchmarkResult) -> Figure:
             continue
         top = max(top, float(pooled[-1]))
         # A curve of a hundred thousand points draws no better than one of a thousand.
-        share = np.linspace(0, 1, 1001)
-        values = np.maximum(np.quantile(pooled, share), least)
-        label = f"{model.contender.label}: mean {measure(float(pooled.mean()), unit)}"
+        fraction = np.linspace(0, 1, 1001)
+        values = np.maximum(np.quantile(pooled, fraction), least)
+        label = f"{model.contender.label}: mean {distance_text(float(pooled.mean()), unit)}"
         left.plot(
-            values, 100 * share, color=colour(k), linewidth=2, linestyle=LINES[k % 4], label=label
+            values,
+            100 * fraction,
+            color=colour(k),
+            linewidth=2,
+            linestyle=line_style(k),
+            label=label,
         )
         mean = float(pooled.mean())
         left.plot(
             max(mean, least),
             100 * float((pooled <= mean).mean()),
-            marker=mark(k),
+            marker=marker(k),
             color=colour(k),
             markersize=7,
             markeredgecolor="white",
@@ -100,7 +84,7 @@ def error_figure(result: BenchmarkResult) -> Figure:
     left.set_xlim(least, top * 1.2)
     left.set_ylim(0, 100)
     left.set_xlabel(f"distance ({unit}); the marker is the mean", color=INK)
-    left.set_ylabel("share of distances below (%)", color=INK)
+    left.set_ylabel("fraction of distances below (%)", color=INK)
     if left.lines:
         left.legend(fontsize=9, frameon=False, labelcolor=INK, loc="upper left")
     labels = []
@@ -133,7 +117,7 @@ def error_figure(result: BenchmarkResult) -> Figure:
 
 
 def group_figure(result: BenchmarkResult) -> Figure:
-    """MDE of each model by glacier and season, then by each kind, with counts."""
+    """Draw the MDE of each model by glacier and season, then by each kind, with counts."""
     unit = result.selection.unit
     groupings = ("glacier × season", *KINDS)
     parts = []
@@ -149,17 +133,17 @@ def group_figure(result: BenchmarkResult) -> Figure:
     finite = result.groups["mde"].dropna()
     high = float(finite.max()) if len(finite) else 1.0
     for axis, (name, part, names) in zip(axes, parts, strict=True):
-        dress(axis)
+        dress_axes(axis)
         axis.set_title(f"by {name}", loc="left", fontsize=10, fontweight="bold", color=INK, pad=3)
         for k, model in enumerate(result.models):
             own = part[part["model"] == model.contender.label].set_index("name")
-            spread = 0.5 * (k - (len(result.models) - 1) / 2) / max(len(result.models), 2)
+            shift = 0.5 * (k - (len(result.models) - 1) / 2) / max(len(result.models), 2)
             for y, group in enumerate(names):
                 row = own.loc[group]
-                at = len(names) - 1 - y - spread
+                at = len(names) - 1 - y - shift
                 if np.isfinite(row["mde"]):
                     axis.plot([0, row["mde"]], [at, at], color=colour(k), linewidth=1, alpha=0.35)
-                    axis.plot(row["mde"], at, marker=mark(k), color=colour(k), markersize=6.5,
+                    axis.plot(row["mde"], at, marker=marker(k), color=colour(k), markersize=6.5,
                               markeredgecolor="white", linestyle="none")  # fmt: skip
                 else:
                     axis.text(0.01 * high, at, "no front", fontsize=7.5, color=colour(k),
@@ -184,7 +168,7 @@ def group_figure(result: BenchmarkResult) -> Figure:
             )
     axes[-1].set_xlabel(f"MDE ({unit})", color=INK)
     handles = [
-        axes[0].plot([], [], marker=mark(k), color=colour(k), linestyle="none",
+        axes[0].plot([], [], marker=marker(k), color=colour(k), linestyle="none",
                      label=m.contender.label)[0]
         for k, m in enumerate(result.models)
     ]  # fmt: skip
@@ -194,7 +178,7 @@ def group_figure(result: BenchmarkResult) -> Figure:
 
 
 def published_figure(result: BenchmarkResult) -> Figure | None:
-    """Own MDE beside the published ones, runs as dots; None unless the images are the same."""
+    """Draw the MDE beside the published ones; None unless the images are the same."""
     if not comparable(result):
         return None
     rows: list[tuple[str, float, tuple[float, ...], float, int | None]] = [
@@ -208,7 +192,7 @@ def published_figure(result: BenchmarkResult) -> Figure | None:
     rows.sort(key=lambda r: -r[1])
     figure = new_figure(9.6, 0.36 * len(rows) + 0.9)
     axis = figure.subplots()
-    dress(axis)
+    dress_axes(axis)
     for y, (_, mean, runs, deviation, own) in enumerate(rows):
         at = len(rows) - 1 - y
         if np.isfinite(deviation) and not runs:
@@ -217,7 +201,7 @@ def published_figure(result: BenchmarkResult) -> Figure | None:
         if own is None:
             axis.plot(mean, at, marker="|", color=INK, markersize=15, markeredgewidth=2.4)
         else:
-            axis.plot(mean, at, marker=mark(own), color=colour(own), markersize=9)
+            axis.plot(mean, at, marker=marker(own), color=colour(own), markersize=9)
         axis.annotate(f"{mean:.0f}", (1, at), xycoords=("axes fraction", "data"), xytext=(6, 0),
                       textcoords="offset points", va="center", fontsize=9, color=INK)  # fmt: skip
     axis.set_yticks(range(len(rows) - 1, -1, -1), [r[0] for r in rows])
@@ -232,14 +216,14 @@ def published_figure(result: BenchmarkResult) -> Figure | None:
 
 
 def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> Figure | None:
-    """Observed against stated coverage, and the distance of each front against what was said."""
+    """Draw observed against stated coverage, and each front's distance against its interval."""
     if not facts:
         return None
-    unit, least = result.selection.unit, LEAST[result.selection.unit]
+    unit, least = result.selection.unit, _LEAST[result.selection.unit]
     figure = new_figure(10.5, 4.7)
     left, right = figure.subplots(1, 2)
-    dress(left, "Share of the true front that intervals hold")
-    dress(right, "Each front: distance against what was said")
+    dress_axes(left, "Part of the true front within the intervals")
+    dress_axes(right, "Each front: distance against its interval")
     left.plot([0, 100], [0, 100], color=MUTED, linewidth=1)
     ends = []
     for k, model in enumerate(result.models):
@@ -255,10 +239,10 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
                       label=f"{label}, calibrated on other images")  # fmt: skip
         known = [e for e in model.fronts if e is not None]
         factor = model.calibration.factor(0.9)
-        said = np.array([factor * e.stated for e in known])
-        done = np.array([max(float(e.distance.mean()), least) for e in known])
-        ends += [said.min(), said.max(), done.min(), done.max()]
-        right.plot(said, done, linestyle="none", marker=mark(k), color=colour(k), markersize=6,
+        stated = np.array([factor * e.stated for e in known])
+        found = np.array([max(float(e.distance.mean()), least) for e in known])
+        ends += [stated.min(), stated.max(), found.min(), found.max()]
+        right.plot(stated, found, linestyle="none", marker=marker(k), color=colour(k), markersize=6,
                    alpha=0.7, markeredgecolor="white", markeredgewidth=0.4)  # fmt: skip
     left.plot(90, 90, marker="s", markersize=9, markerfacecolor="none", markeredgecolor=INK)
     left.set_xlim(0, 100)
@@ -268,7 +252,7 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
     left.legend(fontsize=8.5, frameon=False, labelcolor=INK, loc="upper left")
     low, high = min(ends) * 0.8, max(ends) * 1.25
     right.plot([low, high], [low, high], color=MUTED, linewidth=1)
-    right.annotate("as far off as said", (high, high), xytext=(-44, -10), ha="right",
+    right.annotate("as stated", (high, high), xytext=(-44, -10), ha="right",
                    textcoords="offset points", fontsize=8, color=MUTED)  # fmt: skip
     _logarithmic(right, "x")
     _logarithmic(right, "y")
@@ -279,19 +263,19 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
     return figure
 
 
-def ranked(result: BenchmarkResult, label: str) -> tuple[list[int], list[int]]:
-    """Rows of the worst and of the best images of a model; no front is worst."""
+def _ranked(result: BenchmarkResult, label: str) -> tuple[list[int], list[int]]:
+    """Return the rows of the worst and of the best images of a model; no front is worst."""
     own = result.of(label)
     own = own[own["true_front"]]
     order = own["mde"].fillna(np.inf).sort_values(kind="stable").index.to_list()
-    count = min(SHOWN, max(1, len(order) // 2))
+    count = min(_SHOWN, max(1, len(order) // 2))
     return order[::-1][:count], order[:count]
 
 
 def extremes_figure(result: BenchmarkResult, gallery: Gallery, label: str) -> Figure | None:
-    """The worst (above) and the best images of a model."""
+    """Draw the worst (above) and the best images of a model."""
     own = result.of(label)
-    worst, best = ranked(result, label) if own["true_front"].any() else ([], [])
+    worst, best = _ranked(result, label) if own["true_front"].any() else ([], [])
     if not worst:
         return None
     columns = len(worst)
@@ -305,7 +289,7 @@ def extremes_figure(result: BenchmarkResult, gallery: Gallery, label: str) -> Fi
             axis.set_axis_off()
             axis.set_anchor("NW")
             if facts["front_found"]:
-                words = f"MDE {measure(facts['mde'], result.selection.unit)}"
+                words = f"MDE {distance_text(facts['mde'], result.selection.unit)}"
             else:
                 words = "no front"
             head = f"{facts['glacier']}, {facts['date']}, {facts['satellite']}"
@@ -313,21 +297,14 @@ def extremes_figure(result: BenchmarkResult, gallery: Gallery, label: str) -> Fi
     return figure
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-Maker = Callable[[], Figure | None]
+_Maker = Callable[[], Figure | None]
 
 
 def all_figures(
     result: BenchmarkResult, gallery: Gallery, facts: dict[str, dict[str, Any]]
 ) -> dict[str, bytes]:
-    """Every figure there is something to show in, by name, as PNG bytes."""
-    makers: dict[str, Maker] = {
+    """Draw every figure for which there are data: PNG bytes by name."""
+    makers: dict[str, _Maker] = {
         "published": lambda: published_figure(result),
         "errors": lambda: error_figure(result),
         "groups": lambda: group_figure(result),
@@ -340,5 +317,5 @@ def all_figures(
     for name, make in makers.items():
         figure = make()
         if figure is not None:
-            found[name] = png(figure)
+            found[name] = figure_png(figure)
     return found

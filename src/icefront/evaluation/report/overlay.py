@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy import ndimage
 
 from icefront.evaluation.protocol import Box
-from icefront.evaluation.report.style import (
-    BOTH_COLOUR,
-    BOX_COLOUR,
-    PREDICTED_COLOUR,
-    TRUE_COLOUR,
-)
+from icefront.reporting.style import SKY
+
+TRUE_COLOUR, PREDICTED_COLOUR = SKY, "#f0a202"
+_BOTH_COLOUR = _BOX_COLOUR = "#ffffff"
 
 SMOOTHED = 4.0
 """Standard deviation of the smoothing of the band's width, in pixels of its grid."""
@@ -74,18 +70,11 @@ def overlay(
     picture[_line(true, fine, thick, shape)] = to_rgb(TRUE_COLOUR)
     picture[_line(predicted, fine, thick, shape)] = to_rgb(PREDICTED_COLOUR)
     both = _line(true, fine, 0.8 * thick, shape) & _line(predicted, fine, 0.8 * thick, shape)
-    picture[both] = to_rgb(BOTH_COLOUR)
+    picture[both] = to_rgb(_BOTH_COLOUR)
     if box is not None:
         _frame(picture, box, fine)
     small = picture.reshape(height // FINER, FINER, width // FINER, FINER, 3).mean(axis=(1, 3))
     return np.asarray(np.clip(small * 255 + 0.5, 0, 255), np.uint8)
-
-
-def jpeg(picture: np.ndarray, quality: int = 65) -> bytes:
-    """A picture as the bytes of a JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:
@@ -154,7 +143,7 @@ def _frame(picture: np.ndarray, box: Box, fine: float) -> None:
     for k in range(thick):
         for row in (top + k, bottom - k):
             if 0 <= row < height:
-                picture[row, xs] = to_rgb(BOX_COLOUR)
+                picture[row, xs] = to_rgb(_BOX_COLOUR)
         for column in (left + k, right - k):
             if 0 <= column < width:
-                picture[ys, column] = to_rgb(BOX_COLOUR)
+                picture[ys, column] = to_rgb(_BOX_COLOUR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +12,24 @@ from icefront.evaluation.calibration import (
     coverage,
     cross_coverage,
     fit,
-    said_and_done,
+    within_limits,
 )
 from icefront.evaluation.groups import GROUPINGS
 from icefront.evaluation.published import PUBLISHED, TEST_IMAGES
-from icefront.evaluation.report.style import amount
+from icefront.reporting.tables import Table, number_text, percent_text
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import BenchmarkResult, ModelResult
 
-Table = tuple[list[str], list[list[str]]]
-"""Titles of the columns, and the cells of each row, as text."""
+_LIMITS = {"m": (50, 100, 200, 400, 800), "px": (1, 2, 5, 10, 20)}
+"""Distances within which fronts are stated to be, by unit."""
 
-LIMITS = {"m": (50, 100, 200, 400, 800), "px": (1, 2, 5, 10, 20)}
-"""Values of u for "said to be within u"."""
+_THIS_RUN = "this run"
+"""Source of the rows that are not published."""
 
 
 def comparable(result: BenchmarkResult) -> bool:
-    """Whether the images are, by glacier and number, CaFFe's test split in metres."""
+    """Return whether the images are, by glacier and number, CaFFe's test split in metres."""
     chosen = result.selection
     if chosen.unit != "m" or chosen.split != "test" or chosen.simulated:
         return False
@@ -39,15 +38,15 @@ def comparable(result: BenchmarkResult) -> bool:
 
 
 def headline(result: BenchmarkResult) -> list[str]:
-    """A line per model: MDE, images without a front, mean IoU."""
+    """Return a line per model: MDE, images without a front, mean IoU."""
     unit = result.selection.unit
     lines = []
     for row in _overall(result):
         lines.append(
-            f"{row['model']}: MDE {amount(row['mde'])} {unit} over "
+            f"{row['model']}: MDE {number_text(row['mde'], 1)} {unit} over "
             f"{row['images'] - row['without_front'] - row['without_true_front_only']} of "
             f"{row['images']} images, {row['without_front']} without a front; "
-            f"mean IoU {amount(row['iou'], 3)}"
+            f"mean IoU {number_text(row['iou'], 3)}"
         )
     if result.selection.left_out:
         lines.append(f"{len(result.selection.left_out)} images were left out")
@@ -68,7 +67,7 @@ def _overall(result: BenchmarkResult) -> list[dict[str, Any]]:
 
 
 def scores_table(result: BenchmarkResult) -> Table:
-    """One row per model: distance, images, zone scores."""
+    """Return a table with a row per model: distance, images, zone scores."""
     unit = result.selection.unit
     titles = [
         "model",
@@ -87,24 +86,24 @@ def scores_table(result: BenchmarkResult) -> Table:
     ]
     rows = []
     for row in _overall(result):
-        zone = [amount(row[f"iou_{z}"], 3) for z in ("no_data", "rock", "glacier", "ocean")]
-        means = [amount(row[name], 3) for name in ("precision", "recall", "f1", "iou")]
+        zone = [number_text(row[f"iou_{z}"], 3) for z in ("no_data", "rock", "glacier", "ocean")]
+        means = [number_text(row[name], 3) for name in ("precision", "recall", "f1", "iou")]
         rows.append(
             [
                 row["model"],
-                amount(row["mde"]),
-                amount(row["median"]),
+                number_text(row["mde"], 1),
+                number_text(row["median"], 1),
                 str(row["images"]),
                 str(row["without_front"]),
                 *means,
                 *zone,
             ]
         )
-    return titles, rows
+    return Table(titles, rows)
 
 
 def published_table(result: BenchmarkResult) -> Table:
-    """Own rows and the published ones in one table, best last."""
+    """Return this run's rows and the published ones in one table, the best last."""
     unit = result.selection.unit
     rows: list[tuple[float, list[str]]] = []
     for row in _overall(result):
@@ -112,28 +111,35 @@ def published_table(result: BenchmarkResult) -> Table:
             (
                 row["mde"] if np.isfinite(row["mde"]) else np.inf,
                 [
-                    f"**{row['model']}**",
-                    f"**{amount(row['mde'])}**" + ("" if unit == "m" else " px"),
+                    row["model"],
+                    number_text(row["mde"], 1) + ("" if unit == "m" else " px"),
                     "",
                     f"{row['without_front']} of {row['images']}",
-                    "this run",
+                    _THIS_RUN,
                 ],
             )
         )
     for one in PUBLISHED:
-        mde = amount(one.mean, 1 if one.runs or one.mean % 1 else 0)
+        mde = number_text(one.mean, 1 if one.runs or one.mean % 1 else 0)
         if np.isfinite(one.deviation):
-            mde += f" ± {amount(one.deviation, 1 if one.runs else 0)}"
+            mde += f" ± {number_text(one.deviation, 1 if one.runs else 0)}"
         words = one.source + (f"; {one.note}" if one.note else "")
         runs = " ".join(f"{v:.1f}" for v in one.runs)
         rows.append((one.mean, [one.model, mde, runs, "", words]))
     if unit == "m":
         rows.sort(key=lambda r: -r[0])
-    return ["model", "MDE (m)", "runs", "without front", "source"], [cells for _, cells in rows]
+    cells = [row for _, row in rows]
+    own = {m.contender.label for m in result.models}
+    return Table(
+        ["model", "MDE (m)", "runs", "without front", "source"],
+        cells,
+        numbers=(1, 2, 3),
+        bold=[k for k, row in enumerate(cells) if row[0] in own and row[-1] == _THIS_RUN],
+    )
 
 
 def published_words(result: BenchmarkResult) -> str:
-    """How far the published rows can stand beside these."""
+    """Say how far the published rows can be compared with these."""
     if comparable(result):
         return (
             "The published rows are means over five runs on the same 122 test images by the same "
@@ -142,17 +148,17 @@ def published_words(result: BenchmarkResult) -> str:
         )
     counts = result.of(result.models[0].contender.label)["glacier"].value_counts()
     images = ", ".join(f"{glacier} {count}" for glacier, count in counts.items())
-    inpixels = "" if result.selection.unit == "m" else ", and in pixels"
-    made = ", simulated" if result.selection.simulated else ""
+    in_pixels = "" if result.selection.unit == "m" else ", and in pixels"
+    simulated = ", simulated" if result.selection.simulated else ""
     return (
         "The published rows are of CaFFe's 122 test images (Mapple 57, COL 65). This run is of "
-        f"other images ({images}, split {result.selection.split}{inpixels}{made}): the numbers "
-        "must not be compared with each other."
+        f"other images ({images}, split {result.selection.split}{in_pixels}{simulated}): the "
+        "numbers must not be compared with each other."
     )
 
 
-def group_tables(result: BenchmarkResult) -> list[tuple[str, Table]]:
-    """A table per grouping: groups as rows; MDE, images without a front and IoU per model."""
+def group_tables(result: BenchmarkResult) -> list[Table]:
+    """Return a table per grouping: MDE, images without a front and IoU per group and model."""
     unit = result.selection.unit
     labels = [m.contender.label for m in result.models]
     tables = []
@@ -169,23 +175,24 @@ def group_tables(result: BenchmarkResult) -> list[tuple[str, Table]]:
             for label in labels:
                 row = group[group["model"] == label].iloc[0]
                 cells += [
-                    amount(row["mde"]),
+                    number_text(row["mde"], 1),
                     str(int(row["without_front"])),
-                    amount(row["iou"], 3),
+                    number_text(row["iou"], 3),
                 ]
             rows.append(cells)
-        tables.append((name, (titles, rows)))
+        numbers = range(len(grouping), len(titles))
+        tables.append(Table(titles, rows, numbers, title=f"By {name}", folded=True))
     return tables
 
 
 def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any] | None:
-    """Coverage as stated and as calibrated on other images; None where nothing is known.
+    """Return the coverage as stated and as calibrated on other images; None where nothing is known.
 
     Returns
     -------
     dict
         ``levels``, ``stated`` and ``cross`` (observed coverage), ``images``, ``said`` (see
-        `said_and_done`), ``calibration`` fitted on all images, to be used elsewhere, ``by`` in
+        `within_limits`), ``calibration`` fitted on all images, to be used elsewhere, ``by`` in
         words, ``said_calibrated``.
     """
     known = [(k, e) for k, e in enumerate(model.fronts) if e is not None]
@@ -194,7 +201,7 @@ def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any
     errors = [e for _, e in known]
     own = result.of(model.contender.label)
     glaciers = [str(own["glacier"].iloc[k]) for k, _ in known]
-    limits = LIMITS[result.selection.unit]
+    limits = _LIMITS[result.selection.unit]
     fitted = fit(errors, f"{len(errors)} images of {', '.join(sorted(set(glaciers)))}")
     return {
         "levels": list(LEVELS),
@@ -204,68 +211,53 @@ def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any
         "by": model.calibration.source,
         "normal": model.calibration is NORMAL,
         "images": len(errors),
-        "said": said_and_done(errors, limits, model.calibration),
+        "said": within_limits(errors, limits, model.calibration),
         "calibration": fitted,
     }
 
 
-def said_table(result: BenchmarkResult, facts: dict[str, Any]) -> Table:
-    """Of the fronts said to be within u, how many are."""
+def interval_table(result: BenchmarkResult, facts: dict[str, Any]) -> Table:
+    """Return how many of the fronts that are stated to be within a distance are."""
     unit = result.selection.unit
-    titles = [f"said to be within ({unit})", "fronts", "mean distance within", "pixels within"]
+    titles = [f"stated to be within ({unit})", "fronts", "mean distance within", "pixels within"]
     rows = [
         [
             f"{row['within']:g}",
             str(int(row["fronts"])),
-            _percent(row["mean_within"]),
-            _percent(row["pixels_within"]),
+            percent_text(row["mean_within"]),
+            percent_text(row["pixels_within"]),
         ]
         for row in facts["said"]
     ]
-    return titles, rows
+    return Table(titles, rows)
 
 
 def at_level(facts: dict[str, Any], kind: str, level: float = 0.9) -> float:
-    """Observed coverage of the interval of a level, by ``stated`` or ``cross``."""
+    """Return the observed coverage of the interval of a level, by ``stated`` or ``cross``."""
     return float(facts[kind][facts["levels"].index(level)])
 
 
-def _percent(share: float) -> str:
-    return "–" if not np.isfinite(share) else f"{100 * share:.0f} %"
-
-
-def markdown(table: Table, left: int = 1) -> str:
-    """A table in Markdown, its first `left` columns to the left and the others to the right."""
-    titles, rows = table
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
-
-    rule = ["---" if k < left else "---:" for k in range(len(titles))]
-    return "\n".join([line(titles), line(rule), *(line(r) for r in rows)])
-
-
 def markdown_report(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> str:
-    """The tables of the report in one Markdown text."""
+    """Return the tables of the report in one Markdown text."""
     chosen = result.selection
-    parts = ["# Benchmark", _intro(result), markdown(scores_table(result))]
+    parts = ["# Benchmark", _intro(result), scores_table(result).markdown()]
     if chosen.notes:
         parts.append("\n".join(f"- {note}" for note in chosen.notes))
     if chosen.left_out:
         parts.append(f"Left out ({len(chosen.left_out)}):")
         parts.append("\n".join(f"- {sentence}" for sentence in chosen.left_out))
     parts += ["## Beside the published numbers", published_words(result)]
-    parts.append(markdown(published_table(result)))
-    for name, table in group_tables(result):
-        parts += [f"## By {name}", markdown(table, left=name.count("×") + 1)]
+    parts.append(published_table(result).markdown())
+    for table in group_tables(result):
+        parts += [f"## {table.title}", table.markdown()]
     for label, one in facts.items():
         parts += [f"## Uncertainty of {label}", calibration_words(one)]
-        parts.append(markdown(said_table(result, one)))
+        parts.append(interval_table(result, one).markdown())
     return "\n\n".join(parts) + "\n"
 
 
 def calibration_words(facts: dict[str, Any]) -> str:
-    """What the calibration of one model says, in a few sentences."""
+    """Describe the calibration of one model in a few sentences."""
     by = "a normal distribution" if facts["normal"] else f"the calibration on {facts['by']}"
     words = (
         f"The 90 % interval by {by} holds {100 * at_level(facts, 'stated'):.0f} % of the true "
@@ -275,7 +267,7 @@ def calibration_words(facts: dict[str, Any]) -> str:
     if np.isfinite(cross):
         words += f"; with factors found on the other {facts['across']}, {100 * cross:.0f} %"
     return (
-        words + ". A front is said to be within a distance if its mean 90 % interval is; images "
+        words + ". A front is stated to be within a distance if its mean 90 % interval is; images "
         "without a front are not in this."
     )
 

@@ -1,46 +1,46 @@
-"""Writes all files of a benchmark: tables, summary, figures, page."""
+"""The files of a benchmark: tables, summary, figures, page."""
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from icefront import __version__
 from icefront.evaluation.calibration import write_calibration
 from icefront.evaluation.report.figures import all_figures
 from icefront.evaluation.report.gallery import SCENES, Gallery
-from icefront.evaluation.report.style import measure
 from icefront.evaluation.report.tables import (
     calibration_of,
     calibration_words,
     comparable,
     group_tables,
     headline,
+    interval_table,
     markdown_report,
     published_table,
     published_words,
-    said_table,
     scores_table,
 )
 from icefront.files.atomic import explained_writing, staging, writing
+from icefront.reporting.page import render_page
+from icefront.reporting.pictures import data_uri
+from icefront.reporting.tables import Table, distance_text, json_values
 
 if TYPE_CHECKING:
     from icefront.evaluation.benchmark import BenchmarkResult
 
 FIGURES = "figures"
-CAPTIONS = {
+_CAPTIONS = {
     "published": "Mean distance error beside the published runs on the same test images.",
-    "errors": "Left: share of all distances (both ways) below a value. Right: one dot per image.",
+    "errors": "Left: fraction of all distances (both ways) below a value. "
+    "Right: one dot per image.",
     "groups": "Mean distance error pooled within each group, with its number of images and how "
     "many of them have no predicted front (one number per model).",
-    "calibration": "Left: intervals of each probability against the share of the true front they "
-    "hold; the square marks 90 %. Right: one mark per image; above the line a front is further "
-    "off than said.",
+    "calibration": "Left: intervals of each probability against the part of the true front within "
+    "them; the square marks 90 %. Right: one mark per image; above the line a front is farther "
+    "off than stated.",
 }
 
 
@@ -77,17 +77,17 @@ def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
             table.to_csv(folder / f"{name}.csv", index=False)
         (folder / "report.md").write_text(markdown_report(result, facts))
         (folder / "summary.json").write_text(
-            json.dumps(_plain(summary(result, facts)), indent=1) + "\n"
+            json.dumps(json_values(_summary(result, facts)), indent=1) + "\n"
         )
         if facts:
             write_calibration(
                 folder / "calibration.json", {k: f["calibration"] for k, f in facts.items()}
             )
-        (folder / "report.html").write_text(page(result, facts, figures, gallery))
+        (folder / "report.html").write_text(_page(result, facts, figures, gallery))
 
 
-def summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What came out, for other programs."""
+def _summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the scores for other programs."""
     chosen = result.selection
     overall = result.groups[result.groups["grouping"] == "all"].set_index("model")
     models = {}
@@ -123,33 +123,13 @@ def summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[s
 _KEYS = ("glacier", "season", "sensor", "resolution")
 
 
-def _plain(value: Any) -> Any:
-    """Plain types for JSON; what is not a number becomes null."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def page(
+def _page(
     result: BenchmarkResult,
     facts: dict[str, dict[str, Any]],
     figures: dict[str, bytes],
     gallery: Gallery,
 ) -> str:
-    """The report as one HTML page that needs no other file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("icefront.evaluation.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["bold"] = lambda text: text.strip("*")
+    """Return the report as one HTML page that needs no other file."""
     chosen = result.selection
     labels = [m.contender.label for m in result.models]
     scenes = []
@@ -159,9 +139,9 @@ def page(
         for _, row in rows.iterrows():
             words = "no front" if row["true_front"] else "no true front"
             if row["distances"]:
-                words = f"MDE {measure(row['mde'], chosen.unit)}"
+                words = f"MDE {distance_text(row['mde'], chosen.unit)}"
             picture = gallery.thumbnails[row["model"], str(name)]
-            panels.append((row["model"], words, _data(picture, "jpeg")))
+            panels.append((row["model"], words, data_uri(picture, "webp")))
         worst = rows["mde"].fillna(float("inf")).max()
         scenes.append(
             {
@@ -173,7 +153,9 @@ def page(
                 "file": f"{SCENES}/{name}.jpg" if gallery.folder is not None else "",
             }
         )
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "icefront.evaluation.report",
+        "report.html",
         version=__version__,
         data=chosen.dataset.root.name,
         split=chosen.split,
@@ -184,23 +166,26 @@ def page(
         headline=headline(result),
         notes=chosen.notes,
         left_out=chosen.left_out,
-        contenders=[
-            (m.contender.label, m.contender.source, m.contender.identity[:12])
-            for m in result.models
-        ],
+        models=Table(
+            ["model", "from", "SHA-256"],
+            [
+                (m.contender.label, m.contender.source, m.contender.identity[:12])
+                for m in result.models
+            ],
+            numbers=(),
+            title="Models",
+            folded=True,
+        ),
         scores=scores_table(result),
         published=published_table(result),
         published_words=published_words(result),
         groups=group_tables(result),
         calibration=[
-            (label, calibration_words(one), said_table(result, one)) for label, one in facts.items()
+            (label, calibration_words(one), interval_table(result, one))
+            for label, one in facts.items()
         ],
-        figures={k: _data(v, "png") for k, v in figures.items()},
-        captions=CAPTIONS,
+        figures={k: data_uri(v, "png") for k, v in figures.items()},
+        captions=_CAPTIONS,
         extremes=[(label, f"extremes-{label}") for label in labels],
         scenes=scenes,
     )
-
-
-def _data(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
