@@ -15,15 +15,18 @@ import unicodedata
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import rasterio
+from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from icefront.errors import IcefrontError
+from icefront.grid import Grid
 from icefront.scenes.metadata import find_date
 
 if TYPE_CHECKING:
@@ -92,39 +95,14 @@ class RadarImage:
     shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Grid:
-    shape: tuple[int, int]
-    crs: object
-    transform: rasterio.Affine
-
-    @classmethod
-    def of(cls, source: DatasetReader) -> _Grid:
-        return cls((source.height, source.width), source.crs, source.transform)
-
-    def _at(self, column: int, row: int) -> tuple[float, float]:
-        t = self.transform
-        return t.c + t.a * column + t.b * row, t.f + t.d * column + t.e * row
-
-    def difference(self, other: _Grid) -> str | None:
-        """Say how two grids differ, or None; files without a CRS are compared by size alone."""
-        if self.shape != other.shape:
-            return f"{_size(self.shape)} pixels against {_size(other.shape)}"
-        if self.crs is None or other.crs is None:
-            return None
-        if self.crs != other.crs:
-            return f"{self.crs} against {other.crs}"
-        far = max(
-            abs(a - b)
-            for corner in ((0, 0), (self.shape[1], self.shape[0]))
-            for a, b in zip(self._at(*corner), other._at(*corner), strict=True)
-        )
-        pixel = abs(other.transform.a) + abs(other.transform.b)
-        return f"shifted by {far / pixel:.1f} pixels" if far > 0.5 * pixel else None
+@lru_cache
+def _crs(wkt: str) -> CRS:
+    return CRS.from_wkt(wkt)  # once for all images of a glacier: parsing takes milliseconds
 
 
-def _size(shape: tuple[int, int]) -> str:
-    return f"{shape[0]}×{shape[1]}"
+def _grid(source: DatasetReader) -> Grid:
+    crs = None if source.crs is None else _crs(source.crs.to_wkt())
+    return Grid(source.height, source.width, crs, source.transform)
 
 
 def _open(path: Path) -> DatasetReader:
@@ -177,7 +155,8 @@ class Ssl4SarArchive:
         for folder in (FOLDERS["train"], OPTICAL_FOLDER):
             if not (self.root / folder).is_dir():
                 raise IcefrontError(
-                    f"{self.root} is not an SSL4SAR archive: the folder {folder} is missing."
+                    f"{self.root} is not an SSL4SAR archive: the folder {folder} is missing; name "
+                    "the folder that holds it, or fetch the archive (icefront download ssl4sar)."
                 )
         found = [(p, part) for part, folder in FOLDERS.items() for p in _files(self.root / folder)]
         if not found:
@@ -240,7 +219,7 @@ class Ssl4SarArchive:
             )
         return found
 
-    def _check_optical(self, path: Path) -> _Grid:
+    def _check_optical(self, path: Path) -> Grid:
         with _open(path) as source:
             if source.count not in (len(CHANNELS), PUBLISHED_BANDS):
                 raise IcefrontError(
@@ -248,16 +227,16 @@ class Ssl4SarArchive:
                     f"({CHANNELS[0]} to {CHANNELS[-1]}) or the {PUBLISHED_BANDS} of the published "
                     "archive are expected."
                 )
-            return _Grid.of(source)
+            return _grid(source)
 
-    def _check_radar(self, path: Path, part: Part, glacier: str, grid: _Grid) -> RadarImage:
+    def _check_radar(self, path: Path, part: Part, glacier: str, grid: Grid) -> RadarImage:
         with _open(path) as source:
             if source.count != 1 or source.dtypes[0] != "uint8":
                 raise IcefrontError(
                     f"The radar image {path} has {source.count} bands of {source.dtypes[0]}; one "
                     "of 8 bit is expected."
                 )
-            own = _Grid.of(source)
+            own = _grid(source)
         if difference := own.difference(grid):
             raise IcefrontError(
                 f"The radar image {path} is not on the grid of {self.optical[glacier].name} "
