@@ -25,7 +25,7 @@ from icefront.evaluation.protocol import Box, score_image
 from icefront.inference import Layout, default_layout, exact_layout, predict_ensemble, predict_zones
 from icefront.inference.precision import choose_device, has_fast_bf16
 from icefront.inference.windows import axes_of_windows
-from icefront.models.registry import MEMBERS, build, load_model
+from icefront.models.registry import MODELS, build, load_model
 from icefront.scenes.scene import Scene
 from icefront.simulation.archives import front_mask, landscape_of, seed_of, tasks_of
 from icefront.simulation.presets import caffe_presets
@@ -71,7 +71,7 @@ def test_scenes(count: int) -> list[MadeImage]:
 def window_seconds(exact: bool, repeats: int = 3) -> float:
     """Time of one window of the full Tyrion as it runs within a scene."""
     network = build("tyrion")
-    side = MEMBERS["tyrion"].target // 2
+    side = MODELS["tyrion"].target // 2
     image = np.random.default_rng(0).random((side, side), np.float32)
     layout = Layout(512, 256, 256, even=True)  # one window
     times = []
@@ -118,12 +118,12 @@ def curve_rows() -> list[dict]:
     device = choose_device("auto")
     exact_time = window_seconds(exact=True)
     fast_time = window_seconds(exact=False) if has_fast_bf16(device) else exact_time
-    published = exact_layout(MEMBERS["tyrion"])
+    published = exact_layout(MODELS["tyrion"])
     whole = windows_of(published) * exact_time
     small = model.card.window
     reference, exact_zones = errors_of(model, images, exact_layout(model.card))
     truth = pool_mde(reference)
-    usual = default_layout(MEMBERS["tyrion"])
+    usual = default_layout(MODELS["tyrion"])
     points = [("exact, stride 128", 1.0, truth.mde)]
     rows = [
         dict(

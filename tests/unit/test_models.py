@@ -9,7 +9,7 @@ import torch
 
 import icefront
 from icefront.errors import IcefrontError
-from icefront.models import MEMBERS, build, efficientnet, list_models
+from icefront.models import MODELS, build, efficientnet, list_models
 from icefront.models.checkpoints import write_own
 from icefront.models.compact import CompactConfig, CompactTyrion
 from icefront.models.efficientnet import FEATURES, EfficientNetLite, SameConv, load_imagenet
@@ -18,7 +18,7 @@ from icefront.models.efficientnet import FEATURES, EfficientNetLite, SameConv, l
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    card = replace(MEMBERS["unet"], architecture={"family": "unet", "widths": [4, 8]})
+    card = replace(MODELS["unet"], architecture={"family": "unet", "widths": [4, 8]})
     return build(card).eval()
 
 

@@ -85,9 +85,7 @@ def test_earlier_names_of_keys_go_on_working(
 def test_both_names_of_a_key_and_unknown_keys_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("data: {mend: true, clean: false}")
-    with pytest.raises(
-        IcefrontError, match="data: mend is the earlier name of clean"
-    ):
+    with pytest.raises(IcefrontError, match="data: mend is the earlier name of clean"):
         read_recipe(path, [], Whole)
     path.write_text("data: {colour: 3}")
     with pytest.raises(IcefrontError, match=r"data\.colour: there is no such key"):

@@ -23,7 +23,7 @@ class ModelCard:
     whole : bool
         A scene that fits into the window may be taken as one, surrounded by no data.
     input_mapping : "grey" or "equalised"
-        Grey values as they are, or made flat by `icefront.scenes.radiometry.equalise`.
+        Grey values as they are, or with a flat histogram (`icefront.scenes.radiometry.equalise`).
     pixel_size_m : float or None
         Scenes are resampled to this size for the model; None takes them as they are.
     training_pixel_sizes_m : list

@@ -1,4 +1,4 @@
-"""The small members of the family: Swin-V2 attention on a convolutional encoder.
+"""The small model of the family: Swin-V2 attention on a convolutional encoder.
 
 A transformer that starts from 4×4 patches needs more images than a few glaciers give before it
 sees texture. Here EfficientNet-Lite0, which ImageNet weights are at hand for, leads down to 1/16
@@ -10,8 +10,7 @@ Tyrion.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from transformers import Swinv2Backbone, Swinv2Config
 from icefront.models.efficientnet import (
     FEATURES,
     IMAGENET_MEAN,
-    IMAGENET_SPREAD,
+    IMAGENET_STD,
     EfficientNetLite,
 )
 from icefront.zones import N_ZONES
@@ -29,7 +28,7 @@ from icefront.zones import N_ZONES
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """Numbers that make a compact member.
+    """Sizes of a compact model.
 
     Attributes
     ----------
@@ -54,18 +53,6 @@ class CompactConfig:
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     head_width: int = 8
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
-        """Build from plain types (lists become tuples); an unknown name raises `TypeError`."""
-        options: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**options)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain types, for JSON."""
-        return asdict(self)
 
 
 class NormedBlock(nn.Module):
@@ -146,22 +133,22 @@ class CompactTyrion(nn.Module):
         self.classify = nn.Conv2d(c.head_width, N_ZONES, 1)
 
     token = 4
-    """Side of what `features` can hide, in pixels: that of the published network's tokens."""
+    """Side of what `features` can mask, in pixels: that of the published network's tokens."""
 
-    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, masked: Tensor | None = None) -> Tensor:
         """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W).
 
-        `hidden`, bool (B, H / `token`, W / `token`), hides squares of the image. There is no patch
+        `masked`, bool (B, H / `token`, W / `token`), masks squares of the image. There is no patch
         embedding whose tokens could be made zeros, so what enters the network in their place is:
         both channels, in the stem and in the head, hold zeros there (mean grey, data). Like a zero
         token they tell nothing of the image and are the same everywhere.
         """
-        # What is exactly 0 has no data; said in a channel of its own, lest it pass for dark water.
+        # What is exactly 0 has no data; a channel of its own tells it from dark water.
         full = torch.cat(
-            [(image - IMAGENET_MEAN) / IMAGENET_SPREAD, (image <= 0).to(image.dtype)], dim=1
+            [(image - IMAGENET_MEAN) / IMAGENET_STD, (image <= 0).to(image.dtype)], dim=1
         )
-        if hidden is not None:
-            squares = hidden.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
+        if masked is not None:
+            squares = masked.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
             full = full.masked_fill(squares.unsqueeze(1), 0.0)
         *skips, x = self.stem(full)
         x = self.deepest(self.encoder(self.bridge(x)).feature_maps[0])

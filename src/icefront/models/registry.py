@@ -1,8 +1,9 @@
-"""The family: which members there are, how they are built, where their weights come from."""
+"""The family of models: which there are, how they are built, where their weights come from."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,44 +18,44 @@ from icefront.models.tyrion import Tyrion, TyrionConfig
 from icefront.models.unet import UNet, UNetConfig
 
 DEFAULT = "tyrion-mini"
-"""Member whose packaged weights `load_model()` gives."""
+"""Model whose packaged weights `load_model()` gives."""
 
 PRETRAINED = "pretraining"
 """What the provenance of a card has as ``stage`` where the network cannot tell zones yet."""
 
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
 
-MEMBERS: dict[str, ModelCard] = {
-    "tyrion": ModelCard("tyrion", {"family": "tyrion", **TyrionConfig().as_dict()}),
+MODELS: dict[str, ModelCard] = {
+    "tyrion": ModelCard("tyrion", {"family": "tyrion", **asdict(TyrionConfig())}),
     "tyrion-mini": ModelCard(
         "tyrion-mini",
-        {"family": "compact", **CompactConfig().as_dict()},
+        {"family": "compact", **asdict(CompactConfig())},
         input_mapping="equalised",
         **_SQUEEZED,
     ),
     "unet": ModelCard(
         "unet",
-        {"family": "unet", **UNetConfig().as_dict()},
+        {"family": "unet", **asdict(UNetConfig())},
         input_mapping="equalised",
         **_SQUEEZED,
     ),
 }
-"""Members by name, as cards without weights."""
+"""Models by name, as cards without weights."""
 
-_FAMILIES = {
+_FAMILIES: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {
     "tyrion": (Tyrion, TyrionConfig),
     "compact": (CompactTyrion, CompactConfig),
     "unet": (UNet, UNetConfig),
 }
 
 
-def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
+def build(model: str | dict[str, Any] | ModelCard) -> nn.Module:
     """Build a network with fresh weights.
 
     Parameters
     ----------
-    member : str, dict or ModelCard
-        Name of a member, an architecture (``family`` and options), or a card.
+    model : str, dict or ModelCard
+        Name of a model, an architecture (``family`` and options), or a card.
 
     Returns
     -------
@@ -64,19 +65,19 @@ def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
     Raises
     ------
     IcefrontError
-        If there is no such member, family or option.
+        If there is no such model, family or option.
     """
-    if isinstance(member, str):
-        if member not in MEMBERS:
+    if isinstance(model, str):
+        if model not in MODELS:
             raise IcefrontError(
-                f"There is no model named {member!r}; the family has {', '.join(MEMBERS)}."
+                f"There is no model named {model!r}; the family has {', '.join(MODELS)}."
             )
-        card = MEMBERS[member]
-    elif isinstance(member, dict):
-        card = ModelCard(str(member.get("family", "custom")), member)
+        card = MODELS[model]
+    elif isinstance(model, dict):
+        card = ModelCard(str(model.get("family", "custom")), model)
     else:
-        card = member
-    options = dict(card.architecture)
+        card = model
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
     family = options.pop("family", None)
     if family not in _FAMILIES:
         raise IcefrontError(
@@ -84,7 +85,7 @@ def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
         )
     make, configure = _FAMILIES[family]
     try:
-        network = make(configure.from_dict(options))  # type: ignore[attr-defined]
+        network = make(configure(**options))
     except (TypeError, ValueError) as error:
         raise IcefrontError(
             f"The architecture of the model {card.name!r} cannot be built: {error}."
@@ -94,7 +95,7 @@ def build(member: str | dict[str, Any] | ModelCard) -> nn.Module:
 
 
 def packaged_weights(name: str) -> Path | None:
-    """Path of the weights of a member that come with the package, or None."""
+    """Return the path of the weights of a model that come with the package, or None."""
     path = Path(str(files("icefront.models").joinpath("weights", f"{name}.safetensors")))
     return path if path.is_file() else None
 
@@ -105,11 +106,11 @@ def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = Fal
     Parameters
     ----------
     name_or_path : str or Path, optional
-        Nothing for the packaged default; the name of a member with packaged weights; a
+        Nothing for the packaged default; the name of a model with packaged weights; a
         checkpoint of ours (``.safetensors`` with its ``.json`` beside it); or a Lightning
         checkpoint in the format of the official Tyrion release. Nothing in a file is executed.
     pretrained : bool
-        Accept a network that was pretrained only: its zones are those of chance.
+        Accept a network that was pretrained only: the zones it gives are random.
 
     Returns
     -------
@@ -130,10 +131,10 @@ def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = Fal
     256
     """
     name = str(name_or_path) if name_or_path is not None else DEFAULT
-    path = packaged_weights(name) if name in MEMBERS else None
+    path = packaged_weights(name) if name in MODELS else None
     if path is None:
         path = Path(name)
-        if name in MEMBERS and not path.exists():
+        if name in MODELS and not path.exists():
             raise IcefrontError(
                 f"The model {name!r} comes without weights; name a checkpoint of it, or train one "
                 "with 'icefront train'."
@@ -156,7 +157,7 @@ def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = Fal
         state, sha256 = read_checkpoint(path)
         state = read_official(state, path)
         card = replace(
-            MEMBERS["tyrion"],
+            MODELS["tyrion"],
             name=path.stem,
             sha256=sha256,
             provenance={"format": "official Lightning checkpoint", "file": path.name},
@@ -182,15 +183,15 @@ def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = Fal
 def list_models() -> list[ModelCard]:
     """List the family, each with the card of its packaged weights where there are any."""
     cards = []
-    for name, card in MEMBERS.items():
+    for name, card in MODELS.items():
         path = packaged_weights(name)
         cards.append(card if path is None else read_own(path)[0])
     return cards
 
 
-def count_parameters(member: str | dict[str, Any] | ModelCard) -> int:
-    """Count the parameters of a member, without allocating them."""
+def count_parameters(model: str | dict[str, Any] | ModelCard) -> int:
+    """Count the parameters of a model, without allocating them."""
     import torch
 
     with torch.device("meta"):
-        return sum(p.numel() for p in build(member).parameters())
+        return sum(p.numel() for p in build(model).parameters())

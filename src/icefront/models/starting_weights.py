@@ -1,4 +1,4 @@
-"""Where the parameters of a network come from before it learns: nowhere, ImageNet, a checkpoint."""
+"""Starting weights of a network: random, from ImageNet, or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from icefront.models.registry import PRETRAINED, load_model
 
 log = logging.getLogger("icefront.models")
 
-FRESH = "fresh"
-CLASSES = "classify."
+_RANDOM = "fresh"
+_CLASSES = "classify."
 """Prefix of the parameters that pretraining does not touch: those that tell zones apart."""
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingWeights:
     """Where the parameters of a network come from.
 
     Attributes
@@ -49,22 +49,22 @@ class Start:
         for part, origin in self.parts.items():
             by_origin.setdefault(origin, []).append(part)
         return "; ".join(
-            f"{origin if origin == FRESH else f'from {origin}'}: {', '.join(parts)}"
+            f"{origin if origin == _RANDOM else f'from {origin}'}: {', '.join(parts)}"
             for origin, parts in by_origin.items()
         )
 
 
-def start_from(network: nn.Module, init: str | None, member: str) -> Start:
-    """Fill a new network, changed in place, from where a recipe says.
+def load_starting_weights(network: nn.Module, init: str | None, model: str) -> StartingWeights:
+    """Load the weights with which a recipe starts into a new network, changed in place.
 
     Parameters
     ----------
     network : nn.Module
     init : str or None
-        None, ``imagenet``, a member with packaged weights, or a checkpoint. Of one of
+        None, ``imagenet``, a model with packaged weights, or a checkpoint. Of one of
         `icefront.pretraining` encoder and decoder are taken over, all of both; of others every
         parameter that fits.
-    member : str
+    model : str
         Name of the model, for messages.
 
     Raises
@@ -73,7 +73,7 @@ def start_from(network: nn.Module, init: str | None, member: str) -> Start:
         If the weights cannot be had or do not fit.
     """
     if init is None:
-        return Start("random", _parts(network, set(), ""))
+        return StartingWeights("random", _parts(network, set(), ""))
     if init == "imagenet":
         if isinstance(network, CompactTyrion):
             origin = load_imagenet(network.stem)
@@ -81,32 +81,32 @@ def start_from(network: nn.Module, init: str | None, member: str) -> Start:
         else:
             origin = f"ImageNet encoder {load_imagenet_encoder(network)}"
             taken = {k for k in network.state_dict() if k.startswith("encoder.")}
-        return Start(origin, _parts(network, taken, "ImageNet"))
+        return StartingWeights(origin, _parts(network, taken, "ImageNet"))
     donor = load_model(init, pretrained=True)
     card: ModelCard = donor.card  # type: ignore[assignment]
     pretrained = card.provenance.get("stage") == PRETRAINED
     own = network.state_dict()
     offered = donor.state_dict()
     if pretrained:
-        offered = {k: v for k, v in offered.items() if not k.startswith(CLASSES)}
+        offered = {k: v for k, v in offered.items() if not k.startswith(_CLASSES)}
     fitting = {k: v for k, v in offered.items() if k in own and v.shape == own[k].shape}
-    needed = {k for k in own if not k.startswith(CLASSES)}
+    needed = {k for k in own if not k.startswith(_CLASSES)}
     if pretrained and needed - set(fitting):
         odd = min(needed - set(fitting))
         raise IcefrontError(
             f"{init} was pretrained for another architecture "
-            f"({card.architecture.get('family')}) than the model {member!r}: "
+            f"({card.architecture.get('family')}) than the model {model!r}: "
             f"{len(needed - set(fitting))} parameters do not fit, for example {odd}; set model and "
             "architecture as in its pretraining."
         )
     if not fitting:
-        raise IcefrontError(f"{init} shares no parameters with the model {member!r}.")
+        raise IcefrontError(f"{init} shares no parameters with the model {model!r}.")
     network.load_state_dict(fitting, strict=False)
     name = f"{card.name} {card.sha256[:12]}".strip()
     record = card.provenance if pretrained else {}
     if pretrained:
         name = f"{name} ({record.get('method')}, epoch {record.get('epoch')})"
-    return Start(name, _parts(network, set(fitting), Path(init).name), dict(record))
+    return StartingWeights(name, _parts(network, set(fitting), Path(init).name), dict(record))
 
 
 def _parts(network: nn.Module, taken: set[str], origin: str) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _parts(network: nn.Module, taken: set[str], origin: str) -> dict[str, str]:
     every = Counter(name.split(".")[0] for name in names)
     of_donor = Counter(name.split(".")[0] for name in taken)
     return {
-        part: FRESH
+        part: _RANDOM
         if not of_donor[part]
         else origin
         if of_donor[part] == count

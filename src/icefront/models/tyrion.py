@@ -1,14 +1,13 @@
 """Tyrion: a Swin Transformer V2 encoder with a residual convolutional decoder.
 
 The network of the SSL4SAR study (Gourmelon et al. 2025), built on the encoder of Liu et al. 2022
-("Swin Transformer V2", arXiv:2111.09883) as `transformers` has it. Members for small machines are
+("Swin Transformer V2", arXiv:2111.09883) as `transformers` has it. Models for small machines are
 in `icefront.models.compact`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from icefront.zones import N_ZONES
 
 @dataclass(frozen=True)
 class TyrionConfig:
-    """Numbers that make a member of the family; the defaults are the published network.
+    """Sizes of the network; the defaults are the published network.
 
     Attributes
     ----------
@@ -49,18 +48,6 @@ class TyrionConfig:
     drop_path: float = 0.0
     groups: int = 32
     dropout: float = 0.1
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TyrionConfig:
-        """Build from plain types (lists become tuples); an unknown name raises `TypeError`."""
-        options: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**options)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain types, for JSON."""
-        return asdict(self)
 
 
 class ResidualBlock(nn.Module):
@@ -160,17 +147,17 @@ class Tyrion(nn.Module):
 
     @property
     def token(self) -> int:
-        """Side of what `features` can hide, in pixels."""
+        """Side of what `features` can mask, in pixels."""
         return self.config.patch_size
 
-    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, masked: Tensor | None = None) -> Tensor:
         """Return what the decoder makes of an image, before the classes.
 
         Parameters
         ----------
         image : Tensor
-            (B, 1, H, W) in 0..1; H and W multiples of 32 for the published member.
-        hidden : Tensor, optional
+            (B, 1, H, W) in 0..1; H and W multiples of 32 for the published sizes.
+        masked : Tensor, optional
             bool (B, H / `token`, W / `token`): tokens that are zeros after the patch embedding.
 
         Returns
@@ -179,13 +166,13 @@ class Tyrion(nn.Module):
             (B, width of the head, H, W).
         """
         pixels = image.expand(-1, 3, -1, -1)
-        if hidden is None:
+        if masked is None:
             maps = self.encoder(pixels).feature_maps
         else:
             # What `Swinv2Backbone.forward` does, with the mask in between.
             tokens, size = self.encoder.embeddings(pixels)
             maps = self.encoder.encoder(
-                tokens.masked_fill(hidden.flatten(1)[..., None], 0.0),
+                tokens.masked_fill(masked.flatten(1)[..., None], 0.0),
                 size,
                 output_hidden_states=True,
                 output_hidden_states_before_downsampling=True,

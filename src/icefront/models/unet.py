@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +15,6 @@ class UNetConfig:
     """Features per level, from full resolution to the deepest (1.9 M parameters by default)."""
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> UNetConfig:
-        """Build from plain types; an unknown name raises `TypeError`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain types, for JSON."""
-        return asdict(self)
 
 
 def _two_convolutions(width_in: int, width_out: int) -> nn.Sequential:
@@ -65,17 +55,17 @@ class UNet(nn.Module):
         self.classify = nn.Conv2d(widths[0], N_ZONES, 1)
 
     token = 4
-    """Side of what `features` can hide, in pixels."""
+    """Side of what `features` can mask, in pixels."""
 
-    def features(self, image: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, masked: Tensor | None = None) -> Tensor:
         """Map (B, 1, H, W), sides multiples of 16, to features (B, 16, H, W).
 
-        `hidden`, bool (B, H / `token`, W / `token`): squares that are zeros in the image.
+        `masked`, bool (B, H / `token`, W / `token`): squares that are zeros in the image.
         """
         skips = []
         x = image
-        if hidden is not None:
-            squares = hidden.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
+        if masked is not None:
+            squares = masked.repeat_interleave(self.token, 1).repeat_interleave(self.token, 2)
             x = x.masked_fill(squares.unsqueeze(1), 0.0)
         for i, block in enumerate(self.down):
             x = block(x if i == 0 else self.pool(x))

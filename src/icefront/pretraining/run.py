@@ -26,8 +26,8 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import read_own, write_own
-from icefront.models.registry import MEMBERS, PRETRAINED, build
-from icefront.models.starting_weights import Start, start_from
+from icefront.models.registry import MODELS, PRETRAINED, build
+from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.pretraining import METHODS
 from icefront.pretraining.baselines import fit_baselines, score_reconstruction
 from icefront.pretraining.config import PretrainingConfig, load_config
@@ -104,11 +104,11 @@ def split_archive(archive: Ssl4SarArchive, config: PretrainingConfig) -> Splits:
 
 def card_for(config: PretrainingConfig) -> ModelCard:
     """Make the card of the network that a recipe pretrains."""
-    if config.model not in MEMBERS:
+    if config.model not in MODELS:
         raise IcefrontError(
-            f"There is no model named {config.model!r}; the family has {', '.join(MEMBERS)}."
+            f"There is no model named {config.model!r}; the family has {', '.join(MODELS)}."
         )
-    member = MEMBERS[config.model]
+    member = MODELS[config.model]
     return replace(
         member,
         name=config.name,
@@ -123,7 +123,7 @@ def _provenance(
     archive: Ssl4SarArchive,
     cache: PairCache,
     splits: Splits,
-    start: Start,
+    start: StartingWeights,
 ) -> dict[str, Any]:
     recipe = config.model_dump(mode="json")
     recipe = {k: v for k, v in recipe.items() if k not in ("out", "workers", "devices")}
@@ -326,7 +326,7 @@ def pretrain(
     card = card_for(config)
     network = build(card)
     _check_window(config, network)
-    start = start_from(network, config.init, config.model)
+    start = load_starting_weights(network, config.init, config.model)
     log.info("parameters %s", start.sentence())
     begin(out, config, fresh=state is None)
     cache = build_pair_cache(archive, progress=progress)

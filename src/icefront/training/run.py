@@ -26,8 +26,8 @@ from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
-from icefront.models.registry import MEMBERS, build
-from icefront.models.starting_weights import Start, start_from
+from icefront.models.registry import MODELS, build
+from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.config import DataConfig, TrainingConfig, load_config
 from icefront.training.loop import (
@@ -101,11 +101,11 @@ def split_data(config: DataConfig, seed: int) -> Splits:
 
 def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
     """Make the card of the model that a recipe trains."""
-    if config.model not in MEMBERS:
+    if config.model not in MODELS:
         raise IcefrontError(
-            f"There is no model named {config.model!r}; the family has {', '.join(MEMBERS)}."
+            f"There is no model named {config.model!r}; the family has {', '.join(MODELS)}."
         )
-    member = MEMBERS[config.model]
+    member = MODELS[config.model]
     given = {k: getattr(config, k) for k in _PREPARATION if getattr(config, k) is not None}
     sizes = list(config.training_pixel_sizes_m)
     if splits is not None and not sizes:
@@ -187,7 +187,7 @@ class Keeper(Callback):
         return write_own(self.out / f"{name}.safetensors", module.evaluated, card, remedy=RESUME)
 
 
-def _warnings(start: Start, config: TrainingConfig) -> list[str]:
+def _warnings(start: StartingWeights, config: TrainingConfig) -> list[str]:
     """What has to stand beside every score: glaciers that pretraining saw and the test has."""
     found = [str(start.pretraining["leakage"])] if start.pretraining.get("leakage") else []
     seen = shared_glaciers(start.pretraining.get("glaciers", []), config.data.test_glaciers)
@@ -200,7 +200,7 @@ def _warnings(start: Start, config: TrainingConfig) -> list[str]:
 
 
 def _provenance(
-    config: TrainingConfig, splits: Splits, start: Start, warned: list[str]
+    config: TrainingConfig, splits: Splits, start: StartingWeights, warned: list[str]
 ) -> dict[str, Any]:
     glaciers = sorted({splits.labels.samples[i].glacier for i in splits.train})
     more: dict[str, Any] = {"pretraining": start.pretraining} if start.pretraining else {}
@@ -303,7 +303,7 @@ def train(
     )
     card = card_for(config, splits)
     network = build(card)
-    start = start_from(network, config.init, config.model)
+    start = load_starting_weights(network, config.init, config.model)
     log.info("parameters %s", start.sentence())
     warned = _warnings(start, config)
     for warning in warned:
