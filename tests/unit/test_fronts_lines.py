@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Proj, Transformer
 from scipy import ndimage
@@ -607,8 +607,20 @@ def test_flips_and_rotations_turn_the_line_and_nothing_else(seed, turns, flip):
     assert len(shapely.get_parts(after.geometry)) == len(shapely.get_parts(expected))
 
 
+def without_specks(probabilities):
+    """The likeliest zones, with rock of less than 36 pixels given to glacier or ocean."""
+    zones = probabilities.argmax(0)
+    labels, count = ndimage.label(zones < GLACIER, structure=np.ones((3, 3)))
+    small = np.bincount(labels.ravel(), minlength=count + 1) < 36
+    small[0] = False
+    likelier = np.where(probabilities[GLACIER] >= probabilities[OCEAN], GLACIER, OCEAN)
+    return np.where(small[labels], likelier, zones)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
+@example(1162)  # a speck of rock between glacier and ocean, along a tenth of the line
+@example(2964)
 def test_every_line_parts_glacier_from_ocean(seed):
     probabilities = random_probabilities(seed)
     line = front_of(probabilities).geometry
@@ -618,7 +630,7 @@ def test_every_line_parts_glacier_from_ocean(seed):
     assert min(part.length for part in shapely.get_parts(line)) > 11
     x, y = points_of(line).T
     assert min(x.min(), y.min()) >= 2
-    zones = probabilities.argmax(0)
+    zones = without_specks(probabilities)
     for zone in (GLACIER, OCEAN):
         gaps = ndimage.distance_transform_edt(zones != zone)[y.astype(int), x.astype(int)]
         assert np.quantile(gaps, 0.9) <= 1.5

@@ -6,6 +6,7 @@ nothing of models.
 """
 
 from icefront.grid import PixelSize
+from icefront.scenes.data_arrays import scene_from_xarray
 from icefront.scenes.describe import describe
 from icefront.scenes.metadata import Metadata, from_name
 from icefront.scenes.radiometry import decide_radiometry, equalise, to_grey
@@ -24,5 +25,6 @@ __all__ = [
     "open_scene",
     "resample",
     "resample_to",
+    "scene_from_xarray",
     "to_grey",
 ]

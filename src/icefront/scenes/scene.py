@@ -5,12 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from affine import Affine
 from pyproj import CRS
 
 from icefront.grid import Grid, PixelSize
+
+if TYPE_CHECKING:
+    import xarray
+
+RADIOMETRY = "icefront_radiometry"
+"""Attribute of a DataArray that holds grey values: the mapping that made them."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +74,50 @@ class Scene:
     def valid(self) -> np.ndarray:
         """Where there is data, bool (H, W)."""
         return np.isfinite(self.image)
+
+    def to_xarray(self) -> xarray.DataArray:
+        """Return the image as a DataArray with rioxarray's CRS; the values are not copied.
+
+        Returns
+        -------
+        xarray.DataArray
+            float32 (y, x) in 0..1 with NaN for no data, named like the scene. Coordinates are
+            pixel centres where the grid is not turned. Attributes: ``pixel_size_m``, ``date``
+            (ISO 8601), ``glacier``, ``sensor``, ``orbit`` and ``polarisation`` where they are
+            known, ``icefront_radiometry`` (the mapping to 0..1) and ``notes``.
+
+        See Also
+        --------
+        icefront.scenes.scene_from_xarray : the way back.
+        """
+        import rioxarray  # noqa: F401  (the accessor ``rio``; takes a second)
+        import xarray
+
+        grid = self.grid
+        coordinates = {}
+        if grid.transform.b == grid.transform.d == 0:
+            coordinates = {
+                "y": grid.xy(np.arange(grid.height), 0)[1],
+                "x": grid.xy(0, np.arange(grid.width))[0],
+            }
+        facts = {
+            "long_name": "SAR grey value",
+            "units": "1",
+            "pixel_size_m": self.pixel_size_m,
+            "date": None if self.date is None else self.date.isoformat(),
+            "glacier": self.glacier,
+            "sensor": self.sensor,
+            "orbit": self.orbit,
+            "polarisation": self.polarisation,
+            RADIOMETRY: self.radiometry,
+            "notes": "\n".join(self.notes),
+        }
+        data = xarray.DataArray(
+            self.image,
+            coordinates,
+            ("y", "x"),
+            self.name,
+            {key: value for key, value in facts.items() if value is not None},
+        )
+        data = data.rio.write_transform(grid.transform)
+        return data if grid.crs is None else data.rio.write_crs(grid.crs.to_wkt())
