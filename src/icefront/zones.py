@@ -23,6 +23,9 @@ GREY_TO_ZONE = {0: NO_DATA, 63: ROCK, 64: ROCK, 127: GLACIER, 254: OCEAN}
 ZONE_COLOURS = ((0, 0, 0), (140, 110, 80), (200, 225, 245), (30, 90, 160))
 """RGB of each zone in maps and quicklooks, by class code."""
 
+LOGIT_LIMIT = 6.0
+"""Largest |log(P(glacier) / P(ocean))| that is told apart: beyond, a pixel is simply certain."""
+
 
 class ZoneProbabilities(np.ndarray):
     """Probabilities of the zones, with the pixel size at which the network worked.

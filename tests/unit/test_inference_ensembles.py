@@ -1,4 +1,4 @@
-"""Ensembles: running sums against everything stored; an even layout covers every pixel."""
+"""Ensembles: running sums against all stored values; the default layout gives the exact front."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import ndimage
 from torch import nn
 
 from icefront import IcefrontError
-from icefront.inference import Layout, blend_windows, default_layout, predict_ensemble
+from icefront.inference import (
+    Layout,
+    blend_windows,
+    default_layout,
+    exact_layout,
+    predict_ensemble,
+)
 from icefront.inference.symmetries import views
-from icefront.inference.windows import axes_of_windows, axis_of_windows, gaussian
+from icefront.inference.windows import axis_of_windows, gaussian
 from icefront.models.card import ModelCard
 from icefront.scenes.scene import Scene
 
@@ -41,8 +46,8 @@ def scene_of(shape: tuple[int, int], seed: int = 0) -> Scene:
 def everything(models, image, layout, symmetries):
     """All views of all pixels with their weights, stored one by one."""
     height, width = image.shape
-    rows = axis_of_windows(height, layout.window, layout.target, layout.stride, layout.even)
-    columns = axis_of_windows(width, layout.window, layout.target, layout.stride, layout.even)
+    rows = axis_of_windows(height, layout.window, layout.target, layout.stride)
+    columns = axis_of_windows(width, layout.window, layout.target, layout.stride)
     bell = np.outer(gaussian(layout.target), gaussian(layout.target)).astype(np.float64)
     values, weights = [], []
     for top in rows.starts:
@@ -66,11 +71,10 @@ def everything(models, image, layout, symmetries):
     return np.array(values), np.array(weights)
 
 
-@pytest.mark.parametrize("even", [False, True])
 @pytest.mark.parametrize("symmetries", [1, 4])
-def test_running_sums_equal_the_statistics_of_all_views(even: bool, symmetries: int) -> None:
+def test_running_sums_equal_the_statistics_of_all_views(symmetries: int) -> None:
     models = [Lopsided(1), Lopsided(2)]
-    scene, layout = scene_of((23, 41)), Layout(32, 16, 12, even)
+    scene, layout = scene_of((23, 41)), Layout(32, 16, 12)
     found = predict_ensemble(
         models, scene, symmetries=symmetries, layout=layout, exact=True, device="cpu"
     )
@@ -81,8 +85,8 @@ def test_running_sums_equal_the_statistics_of_all_views(even: bool, symmetries: 
     off = np.nan_to_num(values - mean) ** 2
     spread = np.sqrt((off * weights[:, None]).sum(0) / total)
     np.testing.assert_allclose(found.mean, mean[:4], atol=2e-5)
-    np.testing.assert_allclose(found.spread, spread[:4], atol=5e-4)
-    np.testing.assert_allclose(found.logit_spread, spread[4], atol=5e-3)
+    np.testing.assert_allclose(found.std, spread[:4], atol=5e-4)
+    np.testing.assert_allclose(found.logit_std, spread[4], atol=5e-3)
 
 
 def test_one_model_without_symmetries_is_the_model() -> None:
@@ -92,19 +96,19 @@ def test_one_model_without_symmetries_is_the_model() -> None:
     np.testing.assert_allclose(found.mean, alone, atol=1e-5)
 
 
-def test_members_that_agree_have_no_spread_and_symmetries_commute() -> None:
+def test_equal_models_have_no_standard_deviation_and_symmetries_commute() -> None:
     card = dataclasses.replace(CARD, whole=True)
     model, scene = Lopsided(4, card), scene_of((32, 32))
     same = predict_ensemble([model, model], scene, symmetries=1, exact=True, device="cpu")
-    assert same.spread.max() < 1e-6
+    assert same.std.max() < 1e-6
     turned = Scene(np.rot90(scene.image[:, ::-1]).copy())
     a = predict_ensemble([model], scene, exact=True, device="cpu")
     b = predict_ensemble([model], turned, exact=True, device="cpu")
     np.testing.assert_allclose(b.mean, np.rot90(a.mean[:, :, ::-1], 1, (1, 2)), atol=1e-5)
-    np.testing.assert_allclose(b.spread, np.rot90(a.spread[:, :, ::-1], 1, (1, 2)), atol=1e-5)
+    np.testing.assert_allclose(b.std, np.rot90(a.std[:, :, ::-1], 1, (1, 2)), atol=1e-5)
 
 
-def test_members_that_want_other_scenes_are_refused() -> None:
+def test_models_that_take_differently_prepared_scenes_are_refused() -> None:
     other = Lopsided(2, dataclasses.replace(CARD, input_mapping="equalised"))
     with pytest.raises(IcefrontError, match="input_mapping is grey and equalised"):
         predict_ensemble([Lopsided(1), other], scene_of((30, 30)))
@@ -114,32 +118,84 @@ def test_members_that_want_other_scenes_are_refused() -> None:
         predict_ensemble([Lopsided(1)], scene_of((30, 30)), symmetries=3)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    length=st.integers(1, 300),
-    half=st.integers(1, 30),
-    margin=st.integers(0, 20),
-    step=st.floats(0.05, 1),
-)
-def test_even_windows_cover_all_with_steps_no_longer_than_the_stride(
-    length: int, half: int, margin: int, step: float
-) -> None:
-    target = 2 * half
-    stride = max(1, int(step * target))
-    axis = axis_of_windows(length, target + 2 * margin, target, stride, even=True)
-    assert (np.diff(axis.starts) <= stride).all()
-    assert axis.weight.min() > 0
-    assert axis.starts[-1] + target + 2 * margin <= len(axis.source)
-    fewest = 1 + max(0, -(-(length - target) // stride))
-    assert len(axis.starts) == fewest
+class Zonal(nn.Module):
+    """Rock, glacier or ocean by the grey value, less sure off the middle of a window."""
+
+    def __init__(self, card: ModelCard = CARD) -> None:
+        super().__init__()
+        self.card = card
+        self.windows = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.windows += len(x)
+        side = torch.linspace(-1, 1, x.shape[-1])
+        shift = 0.1 * side[:, None] * side
+        value = x + shift
+        parts = [-5 + 0 * x, 8 * (0.25 - value), 4 - 16 * (value - 0.5).abs(), 8 * (value - 0.75)]
+        return torch.cat(parts, 1)
 
 
-def test_the_default_layout_has_an_eighth_of_the_published_windows() -> None:
-    layout = default_layout(ModelCard("tyrion", {}))
-    assert layout == Layout(512, 384, 384, even=True)
-    rows, columns = axes_of_windows((3000, 3000), layout)
-    published = axes_of_windows((3000, 3000), Layout())
-    count = len(rows.starts) * len(columns.starts)
-    assert len(published[0].starts) * len(published[1].starts) > 8 * count
-    small = default_layout(ModelCard("mini", {}, window=256, target=128, stride=64))
-    assert small == Layout(256, 192, 192, even=True)
+def front_of(zones: np.ndarray) -> np.ndarray:
+    return (zones == 3) & ndimage.binary_dilation(zones == 2)
+
+
+def bay(shape: tuple[int, int] = (300, 420)) -> Scene:
+    """Glacier with an ocean in one corner, smooth between."""
+    row, column = np.mgrid[: shape[0], : shape[1]]
+    away = np.hypot(row - shape[0], column - 0.6 * shape[1])
+    wave = 6 * np.sin(row / 17) * np.cos(column / 23)
+    grey = 0.5 + 0.4 / (1 + np.exp((away - 0.3 * shape[0] + wave) / 6))
+    return Scene(grey.astype(np.float32))
+
+
+COARSE = default_layout(CARD)
+
+
+@pytest.mark.parametrize("shape", [(300, 420), (110, 63), (70, 200)])
+def test_the_default_windows_give_the_front_of_all_windows(shape: tuple[int, int]) -> None:
+    scene, network = bay(shape), Zonal()
+    exact = blend_windows(scene.image, network, window=32, target=16, stride=8)
+    all_windows = network.windows
+    fast = blend_windows(scene.image, network, window=32, target=16, stride=8, coarse=COARSE.coarse)
+    taken = network.windows - all_windows
+    np.testing.assert_allclose(fast.sum(0), 1, atol=1e-5)
+    near = front_of(exact.argmax(0))
+    assert near.any()
+    assert (near == front_of(fast.argmax(0))).all()
+    np.testing.assert_allclose(fast[:, near], exact[:, near], atol=0.02)
+    if shape == (300, 420):
+        assert taken < all_windows / 3
+
+
+def test_an_ensemble_takes_the_default_windows_of_a_single_model() -> None:
+    scene, network = bay(), Zonal()
+    single = blend_windows(
+        scene.image, network, window=32, target=16, stride=8, coarse=COARSE.coarse
+    )
+    before = network.windows
+    found = predict_ensemble([network], scene, symmetries=1, device="cpu")
+    assert network.windows - before == before
+    np.testing.assert_allclose(found.mean, single, atol=2e-3)
+
+
+def test_without_ocean_only_the_coarse_windows_are_predicted() -> None:
+    network, image = Zonal(), np.full((200, 200), 0.5, np.float32)
+    blend_windows(image, network, window=32, target=16, stride=8, coarse=4)
+    count = len(axis_of_windows(200, 32, 16, 8).starts)
+    assert network.windows == len({*range(0, count, 4), count - 1}) ** 2
+
+
+def test_a_coarse_step_longer_than_the_window_is_refused() -> None:
+    with pytest.raises(IcefrontError, match="Every 5th window"):
+        blend_windows(
+            np.zeros((9, 9), np.float32), Zonal(), window=32, target=16, stride=8, coarse=5
+        )
+
+
+def test_the_default_layout_is_that_of_the_card_with_a_coarse_step_of_one_window() -> None:
+    assert default_layout(ModelCard("tyrion", {})) == Layout(512, 256, 128, coarse=4)
+    small = ModelCard("mini", {}, window=256, target=128, stride=64)
+    assert default_layout(small) == Layout(256, 128, 64, coarse=4)
+    assert exact_layout(small) == Layout(256, 128, 64)
+    wide = ModelCard("wide", {}, window=64, target=64, stride=64)
+    assert default_layout(wide) == exact_layout(wide)

@@ -25,7 +25,7 @@ from icefront.inference import (
     predict_ensemble,
     predict_zones,
 )
-from icefront.inference.ensembles import check_members
+from icefront.inference.ensembles import check_models
 from icefront.inference.grids import wanted_size, zones_on_scene
 from icefront.inference.symmetries import check_symmetries
 from icefront.models.checkpoints import sha256_of
@@ -156,9 +156,9 @@ def predict_image(
             exact=manner.exact,
             progress=False,
         )
-        mean, logit_spread = found.mean, found.logit_spread
-        class_spread = found.spread.mean(axis=(1, 2), dtype=np.float64)
-        spread = averaged_spread(found.spread)
+        mean, logit_spread = found.mean, found.logit_std
+        class_spread = found.std.mean(axis=(1, 2), dtype=np.float64)
+        spread = averaged_spread(found.std)
         del found
     else:
         mean = predict_zones(
@@ -260,7 +260,7 @@ def gather_contenders(
         contenders.append(Contender(label_of(card.name), (network,), 0, identity, Path(name).name))
     if ensemble:
         together = tuple(c.models[0] for c in contenders)
-        check_members([card_of(m) for m in together])
+        check_models([card_of(m) for m in together])
         check_symmetries(symmetries)
         joined = hashlib.sha256("".join(c.identity for c in contenders).encode()).hexdigest()
         words = f"{len(together)} models × {symmetries} symmetries"

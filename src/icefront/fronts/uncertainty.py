@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-LOGIT_LIMIT = 6.0
-"""Largest |log(P(glacier) / P(ocean))| that is told apart: beyond, a pixel is simply certain."""
+from icefront.zones import LOGIT_LIMIT
 
 LEAST_PX = 1 / np.sqrt(12)
 """Smallest standard deviation: that of a place known to the pixel, in pixels."""

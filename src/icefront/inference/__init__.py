@@ -7,9 +7,8 @@ with a `ModelCard` (or without), and returns float32 (4, H, W).
 from __future__ import annotations
 
 from icefront.inference.ensembles import EnsembleZones, predict_ensemble
-from icefront.inference.layouts import default_layout, exact_layout
 from icefront.inference.predict import card_of, predict_whole, predict_zones
-from icefront.inference.windows import Layout, blend_windows
+from icefront.inference.windows import Layout, blend_windows, default_layout, exact_layout
 
 __all__ = [
     "EnsembleZones",

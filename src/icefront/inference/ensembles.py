@@ -1,4 +1,4 @@
-"""Several models and several symmetries as one: mean probabilities and how far they differ.
+"""Several models and several symmetries as one: mean probabilities and their standard deviation.
 
 One stream over the windows: each window goes through every model in every symmetry, and only the
 running mean and the running sum of squared deviations are kept, so that memory depends neither on
@@ -7,7 +7,7 @@ the number of models nor on that of the symmetries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -16,44 +16,52 @@ import torch
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.inference.layouts import default_layout, exact_layout
 from icefront.inference.precision import choose_device, precision
 from icefront.inference.predict import BATCHES, card_of, evaluating, prepared
 from icefront.inference.symmetries import views
-from icefront.inference.windows import Batch, Layout, Network, gaussian, stream_windows
+from icefront.inference.windows import (
+    Axis,
+    Batch,
+    Layout,
+    Network,
+    axes_of_windows,
+    bell_of,
+    default_layout,
+    exact_layout,
+    overlap,
+    stream_windows,
+    tent_of,
+)
 from icefront.models.card import ModelCard
 from icefront.scenes.scene import Scene
-from icefront.zones import GLACIER, N_ZONES, OCEAN
-
-LOGIT_LIMIT = 6.0
-"""Largest |log(P(glacier) / P(ocean))| of a view that is told apart, as in `icefront.fronts`."""
+from icefront.zones import GLACIER, LOGIT_LIMIT, N_ZONES, OCEAN
 
 
 @dataclass(frozen=True)
 class EnsembleZones:
-    """What an ensemble says about a scene.
+    """Mean and standard deviation of an ensemble's predictions of a scene.
 
     Attributes
     ----------
     mean : float32 (4, H, W)
         Mean of the probabilities of all views; they sum to 1.
-    spread : float32 (4, H, W)
+    std : float32 (4, H, W)
         Their standard deviation, per class.
-    logit_spread : float32 (H, W)
+    logit_std : float32 (H, W)
         Standard deviation of log(P(glacier) / P(ocean)), bounded to +-6 in each view: divided by
-        its gradient across the front it is how far the views disagree about its place.
+        its gradient across the front it is the standard deviation of the front's place.
     views : int
         Models times symmetries.
     """
 
     mean: np.ndarray
-    spread: np.ndarray
-    logit_spread: np.ndarray
+    std: np.ndarray
+    logit_std: np.ndarray
     views: int
 
 
-def check_members(cards: Sequence[ModelCard]) -> None:
-    """Refuse an ensemble whose members want scenes prepared differently.
+def check_models(cards: Sequence[ModelCard]) -> None:
+    """Refuse an ensemble of models that take scenes prepared differently.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def check_members(cards: Sequence[ModelCard]) -> None:
                 raise IcefrontError(
                     f"The models {first.name} and {card.name} cannot form an ensemble: their "
                     f"{what} is {getattr(first, what)} and {getattr(card, what)}; take models "
-                    "that want their scenes prepared alike."
+                    "that take scenes prepared alike."
                 )
 
 
@@ -83,14 +91,14 @@ def predict_ensemble(
     exact: bool = False,
     progress: bool = True,
 ) -> EnsembleZones:
-    """Predict a scene by several models in several symmetries.
+    """Predict a scene with several models in several symmetries.
 
     Parameters
     ----------
     models : sequence of torch.nn.Module
         Their cards must agree on windows, input and pixel size.
     scene : Scene
-        On the grid the models want.
+        On the grid of the models.
     symmetries : 1, 4 or 8
         Windows as they are, rotated, or rotated and mirrored.
     layout : Layout, optional
@@ -102,7 +110,7 @@ def predict_ensemble(
     -------
     EnsembleZones
         A view is one model, one symmetry and one window: a pixel that several windows show is
-        weighted as in `blend_windows`, and what they differ counts as spread.
+        weighted as in `blend_windows`, and their differences enter the standard deviation.
 
     Raises
     ------
@@ -116,43 +124,68 @@ def predict_ensemble(
     LeVeque (1983, doi:10.2307/2683386).
     """
     cards = [card_of(model) for model in models]
-    check_members(cards)
+    check_models(cards)
     card = cards[0]
     image = prepared(scene, card)
     where = choose_device(device)
     if layout is None:
         layout = exact_layout(card) if exact else default_layout(card)
     inside = np.s_[:, :]
-    if card.whole and max(image.shape) <= card.window:
+    taken_whole = card.whole and max(image.shape) <= card.window
+    if taken_whole:
         # As `predict_whole` does: one window, the scene in its middle, no data around it.
         height, width = image.shape
         top, left = (card.window - height) // 2, (card.window - width) // 2
         inside = np.s_[top : top + height, left : left + width]
         surrounded = np.zeros((card.window, card.window), np.float32)
         surrounded[inside] = np.nan_to_num(image, nan=0.0)
-        image, layout = surrounded, Layout(card.window, card.window, card.window, even=True)
+        image, layout = surrounded, Layout(card.window, card.window, card.window)
+    running = _Running(image.shape, bell_of(layout.target))
+    # The coarse windows once more, each as a whole, for the windows that are not predicted.
+    instead = _Running(image.shape, tent_of(layout.window)) if layout.coarse > 1 else None
+    axes = axes_of_windows(image.shape, layout)
+
+    def zones() -> np.ndarray:
+        assert instead is not None
+        return _likeliest(running, instead, axes)
+
+    batch = BATCHES.get(where.type, 1)
+    parts: Iterable[Batch] = [Batch(image[None], [(0, 0)])]
+    if not taken_whole:
+        ask = zones if instead is not None else None
+        parts = stream_windows(image, layout, batch, zones=ask, progress=progress)
+    margin = layout.margin
+    centre = slice(margin, margin + layout.target)
     with ExitStack() as stack:
         for model in models:
             stack.enter_context(evaluating(model, where))
         stack.enter_context(precision(where, exact=exact))
-        running = _Running(image.shape, layout)
-        for part in stream_windows(image, layout, BATCHES.get(where.type, 1), progress=progress):
-            running.add(part, *_over_views(models, part.windows, layout, symmetries, where))
+        for part in parts:
+            whole = instead is not None and part.everywhere
+            seen = slice(None) if whole else centre
+            mean, variance = _over_views(models, part.windows, seen, symmetries, where)
+            if instead is not None and whole:
+                corners = [(top - margin, left - margin) for top, left in part.places]
+                instead.add(corners, mean, variance)
+                mean, variance = mean[:, :, centre, centre], variance[:, :, centre, centre]
+            running.add(part.places, mean, variance)
+    if instead is not None:
+        running.complete(instead, axes)
     return running.result(inside, symmetries * len(models))
 
 
 def _over_views(
     models: Sequence[Network],
     windows: np.ndarray,
-    layout: Layout,
+    seen: slice,
     symmetries: int,
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance over models and symmetries, float32 (B, 5, target, target) each.
+    """Return mean and variance over models and symmetries, float32 (B, 5, side, side) each.
 
-    Channels are the four probabilities and the log odds of glacier against ocean.
+    Rows and columns are those of `seen` in the window. Channels are the four probabilities and the
+    log odds of glacier against ocean.
     """
-    centre = slice(layout.margin, layout.margin + layout.target)
     least = torch.finfo(torch.float32).tiny
     count = 0
     mean = squares = torch.zeros(())
@@ -160,7 +193,7 @@ def _over_views(
         given = torch.from_numpy(windows[:, None]).to(device)
         for model in models:
             for whole in views(model, given, symmetries):
-                zones = whole[:, :, centre, centre]
+                zones = whole[:, :, seen, seen]
                 glacier, ocean = zones[:, GLACIER], zones[:, OCEAN]
                 odds = torch.log(glacier.clamp_min(least) / ocean.clamp_min(least))
                 odds = odds.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
@@ -176,31 +209,62 @@ def _over_views(
 
 
 class _Running:
-    """Weighted running mean and sum of squared deviations of overlapping windows."""
+    """Weighted running mean and sum of squared deviations of overlapping squares."""
 
-    def __init__(self, shape: tuple[int, ...], layout: Layout) -> None:
-        self.target = layout.target
-        self.bell = np.outer(gaussian(layout.target), gaussian(layout.target))
+    def __init__(self, shape: tuple[int, ...], bell: np.ndarray) -> None:
+        self.shape, self.bell = (shape[0], shape[1]), bell
         self.weight = np.zeros(shape, np.float32)
         self.mean = np.zeros((N_ZONES + 1, *shape), np.float32)
         self.squares = np.zeros((N_ZONES + 1, *shape), np.float32)
 
-    def add(self, part: Batch, mean: np.ndarray, variance: np.ndarray) -> None:
-        height, width = self.weight.shape
-        for number, (top, left) in enumerate(part.places):
-            here = np.s_[..., top : top + self.target, left : left + self.target]
-            there = np.s_[..., : min(self.target, height - top), : min(self.target, width - left)]
+    def add(self, places: list[tuple[int, int]], mean: np.ndarray, variance: np.ndarray) -> None:
+        for number, place in enumerate(places):
+            here, there = overlap(place, len(self.bell), self.shape)
             own = min(number, len(mean) - 1)
-            bell, before = self.bell[there], self.weight[here]
-            share = bell / (before + bell)
-            off = mean[own][there] - self.mean[here]
-            self.squares[here] += bell * variance[own][there] + off**2 * (before * share)
-            self.mean[here] += off * share
-            self.weight[here] += bell
+            self._merge(here, self.bell[there], mean[own][:, *there], variance[own][:, *there])
+
+    def _merge(
+        self,
+        here: tuple[slice, slice],
+        weight: np.ndarray,
+        mean: np.ndarray,
+        variance: np.ndarray,
+    ) -> None:
+        before = self.weight[here]
+        after = before + weight
+        fraction = np.divide(weight, after, out=np.zeros_like(after), where=after > 0)
+        off = mean - self.mean[:, *here]
+        self.squares[:, *here] += weight * variance + off**2 * (before * fraction)
+        self.mean[:, *here] += off * fraction
+        self.weight[here] += weight
+
+    def complete(self, instead: _Running, axes: tuple[Axis, Axis]) -> None:
+        """Give the weight of windows that were not predicted to what stands in for them."""
+        missing = np.maximum(_missing(self, axes), 0)
+        whole = (slice(None), slice(None))
+        self._merge(whole, missing, instead.mean, instead.squares / instead.weight)
 
     def result(self, inside: tuple[slice, slice], count: int) -> EnsembleZones:
         self.squares /= self.weight
-        spread = np.sqrt(np.maximum(self.squares, 0, out=self.squares), out=self.squares)
-        spread = spread[(slice(None), *inside)]
+        std = np.sqrt(np.maximum(self.squares, 0, out=self.squares), out=self.squares)
+        std = std[(slice(None), *inside)]
         mean = self.mean[(slice(None), *inside)]
-        return EnsembleZones(mean[:N_ZONES], spread[:N_ZONES], spread[N_ZONES], count)
+        return EnsembleZones(mean[:N_ZONES], std[:N_ZONES], std[N_ZONES], count)
+
+
+def _missing(running: _Running, axes: tuple[Axis, Axis]) -> np.ndarray:
+    """Return the weight of all windows less that of the predicted ones, (H, W)."""
+    rows, columns = axes
+    return rows.weight[:, None] * columns.weight - running.weight
+
+
+def _likeliest(running: _Running, instead: _Running, axes: tuple[Axis, Axis]) -> np.ndarray:
+    """Return the most likely zones so far, uint8 (H, W)."""
+    missing = np.maximum(_missing(running, axes), 0)
+    return np.argmax(
+        [
+            running.mean[zone] * running.weight + instead.mean[zone] * missing
+            for zone in range(N_ZONES)
+        ],
+        axis=0,
+    ).astype(np.uint8)

@@ -87,7 +87,7 @@ def predict_zones(
             window=chosen.window,
             target=chosen.target,
             stride=chosen.stride if stride is None else stride,
-            even=chosen.even,
+            coarse=chosen.coarse,
             batch=BATCHES.get(where.type, 1),
             device=where,
             progress=progress,

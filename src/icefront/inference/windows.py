@@ -1,11 +1,16 @@
-"""A whole image through a network that sees one window at a time, blended into one map.
+"""The windows in which a network sees a whole image, and their blending into one map.
 
-The layout of the windows, the mirrored margins and the Gaussian weights are those of the
+The lattice of the windows, the mirrored margins and the Gaussian weights are those of the
 whole-scene prediction of CaFFe's baseline and of Tyrion (Gourmelon et al. 2022,
 doi:10.5194/essd-14-4287-2022): the image is mirrored outwards by the margin between window and
 target, then further below and to the right until the windows fit, always by at least one pixel;
 each window counts with its centre only, and overlapping centres are blended with a Gaussian whose
 standard deviation is an eighth of the target (32 pixels for 256).
+
+By default only a coarse part of the lattice is predicted everywhere, and the windows between only
+where they decide the place of the front: where a large area of ocean meets glacier. There every
+window of the lattice is predicted, so the front is that of all windows; away from it a window of
+the coarse part stands in for its neighbours.
 """
 
 from __future__ import annotations
@@ -15,16 +20,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from icefront.errors import IcefrontError
+from icefront.models.card import ModelCard
 from icefront.progress import steps
-from icefront.zones import N_ZONES
+from icefront.zones import GLACIER, N_ZONES, OCEAN
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """From windows (B, 1, window, window) in 0..1 to logits (B, 4, window, window)."""
 
 SIGMAS_PER_TARGET = 8
 """Standard deviations of the blending Gaussian in one side of the target."""
+
+DEFAULT_COARSE = 4
+"""Which windows of the lattice are predicted everywhere by default: every fourth each way, which
+for the cards of the family is a step of one window."""
+
+REACH_SIGMAS = 2.5
+"""A window is predicted where a front lies this close to its middle along both axes, in standard
+deviations of its weights. Beyond, its weight is below 5 % of its peak, and neighbours that are
+predicted have larger ones."""
+
+LARGE_OCEAN = 0.25
+"""Area of the ocean that has a front, as a fraction of the largest connected one."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +79,15 @@ class Layout:
     ----------
     window, target, stride : int
         Side of the window, of its centre that counts, and the step, in pixels.
-    even : bool
-        False is the published layout: steps of exactly `stride`, and always one window more than
-        fits. True spreads no more windows than are needed evenly, so that no step is longer than
-        `stride` and none hangs over.
+    coarse : int
+        1 predicts all windows, as published. A larger number predicts every `coarse`-th window
+        along each axis everywhere, and the others only where ocean meets glacier.
     """
 
     window: int = 512
     target: int = 256
     stride: int = 128
-    even: bool = False
+    coarse: int = 1
 
     @property
     def margin(self) -> int:
@@ -77,15 +95,29 @@ class Layout:
         return (self.window - self.target) // 2
 
 
-def axis_of_windows(length: int, window: int, target: int, stride: int, even: bool = False) -> Axis:
+def exact_layout(card: ModelCard) -> Layout:
+    """Return the windows that a model's card states, all of them; for Tyrion the published ones."""
+    return Layout(card.window, card.target, card.stride)
+
+
+def default_layout(card: ModelCard) -> Layout:
+    """Return the windows that all commands use unless they are told to be exact.
+
+    They are those of the card, but away from the front only every fourth along each axis (fewer
+    steps where the card's are longer than a quarter of its window). ``python -m benchmarks
+    prediction`` compares fronts and times with those of `exact_layout`.
+    """
+    coarse = max(1, min(DEFAULT_COARSE, card.window // card.stride))
+    return Layout(card.window, card.target, card.stride, coarse)
+
+
+def axis_of_windows(length: int, window: int, target: int, stride: int) -> Axis:
     """Lay windows along an axis of `length` pixels.
 
     Parameters
     ----------
     length, window, target, stride : int
         In pixels.
-    even : bool
-        See `Layout`.
 
     Returns
     -------
@@ -94,16 +126,10 @@ def axis_of_windows(length: int, window: int, target: int, stride: int, even: bo
     """
     margin = (window - target) // 2
     mirrored = length + 2 * margin
-    if even:
-        gaps = max(0, -(-(length - target) // stride))
-        extra = max(0, target - length)
-        last = max(0, length - target)
-        starts = tuple(round(k * last / gaps) for k in range(gaps + 1)) if gaps else (0,)
-    else:
-        # One pixel more than fits is always added: an axis that fits exactly gets one more window.
-        count = max(0, (mirrored - window) // stride + 1) + 1
-        extra = window + (count - 1) * stride - mirrored
-        starts = tuple(range(0, count * stride, stride))
+    # One pixel more than fits is always added: an axis that fits exactly gets one more window.
+    count = max(0, (mirrored - window) // stride + 1) + 1
+    extra = window + (count - 1) * stride - mirrored
+    starts = tuple(range(0, count * stride, stride))
     source = np.pad(np.arange(length), margin, mode="symmetric")
     source = np.pad(source, (0, extra), mode="symmetric")
     weight = np.zeros(len(source), np.float64)
@@ -112,14 +138,15 @@ def axis_of_windows(length: int, window: int, target: int, stride: int, even: bo
     return Axis(source, starts, weight[margin : margin + length].astype(np.float32))
 
 
-def check_layout(window: int, target: int, stride: int) -> None:
+def check_layout(layout: Layout) -> None:
     """Refuse windows that cannot cover an image.
 
     Raises
     ------
     IcefrontError
-        If the target does not lie centred in the window or the stride leaves gaps.
+        If the target does not lie centred in the window or a step leaves gaps.
     """
+    window, target, stride = layout.window, layout.target, layout.stride
     if not 0 < target <= window or (window - target) % 2:
         raise IcefrontError(
             f"A target of {target} pixels does not lie centred in a window of {window}: "
@@ -130,11 +157,16 @@ def check_layout(window: int, target: int, stride: int) -> None:
             f"A stride of {stride} pixels leaves gaps between targets of {target}: "
             f"choose a stride from 1 to {target}."
         )
+    if not 0 < layout.coarse * stride <= window:
+        raise IcefrontError(
+            f"Every {layout.coarse}th window at a stride of {stride} pixels leaves gaps between "
+            f"windows of {window}: choose a coarse step from 1 to {window // stride}."
+        )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows for the network, and where their targets lie.
+    """Windows for the network, and where they lie.
 
     Attributes
     ----------
@@ -143,14 +175,23 @@ class Batch:
     places : list of (int, int)
         First row and column of each target in the image; more than B only if all windows are the
         same one without any data.
+    everywhere : bool
+        True for windows that are predicted whatever the image shows, False for those that follow
+        where ocean meets glacier.
     """
 
     windows: np.ndarray
     places: list[tuple[int, int]]
+    everywhere: bool = True
 
 
 def stream_windows(
-    image: np.ndarray, layout: Layout, batch: int = 1, *, progress: bool = False
+    image: np.ndarray,
+    layout: Layout,
+    batch: int = 1,
+    *,
+    zones: Callable[[], np.ndarray] | None = None,
+    progress: bool = False,
 ) -> Iterator[Batch]:
     """Cut an image into windows, row by row; windows without any data come last, as a single one.
 
@@ -162,7 +203,11 @@ def stream_windows(
         Grey values in 0..1; NaN is no data and becomes 0.
     layout : Layout
     batch : int
-        Windows at once.
+        Number of windows at once.
+    zones : callable, optional
+        Returns the most likely zones, uint8 (H, W), as the windows so far tell them; needed where
+        the layout has a coarse step above 1. It is asked after the coarse windows and again after
+        those that follow, until the front lies in predicted windows only.
     progress : bool
         Show a bar on stderr, if that is a terminal.
 
@@ -172,25 +217,86 @@ def stream_windows(
         If the image is not one of rows and columns, or the windows cannot cover it.
     """
     rows, columns = axes_of_windows(image.shape, layout)
-    window = layout.window
+    everywhere = np.ix_(*(_coarse(axis, layout.coarse) for axis in (rows, columns)))
+    done = np.zeros((len(rows.starts), len(columns.starts)), bool)
+    chosen = np.zeros_like(done)
+    chosen[everywhere] = True
+    first = True
+    while chosen.any():
+        with steps("predicting", int(chosen.sum()), show=progress) as advance:
+            for part in _cut(image, layout.window, rows, columns, chosen, batch, first):
+                yield part
+                advance(len(part.places))
+        done |= chosen
+        if zones is None or done.all():
+            return
+        chosen = _windows_at_fronts(zones(), layout, rows, columns) & ~done
+        first = False
+
+
+def _coarse(axis: Axis, step: int) -> list[int]:
+    """Numbers of every `step`-th window of an axis, and of the last."""
+    last = len(axis.starts) - 1
+    return sorted({*range(0, last, step), last})
+
+
+def _cut(
+    image: np.ndarray,
+    window: int,
+    rows: Axis,
+    columns: Axis,
+    chosen: np.ndarray,
+    batch: int,
+    everywhere: bool,
+) -> Iterator[Batch]:
+    """Cut the chosen windows, bool (rows, columns)."""
     empty: list[tuple[int, int]] = []
-    with steps("predicting", len(rows.starts) * len(columns.starts), show=progress) as advance:
-        for top in rows.starts:
-            band = np.asarray(image[rows.source[top : top + window]], np.float32)
-            missing = np.isnan(band)
-            has_data: np.ndarray = ~np.all(missing, axis=0)
-            band[missing] = 0.0
-            sources = {left: columns.source[left : left + window] for left in columns.starts}
-            seen = [left for left in columns.starts if has_data[sources[left]].any()]
-            empty += [(top, left) for left in columns.starts if left not in set(seen)]
-            for first in range(0, len(seen), batch):
-                lefts = seen[first : first + batch]
-                windows = np.stack([band[:, sources[left]] for left in lefts])
-                yield Batch(windows, [(top, left) for left in lefts])
-                advance(len(lefts))
-        if empty:
-            yield Batch(np.zeros((1, window, window), np.float32), empty)
-            advance(len(empty))
+    for row in np.flatnonzero(chosen.any(axis=1)):
+        top = rows.starts[row]
+        band = np.asarray(image[rows.source[top : top + window]], np.float32)
+        missing = np.isnan(band)
+        has_data: np.ndarray = ~np.all(missing, axis=0)
+        band[missing] = 0.0
+        lefts = [columns.starts[column] for column in np.flatnonzero(chosen[row])]
+        sources = {left: columns.source[left : left + window] for left in lefts}
+        seen = [left for left in lefts if has_data[sources[left]].any()]
+        empty += [(top, left) for left in lefts if not has_data[sources[left]].any()]
+        for first in range(0, len(seen), batch):
+            together = seen[first : first + batch]
+            windows = np.stack([band[:, sources[left]] for left in together])
+            yield Batch(windows, [(top, left) for left in together], everywhere)
+    if empty:
+        yield Batch(np.zeros((1, window, window), np.float32), empty, everywhere)
+
+
+def _windows_at_fronts(zones: np.ndarray, layout: Layout, rows: Axis, columns: Axis) -> np.ndarray:
+    """Find the windows that decide where a large ocean ends at glacier, bool (rows, columns)."""
+    pieces, count = ndimage.label(zones == OCEAN, np.ones((3, 3)))
+    found = np.zeros((len(rows.starts), len(columns.starts)), bool)
+    if not count:
+        return found
+    areas = np.bincount(pieces.ravel())
+    areas[0] = 0
+    large = (areas >= LARGE_OCEAN * areas.max())[pieces]
+    front = large & ndimage.binary_dilation(zones == GLACIER)
+    for row, inside in enumerate(_spans(rows, layout, zones.shape[0])):
+        band = front[inside].any(axis=0)
+        if band.any():
+            found[row] = [band[span].any() for span in _spans(columns, layout, zones.shape[1])]
+    return found
+
+
+def _spans(axis: Axis, layout: Layout, length: int) -> list[slice]:
+    """Positions along an axis that need each window: near its middle, and out to the edges."""
+    reach = max(REACH_SIGMAS * layout.target / SIGMAS_PER_TARGET, layout.stride / 2)
+    spans = []
+    for number, start in enumerate(axis.starts):
+        middle = start + layout.target // 2
+        first = 0 if number == 0 else max(0, int(np.floor(middle - reach)))
+        # The last window may lie beyond the image: then the one before it is the outermost.
+        outermost = number >= len(axis.starts) - 2
+        spans.append(slice(first, length if outermost else int(np.ceil(middle + reach)) + 1))
+    return spans
 
 
 def axes_of_windows(shape: tuple[int, ...], layout: Layout) -> tuple[Axis, Axis]:
@@ -201,15 +307,49 @@ def axes_of_windows(shape: tuple[int, ...], layout: Layout) -> tuple[Axis, Axis]
     IcefrontError
         If the image is not one of rows and columns, or the windows cannot cover it.
     """
-    check_layout(layout.window, layout.target, layout.stride)
+    check_layout(layout)
     if len(shape) != 2 or 0 in shape:
         raise IcefrontError(
             f"An image of shape {shape} cannot be predicted: it needs rows and columns."
         )
-    rows, columns = (
-        axis_of_windows(n, layout.window, layout.target, layout.stride, layout.even) for n in shape
-    )
+    rows, columns = (axis_of_windows(n, layout.window, layout.target, layout.stride) for n in shape)
     return rows, columns
+
+
+def bell_of(target: int) -> np.ndarray:
+    """Return the weights of a target, float32 (target, target), with their peak of 1."""
+    return np.outer(gaussian(target), gaussian(target))
+
+
+def tent_of(window: int) -> np.ndarray:
+    """Return the weights of a whole window that stands in for its neighbours, float32.
+
+    They fall linearly from the middle to the edge and are positive everywhere.
+    """
+    side = 1 - np.abs((np.arange(window) + 0.5) * 2 / window - 1)
+    return np.outer(side, side).astype(np.float32)
+
+
+def overlap(
+    place: tuple[int, int], side: int, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return where a square lies in an image, and which part of the square lies in the image.
+
+    Parameters
+    ----------
+    place : (int, int)
+        First row and column of the square in the image; may be negative.
+    side : int
+        Of the square, in pixels.
+    shape : (int, int)
+        Of the image.
+    """
+    here, there = [], []
+    for start, length in zip(place, shape, strict=True):
+        first, last = max(start, 0), max(min(start + side, length), 0)
+        here.append(slice(first, last))
+        there.append(slice(first - start, max(last, first) - start))
+    return (here[0], here[1]), (there[0], there[1])
 
 
 def blend_windows(
@@ -219,14 +359,15 @@ def blend_windows(
     window: int = 512,
     target: int = 256,
     stride: int = 128,
-    even: bool = False,
+    coarse: int = 1,
     batch: int = 1,
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
     """Predict zone probabilities of a whole image from overlapping windows.
 
-    Memory beyond the image and the result is that of one row of windows, whatever their number.
+    Memory beyond the image and the result is that of one row of windows, whatever their number;
+    with a coarse step above 1, and that of a second map in half precision.
 
     Parameters
     ----------
@@ -235,10 +376,10 @@ def blend_windows(
     network : callable
         From float32 windows (B, 1, window, window) on `device` to logits
         (B, 4, window, window). Windows without any data look all alike, so it sees one of them.
-    window, target, stride, even
+    window, target, stride, coarse
         See `Layout`; the published one by default.
     batch : int
-        How many windows the network gets at once.
+        Number of windows that the network gets at once.
     device : str or torch.device
         Where the windows are put for the network.
     progress : bool
@@ -254,24 +395,77 @@ def blend_windows(
     IcefrontError
         If the image is not one of rows and columns, or the windows cannot cover it.
     """
-    layout = Layout(window, target, stride, even)
+    layout = Layout(window, target, stride, coarse)
     rows, columns = axes_of_windows(image.shape, layout)
-    height, width = image.shape
+    blend = _Blend(image.shape, layout, rows, columns)
     centre = slice(layout.margin, layout.margin + target)
-    bell = torch.from_numpy(np.outer(gaussian(target), gaussian(target))).to(device)
-    result = np.zeros((N_ZONES, height, width), np.float32)
-    for part in stream_windows(image, layout, batch, progress=progress):
+    zones = blend.zones if coarse > 1 else None
+    bell = torch.from_numpy(bell_of(target)).to(device)
+    for part in stream_windows(image, layout, batch, zones=zones, progress=progress):
         with torch.inference_mode():
             logits = network(torch.from_numpy(part.windows[:, None]).to(device))
+            if not (coarse > 1 and part.everywhere):
+                logits = logits[:, :, centre, centre]
             # float32 before the softmax: bf16 logits would leave steps in the probabilities.
-            zones = torch.softmax(logits[:, :, centre, centre].float(), dim=1)
-            weighted = (zones * bell).cpu().numpy()
+            found = torch.softmax(logits.float(), dim=1)
+            if coarse > 1 and part.everywhere:
+                blend.stand_in(part, found.cpu().numpy())
+                found = found[:, :, centre, centre]
+            blend.add(part, (found * bell).cpu().numpy())
+    return blend.result()
+
+
+class _Blend:
+    """Weighted sum of the windows that were predicted, and what stands in for the others."""
+
+    def __init__(self, shape: tuple[int, ...], layout: Layout, rows: Axis, columns: Axis) -> None:
+        self.layout, self.rows, self.columns = layout, rows, columns
+        self.shape = shape[0], shape[1]
+        self.sums = np.zeros((N_ZONES, *shape), np.float32)
+        if layout.coarse > 1:
+            self.bell, self.tent = bell_of(layout.target), tent_of(layout.window)
+            self.weight = np.zeros(shape, np.float32)
+            # Half precision is enough: no front lies where these count.
+            self.instead = np.zeros((N_ZONES, *shape), np.float16)
+
+    def add(self, part: Batch, weighted: np.ndarray) -> None:
+        """Add the targets of windows, float32 (B, 4, target, target) times their weights."""
+        for number, place in enumerate(part.places):
+            here, there = overlap(place, self.layout.target, self.shape)
+            self.sums[:, *here] += weighted[min(number, len(weighted) - 1)][:, *there]
+            if self.layout.coarse > 1:
+                self.weight[here] += self.bell[there]
+
+    def stand_in(self, part: Batch, whole: np.ndarray) -> None:
+        """Take whole windows, float32 (B, 4, window, window), for their neighbours too."""
+        margin = self.layout.margin
         for number, (top, left) in enumerate(part.places):
-            # A target lies in the image where its window lies in the padded image.
-            bottom, right = min(top + target, height), min(left + target, width)
-            found = weighted[min(number, len(weighted) - 1)]
-            result[:, top:bottom, left:right] += found[:, : bottom - top, : right - left]
-    # Each weight is a product of one Gaussian per axis on a lattice: so is their sum.
-    result /= rows.weight[:, None]
-    result /= columns.weight
-    return result
+            here, there = overlap((top - margin, left - margin), self.layout.window, self.shape)
+            found = whole[min(number, len(whole) - 1)][:, *there] * self.tent[there]
+            self.instead[:, *here] += found.astype(np.float16)
+
+    def _missing(self, rows: slice) -> np.ndarray:
+        """Return what the windows that were not predicted would add in some rows, (4, h, W)."""
+        weight = self.rows.weight[rows, None] * self.columns.weight - self.weight[rows]
+        instead = self.instead[:, rows].astype(np.float32)
+        # Probabilities sum to one, so the sum over the zones is that of the tents.
+        return instead * (np.maximum(weight, 0) / instead.sum(axis=0))
+
+    def zones(self) -> np.ndarray:
+        """Return the most likely zones so far, uint8 (H, W)."""
+        found = np.empty(self.shape, np.uint8)
+        for first in range(0, self.shape[0], self.layout.window):
+            rows = slice(first, first + self.layout.window)
+            found[rows] = (self.sums[:, rows] + self._missing(rows)).argmax(axis=0)
+        return found
+
+    def result(self) -> np.ndarray:
+        """Return the probabilities, float32 (4, H, W); the sums are overwritten."""
+        if self.layout.coarse > 1:
+            for first in range(0, self.shape[0], self.layout.window):
+                rows = slice(first, first + self.layout.window)
+                self.sums[:, rows] += self._missing(rows)
+        # Each weight is a product of one Gaussian per axis on a lattice: so is their sum.
+        self.sums /= self.rows.weight[:, None]
+        self.sums /= self.columns.weight
+        return self.sums
