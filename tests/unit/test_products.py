@@ -144,6 +144,20 @@ def test_the_netcdf_file_passes_the_checker_of_the_conventions(made, tmp_path):
     assert not crashed
 
 
+def test_a_project_as_a_data_set_is_what_the_netcdf_file_holds(found, made):
+    import xarray
+
+    from icefront.products.netcdf import to_xarray
+
+    data = to_xarray(found)
+    assert data["glacier_name"].values.tolist() == list(found.series)
+    with xarray.open_dataset(made / "series.nc", engine="scipy") as read:
+        for name in data.data_vars:
+            if data[name].dtype.kind == "f":
+                assert read[name].values == pytest.approx(data[name].values, nan_ok=True)
+        assert (read["time"].values == data["time"].values).all()
+
+
 def test_series_are_the_same_in_csv_and_parquet(found, made):
     table = pd.read_csv(made / "series.csv")
     assert len(table) == len(found.measured)

@@ -12,7 +12,15 @@ from scipy import stats
 from icefront.errors import IcefrontError
 from icefront.measures import centreline_position, curvilinear_box, parallel_centrelines
 from icefront.simulation.calving import FrontParameters
-from icefront.timeseries import compare_sources, find_outliers, fit_trend, make_series, summary
+from icefront.timeseries import (
+    calving_events,
+    compare_sources,
+    find_outliers,
+    fit_trend,
+    make_series,
+    seasons_by_year,
+    summary,
+)
 from icefront.timeseries.trend import YEAR, days_of
 from tests.helpers.simulated_fronts import (
     START,
@@ -193,3 +201,37 @@ def test_a_series_is_of_one_glacier_by_one_method() -> None:
         make_series(series_of(np.zeros(4), method=["a", "a", "b", "b"]))
     with pytest.raises(IcefrontError, match="needs a column 'position_m'"):
         make_series(pd.DataFrame({"date": dates(3)}))
+
+
+def test_a_series_as_a_data_set_has_its_table_and_its_fit() -> None:
+    series = make_series(series_of(-200 * DAYS / YEAR, uncertainty_m=5.0, glacier="Crane"))
+    data = series.to_xarray()
+    assert data.sizes == {"time": 200}
+    assert data["position_m"].values == pytest.approx(series.table["position_m"].to_numpy())
+    assert data["trend_m"].values == pytest.approx(data["position_m"].values, abs=1)
+    assert data["position_m"].attrs["units"] == "m"
+    assert data.attrs["rate_m_per_year"] == pytest.approx(-200, abs=1)
+    assert str(data["time"].values[0])[:10] == str(START)
+    yearly = data["position_m"].resample(time="YS").mean()
+    assert len(yearly) == 6
+
+
+def test_a_year_with_few_dates_or_a_long_gap_has_no_season() -> None:
+    days = np.concatenate([np.arange(0, 365, 15.0), 366 + np.arange(0, 120, 15.0)])
+    position = 100 * np.cos(2 * np.pi * days / YEAR)
+    seasons = seasons_by_year(days, position, fit_trend(days, position))
+    assert seasons["year"].tolist() == [2000]
+    assert seasons["amplitude_m"][0] == pytest.approx(100, rel=0.05)
+
+
+def test_a_drop_is_an_event_if_it_is_fast_large_and_lasts() -> None:
+    days = np.arange(0, 200, 10.0)
+    position = np.where(days < 100, 0.0, -500.0) + np.tile([0.0, 6.0, -4.0, 2.0], 5)
+    sigma = np.full(20, 10.0)
+    event = calving_events(days, position, sigma).iloc[0]
+    assert (str(event["before"].date()), str(event["after"].date())) == ("2000-03-31", "2000-04-10")
+    assert event["drop_m"] == pytest.approx(500, abs=10)
+    assert calving_events(days, position, sigma, min_drop_m=600).empty
+    assert calving_events(days * 10, position, sigma).empty  # 100 days without a front
+    spike = np.where(days == 100, -500.0, 0.0) + position * 0
+    assert calving_events(days, spike, sigma).empty

@@ -71,6 +71,7 @@ def measure(
     from icefront.measures import reference_lines
     from icefront.measures.front_tables import plane_named
     from icefront.products.measure_files import check_format, tables_of, write_measures
+    from icefront.timeseries.series import trend_text
 
     check_format(table_format)
     measured_in = plane_named(plane)
@@ -97,9 +98,9 @@ def measure(
         names = write_measures(unfinished, tables, lines, record, form=table_format)
     for note in table.attrs.get("notes", []):
         typer.echo(note, err=True)
-    for row in tables["trends"].itertuples():
-        name = f"{row.glacier}, {row.method}" if row.glacier else row.method
-        typer.echo(f"{name}: {_rate(row)}")
+    for row in tables["trends"].to_dict("records"):
+        name = ", ".join(filter(None, (row.get("glacier"), row["method"])))
+        typer.echo(f"{name}: {trend_text(row)}")
     typer.echo(f"{len(names)} files are in {out}")
 
 
@@ -155,17 +156,3 @@ def _place(text: str) -> tuple[float, float]:
             f"A place of {text!r} is not understood: give x,y in the CRS of the fronts."
         ) from error
     return x, y
-
-
-def _rate(row: object) -> str:
-    """A trend in words."""
-    import math
-
-    rate, low, high = (getattr(row, name) for name in ("rate_m_per_year", "rate_low", "rate_high"))
-    if math.isnan(rate):
-        return str(getattr(row, "notes", ""))
-    said = f"{rate:+.0f} m/yr ({low:+.0f} to {high:+.0f})"
-    amplitude = getattr(row, "amplitude_m", math.nan)
-    if not math.isnan(amplitude):
-        said += f", season ±{amplitude:.0f} m"
-    return f"{said}, {getattr(row, 'events', 0)} calving events"

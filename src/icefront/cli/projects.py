@@ -156,8 +156,9 @@ def review(
     member: Members = None,
 ) -> None:
     """List the fronts a person should look at first, with pictures; keep what the person says."""
+    from icefront.products.review_pages import REVIEW, write_review
     from icefront.projects.results import REJECTED, load_results
-    from icefront.projects.review import ACCEPTED, REVIEW, judge, write_review
+    from icefront.projects.review import ACCEPTED, judge
 
     said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
     for names, verdict in said:
@@ -189,14 +190,9 @@ def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
 
 
 def _trend(glacier: str, by_method: dict[str, Series]) -> str:
-    """Say in a line what a glacier does."""
+    """Return the trend of a glacier as a sentence."""
     from icefront.projects.results import METHOD
+    from icefront.timeseries.series import summary, trend_text
 
-    series = by_method[METHOD]
-    fit = series.fit
-    said = f"{glacier or 'The glacier'}: {fit.dates} dates"
-    if fit.rate == fit.rate:
-        said += f", {fit.rate:+.0f} m/yr (95 %: {fit.rate_low:+.0f} to {fit.rate_high:+.0f})"
-    if fit.amplitude == fit.amplitude:
-        said += f", season ± {fit.amplitude:.0f} m"
-    return said + f", {len(series.events)} calving events."
+    row = summary(by_method[METHOD])
+    return f"{glacier or 'The glacier'}: {row['dates']} dates, {trend_text(row)}."

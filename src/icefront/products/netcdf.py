@@ -1,20 +1,19 @@
 """The series as NetCDF by the CF conventions: glaciers' time series as a contiguous ragged array.
 
-Written as NetCDF-3 (64-bit offset) by SciPy: every reader has it, and no further library is
-needed.
+Written by xarray through SciPy as NetCDF-3 (64-bit offset): every reader has that format, and SciPy
+is needed anyway, so that neither netCDF4 nor h5netcdf has to be installed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import io
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from scipy.io import netcdf_file
+import xarray as xr
 
 from icefront import __version__
 from icefront.measures.by_glacier import METHODS
@@ -24,7 +23,8 @@ from icefront.timeseries.grades import GRADES
 SERIES_NC = "series.nc"
 CONVENTIONS = "CF-1.11"
 FILL = -9.0e33
-_LONG = {
+_COORDINATES = ("time", "latitude", "longitude", "glacier_name")
+_LONG_NAMES = {
     "curvilinear_box": "mean position of the calving front in the curvilinear box",
     "rectilinear_box": "mean position of the calving front in the rectilinear box",
     "parallel_centrelines": "mean position of the calving front along parallel centrelines",
@@ -32,11 +32,8 @@ _LONG = {
 }
 
 
-Variables = dict[str, tuple[str, np.ndarray, dict[str, Any]]]
-
-
-def series_variables(results: ProjectResults) -> Variables:
-    """Return the series of all glaciers as the variables of a CF data set.
+def to_xarray(results: ProjectResults) -> xr.Dataset:
+    """Return the series of all glaciers of a project as a CF data set.
 
     Parameters
     ----------
@@ -44,133 +41,137 @@ def series_variables(results: ProjectResults) -> Variables:
 
     Returns
     -------
-    dict
-        Dimension, values and attributes by name. The dimensions are ``glacier`` and ``obs`` (all
-        fronts, those of a glacier together and in order of date); featureType timeSeries with
-        ``row_size`` (CF-1.11, 9.3.3).
+    xarray.Dataset
+        Dimensions ``glacier`` and ``obs`` (all fronts, those of a glacier together and in order of
+        date); featureType timeSeries with ``row_size`` (CF-1.11, 9.3.3). NaN where a front has no
+        position; ``front_grade`` is -1 without a grade.
     """
-    wide = _wide(results)
+    table = _by_front(results)
     names = list(results.series)
-    sizes = [int((wide["glacier"] == name).sum()) for name in names]
     places = _places(results, names)
-    days = (wide["date"].to_numpy("datetime64[D]") - np.datetime64("1970-01-01")).astype(float)
-    grade = wide["grade"].map({name: k for k, name in enumerate(GRADES)}).fillna(-1)
-    metres = {"units": "m", "coordinates": "time latitude longitude glacier_name"}
-
-    def text(name: str) -> np.ndarray:
-        values = wide[name] if name in wide else pd.Series("", index=wide.index)
-        return values.fillna("").astype(str).to_numpy().astype("S")
-
-    variables: Variables = {
-        "glacier_name": (
+    grades = table["grade"].map({name: k for k, name in enumerate(GRADES)}).fillna(-1)
+    helpers = "position_uncertainty position_outlier front_grade"
+    variables = {
+        "glacier_name": _variable(
             "glacier",
-            np.array([name.encode() for name in names], dtype="S"),
-            {"long_name": "name of the glacier", "cf_role": "timeseries_id"},
+            np.array(names, dtype=str),
+            long_name="name of the glacier",
+            cf_role="timeseries_id",
         ),
-        "latitude": (
+        "latitude": _variable(
             "glacier",
             places[:, 1],
-            {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north"},
+            standard_name="latitude",
+            long_name="latitude",
+            units="degrees_north",
         ),
-        "longitude": (
+        "longitude": _variable(
             "glacier",
             places[:, 0],
-            {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east"},
+            standard_name="longitude",
+            long_name="longitude",
+            units="degrees_east",
         ),
-        "row_size": (
+        "row_size": _variable(
             "glacier",
-            np.array(sizes, np.int32),
-            {"long_name": "number of fronts of the glacier", "sample_dimension": "obs"},
+            np.array([(table["glacier"] == name).sum() for name in names], np.int32),
+            long_name="number of fronts of the glacier",
+            sample_dimension="obs",
         ),
-        "time": (
+        "time": _variable(
             "obs",
-            days,
-            {
-                "standard_name": "time",
-                "long_name": "day of acquisition",
-                "units": "days since 1970-01-01 00:00:00",
-                "calendar": "standard",
-                "units_metadata": "leap_seconds: none",  # dates, not instants
-                "axis": "T",
-            },
+            table["date"].to_numpy("datetime64[s]"),
+            standard_name="time",
+            long_name="day of acquisition",
+            units_metadata="leap_seconds: none",  # dates, not instants
+            axis="T",
         ),
     }
-    helpers = "position_uncertainty position_outlier front_grade"
     for method in METHODS:
-        if f"position_m_{method}" not in wide:
+        if f"position_m_{method}" not in table:
             continue
-        variables[f"position_{method}"] = (
-            "obs",
-            _filled(wide[f"position_m_{method}"]),
-            {
-                **metres,
-                "long_name": _LONG[method],
-                "comment": "advance (seaward) is positive",
-                "ancillary_variables": helpers,
-                "_FillValue": FILL,
-            },
+        variables[f"position_{method}"] = _measured(
+            table[f"position_m_{method}"],
+            units="m",
+            long_name=_LONG_NAMES[method],
+            comment="advance (seaward) is positive",
+            ancillary_variables=helpers,
         )
-        if wide[f"area_m2_{method}"].notna().any():
-            variables[f"area_{method}"] = (
-                "obs",
-                _filled(wide[f"area_m2_{method}"]),
-                {
-                    "units": "m2",
-                    "long_name": f"area of the glacier in the {method.replace('_', ' ')}",
-                    "coordinates": metres["coordinates"],
-                    "ancillary_variables": "front_grade",
-                    "_FillValue": FILL,
-                },
+        if table[f"area_m2_{method}"].notna().any():
+            variables[f"area_{method}"] = _measured(
+                table[f"area_m2_{method}"],
+                units="m2",
+                long_name=f"area of the glacier in the {method.replace('_', ' ')}",
+                ancillary_variables="front_grade",
             )
-    variables["position_uncertainty"] = (
-        "obs",
-        _filled(wide["uncertainty_m"]),
-        {
-            **metres,
-            "long_name": "standard deviation of the place of the calving front",
-            "_FillValue": FILL,
-        },
+    variables["position_uncertainty"] = _measured(
+        table["uncertainty_m"],
+        units="m",
+        long_name="standard deviation of the place of the calving front",
     )
-    variables["position_outlier"] = (
-        "obs",
-        wide["outlier"].to_numpy(np.int8),
-        {
-            "long_name": f"outlier of the positions in the {METHOD.replace('_', ' ')}",
-            "flag_values": np.array([0, 1], np.int8),
-            "flag_meanings": "in_line_with_neighbours outlier",
-            "coordinates": metres["coordinates"],
-        },
+    variables["position_outlier"] = _measured(
+        table["outlier"].astype(np.int8),
+        fill=None,
+        long_name=f"outlier of the positions in the {METHOD.replace('_', ' ')}",
+        flag_values=np.array([0, 1], np.int8),
+        flag_meanings="in_line_with_neighbours outlier",
     )
-    variables["front_grade"] = (
-        "obs",
-        grade.to_numpy(np.int8),
-        {
-            "long_name": "grade of the front",
-            "flag_values": np.arange(len(GRADES), dtype=np.int8),
-            "flag_meanings": "A_good B_fair C_doubtful D_most_likely_wrong",
-            "coordinates": metres["coordinates"],
-            "_FillValue": np.int8(-1),
-        },
+    variables["front_grade"] = _measured(
+        grades.astype(np.int8),
+        fill=np.int8(-1),
+        long_name="grade of the front",
+        flag_values=np.arange(len(GRADES), dtype=np.int8),
+        flag_meanings="A_good B_fair C_doubtful D_most_likely_wrong",
     )
     for name, long_name in (
         ("sensor", "sensor"),
         ("source", "origin of the front"),
         ("scene", "name of the image"),
     ):
-        variables[name] = ("obs", text(name), {"long_name": long_name})
-    return variables
+        texts = table[name] if name in table else pd.Series("", index=table.index)
+        values = texts.fillna("").astype(str).to_numpy(dtype=str)
+        variables[name] = _variable("obs", values, long_name=long_name)
+    dataset = xr.Dataset(variables, attrs=_global_attributes(results))
+    return dataset.set_coords(_COORDINATES)
 
 
-def global_attributes(results: ProjectResults) -> dict[str, str]:
-    """Return what the file says of itself."""
+def write_netcdf(results: ProjectResults, path: Path) -> None:
+    """Write the series of a project as a NetCDF file."""
+    # As plain variables: which of them are coordinates is said by each variable that has them.
+    dataset = to_xarray(results).reset_coords()
+    days = (dataset["time"].values - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
+    units = {"units": "days since 1970-01-01 00:00:00", "calendar": "standard"}
+    dataset["time"] = _variable("obs", days, **dataset["time"].attrs, **units)
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind == "U":
+            # CF and NetCDF-3 know characters; UTF-8 where a name is not ASCII.
+            encoded = np.char.encode(variable.values, "utf-8")
+            dataset[name] = (variable.dims, encoded, variable.attrs)
+            dataset[name].encoding["char_dim_name"] = f"{name}_length"
+    dataset.to_netcdf(path, engine="scipy", format="NETCDF3_64BIT")
+
+
+def _variable(dimension: str, values: np.ndarray, **attributes: Any) -> xr.Variable:
+    return xr.Variable(dimension, values, attributes, {"_FillValue": None})
+
+
+def _measured(
+    values: pd.Series, *, fill: float | np.int8 | None = FILL, **attributes: Any
+) -> xr.Variable:
+    """Return a variable of each front, located by the coordinates of the data set."""
+    variable = _variable("obs", values.to_numpy(), **attributes)
+    variable.encoding |= {"_FillValue": fill, "coordinates": " ".join(_COORDINATES)}
+    return variable
+
+
+def _global_attributes(results: ProjectResults) -> dict[str, str]:
     now = dt.datetime.now(dt.UTC)
 
     def all_of(name: str) -> str:
-        return (
-            ", ".join(map(str, results.fronts[name].dropna().unique()))
-            if name in results.fronts
-            else ""
-        )
+        if name not in results.fronts:
+            return "none"
+        # Some readers take an empty attribute for a missing one.
+        return ", ".join(map(str, results.fronts[name].dropna().unique())) or "none"
 
     return {
         "Conventions": CONVENTIONS,
@@ -184,56 +185,25 @@ def global_attributes(results: ProjectResults) -> dict[str, str]:
     }
 
 
-def write_netcdf(results: ProjectResults, path: Path) -> None:
-    """Write the series as a NetCDF file."""
-    variables = series_variables(results)
-    content = io.BytesIO()
-    file = netcdf_file(content, "w", version=2)
-    for name, value in global_attributes(results).items():
-        # An empty attribute is none to some readers.
-        setattr(file, name, (value or "none").encode())
-    sizes = {"glacier": variables["row_size"][1].size, "obs": variables["time"][1].size}
-    for dimension, size in sizes.items():
-        file.createDimension(dimension, size)
-    for name, (dimension, values, attributes) in variables.items():
-        dimensions: tuple[str, ...] = (dimension,)
-        if values.dtype.kind == "S":
-            length = max(values.dtype.itemsize, 1)
-            values = values.astype(f"S{length}").view("S1").reshape(values.size, length)
-            dimensions += (f"{name}_length",)
-            file.createDimension(dimensions[1], length)
-        fill = attributes.get("_FillValue")
-        if fill is not None and values.dtype.kind == "f":
-            values = np.where(np.isnan(values), fill, values)
-        variable = file.createVariable(name, values.dtype, dimensions)
-        variable[:] = values
-        for key, value in attributes.items():
-            if key == "_FillValue":
-                value = values.dtype.type(value)  # it has to be of the variable's own type
-            setattr(variable, key, value.encode() if isinstance(value, str) else value)
-    file.flush()
-    path.write_bytes(content.getvalue())
-
-
-def _wide(results: ProjectResults) -> pd.DataFrame:
+def _by_front(results: ProjectResults) -> pd.DataFrame:
     """One row per front, in order of glacier and date, with the measures of all methods."""
     main = results.measured[results.measured["method"] == METHOD].set_index("front")
     columns = ["glacier", "date", "uncertainty_m", "grade", "sensor", "source", "scene"]
-    wide = main[[name for name in columns if name in main]].copy()
+    table = main[[name for name in columns if name in main]].copy()
     for method, mine in results.measured.groupby("method"):
         mine = mine.set_index("front")
-        wide[f"position_m_{method}"] = mine["position_m"]
-        wide[f"area_m2_{method}"] = mine["area_m2"]
+        table[f"position_m_{method}"] = mine["position_m"]
+        table[f"area_m2_{method}"] = mine["area_m2"]
     outlier = pd.concat(
         [
             by_method[METHOD].table.set_index("front")["outlier"]
             for by_method in results.series.values()
         ]
     )
-    wide["outlier"] = outlier.reindex(wide.index).fillna(False)
+    table["outlier"] = outlier.reindex(table.index).fillna(False)
     order = {name: number for number, name in enumerate(results.series)}
-    key = wide["glacier"].map(order)
-    return wide.assign(_key=key).sort_values(["_key", "date"], kind="stable").drop(columns="_key")
+    key = table["glacier"].map(order)
+    return table.assign(_key=key).sort_values(["_key", "date"], kind="stable").drop(columns="_key")
 
 
 def _places(results: ProjectResults, names: list[str]) -> np.ndarray:
@@ -243,7 +213,3 @@ def _places(results: ProjectResults, names: list[str]) -> np.ndarray:
         lines["centreline"].interpolate(0.5, normalized=True), crs=results.lines.crs
     ).to_crs(4326)
     return np.stack([middles.x, middles.y], axis=1)
-
-
-def _filled(values: pd.Series) -> np.ndarray:
-    return values.to_numpy(float)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,9 @@ from icefront.timeseries.calving_events import calving_events
 from icefront.timeseries.outliers import find_outliers, noise_of
 from icefront.timeseries.seasons import seasons_by_year
 from icefront.timeseries.trend import Fit, days_of, fit_trend
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,33 @@ class Series:
     fit: Fit
     years: pd.DataFrame
     events: pd.DataFrame
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the series as a data set along ``time``.
+
+        Returns
+        -------
+        xarray.Dataset
+            The columns of `table` as variables (lengths in metres), with ``trend_m`` and
+            ``trend_and_season_m`` (the fit at each date; NaN where nothing could be fitted). The
+            attributes are those of `summary`.
+        """
+        import xarray as xr
+
+        days = days_of(self.table["date"].to_numpy())
+        table = self.table.assign(
+            trend_m=self.fit.position(days, season=False),
+            trend_and_season_m=self.fit.position(days),
+        )
+        dataset = xr.Dataset(
+            {name: ("time", table[name].to_numpy()) for name in table if name != "date"},
+            coords={"time": table["date"].to_numpy()},
+            attrs=summary(self),
+        )
+        for name in dataset:
+            if str(name).endswith("_m"):
+                dataset[name].attrs["units"] = "m"
+        return dataset
 
 
 def make_series(measured: pd.DataFrame) -> Series:
@@ -148,3 +180,22 @@ def summary(series: Series) -> dict[str, float | int | str]:
         "events": len(series.events),
         "notes": "; ".join(fit.notes),
     }
+
+
+def trend_text(row: Mapping[str, Any]) -> str:
+    """Return rate, season and number of calving events as a phrase.
+
+    Parameters
+    ----------
+    row : mapping
+        As `summary` returns it.
+    """
+    if np.isnan(row["rate_m_per_year"]):
+        return str(row["notes"])
+    text = (
+        f"{row['rate_m_per_year']:+.0f} m/yr "
+        f"(95 %: {row['rate_low']:+.0f} to {row['rate_high']:+.0f})"
+    )
+    if not np.isnan(row["amplitude_m"]):
+        text += f", season ± {row['amplitude_m']:.0f} m"
+    return f"{text}, {row['events']} calving events"

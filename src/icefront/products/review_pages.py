@@ -1,0 +1,100 @@
+"""The list of doubtful fronts of a project as a file, with a picture of each of the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import rasterio
+import shapely
+
+from icefront.errors import IcefrontError
+from icefront.extraction.quicklook import draw_quicklook
+from icefront.files.atomic import explained_writing, staging
+from icefront.projects.catalogue import FAILED, scene_folder
+from icefront.projects.results import ProjectResults
+from icefront.projects.review import list_for_review
+from icefront.scenes.reading import open_scene
+
+REVIEW = "review"
+REVIEW_CSV = "review.csv"
+
+
+def write_review(results: ProjectResults, out: Path, count: int = 20) -> pd.DataFrame:
+    """Write the list and the pictures of its first rows.
+
+    Parameters
+    ----------
+    results : ProjectResults
+        Of a project on disk.
+    out : Path
+        Receives ``review.csv`` and a quicklook for each of the first `count` rows whose scene can
+        still be read.
+    count : int
+
+    Returns
+    -------
+    DataFrame
+        As `list_for_review`, with the names of the pictures.
+    """
+    table = list_for_review(results)
+    fronts = results.fronts.set_index("name") if "name" in results.fronts else None
+    paths = dict(zip(results.scenes["name"], results.scenes["path"], strict=True))
+    with staging(out) as unfinished, explained_writing(out):
+        pictures = []
+        for row in table.head(count).itertuples():
+            name = f"{row.rank:03d}_{row.name}.png"
+            front = None
+            if fronts is not None and row.state == "done":
+                front = fronts.loc[[row.name]]
+            drawn = row.state != FAILED and _draw(
+                unfinished / name, paths.get(row.name), results, row.glacier, row.name, front
+            )
+            pictures.append(name if drawn else "")
+        table["picture"] = pictures + [""] * (len(table) - len(pictures))
+        # Old pictures have other ranks: they would mislead.
+        table.to_csv(unfinished / REVIEW_CSV, index=False)
+    kept = {*table["picture"], REVIEW_CSV}
+    for old in out.glob("[0-9]*_*.png"):
+        if old.name not in kept:
+            old.unlink(missing_ok=True)
+    return table
+
+
+def _draw(
+    path: Path,
+    scene_path: str | None,
+    results: ProjectResults,
+    glacier: str,
+    name: str,
+    front: gpd.GeoDataFrame | None,
+) -> bool:
+    """Draw the quicklook of a scene; return False if its file or its zones are gone."""
+    if scene_path is None or results.project is None:
+        return False
+    try:
+        scene = open_scene(scene_path)
+        with rasterio.open(scene_folder(results.project, glacier) / f"{name}_zones.tif") as raster:
+            zones = raster.read(1)
+    except (IcefrontError, rasterio.errors.RasterioError):
+        return False
+    if scene.crs is None or zones.shape != scene.shape:
+        return False
+    if front is None:
+        front = gpd.GeoDataFrame(
+            {
+                "flag": ["no front"],
+                "reason": [""],
+                "length_m": [0.0],
+                "uncertainty_m": [float("nan")],
+            },
+            geometry=[shapely.LineString()],
+            crs=scene.crs,
+        )
+    else:
+        front = front.to_crs(scene.crs).assign(
+            flag=f"grade {front['grade'].iloc[0]}", reason=front["why"].iloc[0]
+        )
+    draw_quicklook(path, scene, zones, front)
+    return True
