@@ -174,7 +174,7 @@ def test_a_damaged_label_leaves_no_half_block_in_the_cache(root: Path, tmp_path:
 
 def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> None:
     cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
-    options = {"zoom": (0.5, 2.0), "zoom_chance": 0.8}
+    options = {"zoom": (0.5, 2.0), "zoom_probability": 0.8}
     a = CropDataset(cache, range(6), 32, seed=1, **options)
     b = CropDataset(cache, range(6), 32, seed=1, **options)
     c = CropDataset(cache, range(6), 32, seed=2, **options)
@@ -187,10 +187,12 @@ def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> No
     assert 0 <= float(image.min()) <= float(image.max()) <= 1
 
 
-def test_made_scenes_are_drawn_by_their_shares(root: Path, tmp_path: Path) -> None:
+def test_other_scenes_are_drawn_by_their_fractions(root: Path, tmp_path: Path) -> None:
     cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
     kinds = [(np.full((32, 32), grey, np.uint8), np.full((32, 32), 1, np.uint8)) for grey in (7, 9)]
-    crops = CropDataset(cache, range(6), 32, made=[(0.5, kinds[:1]), (0.2, kinds[1:]), (0.9, [])])
+    crops = CropDataset(
+        cache, range(6), 32, other_scenes=[(0.5, kinds[:1]), (0.2, kinds[1:]), (0.9, [])]
+    )
     greys = [round(float(crops[n][0].max()) * 255) for n in range(400)]
     assert greys.count(7) / 400 == pytest.approx(0.5, abs=0.08)
     assert greys.count(9) / 400 == pytest.approx(0.2, abs=0.07)

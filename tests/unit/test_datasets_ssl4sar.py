@@ -188,9 +188,9 @@ def test_test_glaciers_of_caffe_are_found_however_they_are_spelt(
 def test_plot_shows_what_it_is_given(made: Path) -> None:
     archive = Ssl4SarArchive(made)
     assert len(archive.plot(0).axes) == 2
-    hidden = np.zeros((16, 16), bool)
+    masked = np.zeros((16, 16), bool)
     result = np.full((14, 64, 64), 0.5, np.float32)
-    assert len(archive.plot(0, window=(8, 8, 64), hidden=hidden, reconstruction=result).axes) == 4
+    assert len(archive.plot(0, window=(8, 8, 64), masked=masked, reconstruction=result).axes) == 4
 
 
 # cache --------------------------------------------------------------------------------------------

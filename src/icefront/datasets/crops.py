@@ -83,15 +83,15 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
     ----------
     cache : ZoneCache
     indices : sequence of int
-        Images that are drawn from, all with the same chance.
+        Images that are drawn from, all with the same probability.
     window : int
         Side of the crops that come out, in pixels.
-    zoom, zoom_chance
-        With this chance the side of the crop is `window` times a factor from this range
+    zoom, zoom_probability
+        With this probability the side of the crop is `window` times a factor from this range
         (uniform in its logarithm), resized to `window`.
     seed : int
-    made : sequence of (share, scenes)
-        Other scenes beside them (mosaics, simulated ones), and the share of the crops that is
+    other_scenes : sequence of (fraction, scenes)
+        Scenes beside them (mosaics, simulated ones), and the fraction of the crops that is
         drawn from each kind. Scenes are (image, zones), uint8 each, of any size.
 
     Notes
@@ -107,21 +107,21 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         window: int,
         *,
         zoom: tuple[float, float] = (1.0, 1.0),
-        zoom_chance: float = 0.0,
+        zoom_probability: float = 0.0,
         seed: int = 0,
-        made: Sequence[tuple[float, Sequence[tuple[np.ndarray, np.ndarray]]]] = (),
+        other_scenes: Sequence[tuple[float, Sequence[tuple[np.ndarray, np.ndarray]]]] = (),
     ) -> None:
-        self.made = [(share, scenes) for share, scenes in made if share > 0 and scenes]
+        self.other_scenes = [(part, scenes) for part, scenes in other_scenes if part > 0 and scenes]
         self.cache, self.indices, self.window = cache, list(indices), window
-        self.zoom, self.zoom_chance, self.seed = zoom, zoom_chance, seed
+        self.zoom, self.zoom_probability, self.seed = zoom, zoom_probability, seed
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Choose a scene, made or real."""
+        """Choose an image of the data set or another scene."""
         place = rng.random()
-        for share, scenes in self.made:
-            if place < share:
+        for fraction, scenes in self.other_scenes:
+            if place < fraction:
                 return scenes[int(rng.integers(len(scenes)))]
-            place -= share
+            place -= fraction
         return self.cache.arrays(self.indices[rng.integers(len(self.indices))])
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
@@ -129,7 +129,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng((self.seed, number))
         image, zones = self._draw(rng)
         side = self.window
-        if rng.random() < self.zoom_chance:
+        if rng.random() < self.zoom_probability:
             low, high = (math.log(z) for z in self.zoom)
             side = max(8, round(self.window * math.exp(rng.uniform(low, high))))
         corner = random_corner(image.shape, side, rng)

@@ -207,7 +207,7 @@ def _write_block(path: Path, values: np.ndarray, index: Path) -> dict[str, Any]:
 
 
 def _read_index(index: Path) -> dict[str, Any]:
-    """Entries by file; a line that a kill cut off is passed over, and its block made again."""
+    """Entries by file; a line that a kill cut off is skipped, and its block decoded again."""
     known: dict[str, Any] = {}
     if index.exists():
         text = index.read_text(errors="replace")

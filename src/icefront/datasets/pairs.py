@@ -103,7 +103,7 @@ class PairCrops(Dataset[Sample]):
         In pixels.
     zoom : (float, float)
     flip : float
-        Chance of a flip, for each axis by itself.
+        Probability of a flip, for each axis by itself.
     seed : int
     other_day : bool
         Add the same place on another day (the same where a glacier has one image only).
@@ -169,7 +169,7 @@ class PairWindows(Dataset[Sample]):
     window, stride : int
         In pixels; 512 and 256 as published. An image smaller than the window gives one.
     most : int, optional
-        Keep so many of them only, evenly spread.
+        Largest number of windows, evenly distributed over the images.
     other_day : bool
         As for `PairCrops`; which day depends on the number of the window alone.
 

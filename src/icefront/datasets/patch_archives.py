@@ -50,7 +50,7 @@ def archive_from_patches(
     Notes
     -----
     Such patches have neither water vapour nor a scene classification. The first is estimated by
-    the share of light that band 9, in an absorption line of water vapour, loses against band 8A;
+    the fraction of light that band 9, in an absorption line of water vapour, loses against band 8A;
     the second by thresholds on normalised differences, in the codes of Sentinel-2 (4 vegetation, 5
     not vegetated, 6 water, 11 snow).
     """

@@ -163,7 +163,7 @@ def _plain_name(name: str) -> str:
 
 
 def description(source: Source) -> list[str]:
-    """Say what will be fetched, a line each; to be shown before anything is."""
+    """Describe what will be fetched, in lines to be shown before anything is."""
     sizes = [file.size for file in source.files]
     total = f"{readable(sum(s for s in sizes if s is not None))}" if None not in sizes else ""
     lines = [source.title, f"Size: {total or 'not stated by the server'}"]
@@ -284,7 +284,7 @@ def _unpacked(folder: Path, name: str, record: dict[str, Any], keep_archive: boo
 
 
 def _same(done: dict[str, Any], file: RemoteFile) -> bool:
-    """Whether what was fetched is what the publisher offers now, as far as can be told."""
+    """Tell whether what was fetched is what the publisher offers now, as far as is known."""
     if file.checksum is not None:
         return bool(done.get("checksum") == file.checksum)
     return file.size is None or done.get("size") in (None, file.size)

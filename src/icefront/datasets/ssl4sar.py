@@ -264,17 +264,17 @@ class Ssl4SarArchive:
         index: int,
         *,
         window: tuple[int, int, int] | None = None,
-        hidden: np.ndarray | None = None,
+        masked: np.ndarray | None = None,
         reconstruction: np.ndarray | None = None,
     ) -> Figure:
-        """Draw a radar image beside its optical one, and what a model made of it.
+        """Draw a radar image beside its optical one, and a model's reconstruction.
 
         Parameters
         ----------
         index : int
         window : (row, column, side), optional
             The square that is drawn; all by default.
-        hidden : bool (h, w), optional
+        masked : bool (h, w), optional
             Tokens that were masked, in a grid over the window.
         reconstruction : float or uint8 (14, S, S), optional
             Of the window, 0..1 or 0..255.
@@ -286,7 +286,7 @@ class Ssl4SarArchive:
             cut = np.s_[..., row : row + side, column : column + side]
             radar, optical = radar[cut], optical[cut]
         name = self.images[index].name
-        return plot_pairs([(name, radar, optical, hidden, reconstruction)])
+        return plot_pairs([(name, radar, optical, masked, reconstruction)])
 
 
 def _files(folder: Path) -> list[Path]:
@@ -373,10 +373,10 @@ def read_optical(path: Path) -> np.ndarray:
 
 # pictures -----------------------------------------------------------------------------------------
 
-_HIDDEN = (0.82, 0.5, 0.0)
+_MASKED = (0.82, 0.5, 0.0)
 
 PairPicture = tuple[str, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
-"""Title, radar (S, S), optical (14, S, S), hidden tokens (h, w), reconstruction (14, S, S)."""
+"""Title, radar (S, S), optical (14, S, S), masked tokens (h, w), reconstruction (14, S, S)."""
 
 
 def natural_colours(channels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
@@ -408,20 +408,20 @@ def plot_pairs(pairs: Iterable[PairPicture]) -> Figure:
     columns = 2 + with_mask + with_result
     figure = Figure(figsize=(3.2 * columns, 3.4 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    for axes, (name, radar, optical, hidden, result) in zip(grid, rows, strict=True):
+    for axes, (name, radar, optical, masked, result) in zip(grid, rows, strict=True):
         for axis in axes:
             axis.set_axis_off()
         axes[0].imshow(radar, cmap="gray", vmin=0, vmax=255 if radar.dtype == np.uint8 else 1)
         axes[0].set_title(name, fontsize=8)
         axes[1].imshow(natural_colours(optical))
         axes[1].set_title("Sentinel-2", fontsize=8)
-        if hidden is not None:
-            token = radar.shape[0] // hidden.shape[0]
-            fine = hidden.repeat(token, 0).repeat(token, 1)
+        if masked is not None:
+            token = radar.shape[0] // masked.shape[0]
+            fine = masked.repeat(token, 0).repeat(token, 1)
             grey = radar / 255 if radar.dtype == np.uint8 else radar
-            shown = np.where(fine[..., None], _HIDDEN, grey[..., None])
+            shown = np.where(fine[..., None], _MASKED, grey[..., None])
             axes[2].imshow(shown)
-            axes[2].set_title(f"{hidden.mean():.0%} hidden", fontsize=8)
+            axes[2].set_title(f"{masked.mean():.0%} masked", fontsize=8)
         if result is not None:
             axes[-1].imshow(natural_colours(result, optical))
             axes[-1].set_title("reconstruction", fontsize=8)

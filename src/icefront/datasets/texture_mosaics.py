@@ -1,9 +1,9 @@
 """Scenes composed of real textures: crevassed ice, mélange and mountains, cut at other scales.
 
 Squeezed or coarse images do not show what a front looks like up close, and a handful of fine
-patches holds few fronts. Here the textures of such patches are laid on either side of made fronts,
-between valley walls taken from whole scenes; the textures are real, the outlines are not (in the
-spirit of ClassMix, Olsson et al. 2021, arXiv:2007.07936).
+patches holds few fronts. Here the textures of such patches are laid on either side of simulated
+fronts, between valley walls taken from whole scenes; the textures are real, the outlines are not
+(in the spirit of ClassMix, Olsson et al. 2021, arXiv:2007.07936).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SMALLEST = 160
 
 @dataclass(frozen=True)
 class Textures:
-    """What mosaics are made of.
+    """Textures that mosaics are composed of.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def _fill(texture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _smooth(nodes: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a smooth random field (side, side) of spread about one at its nodes."""
+    """Return a smooth random field (side, side); at its nodes the standard deviation is one."""
     coarse = Image.fromarray(rng.normal(size=(nodes, nodes)).astype(np.float32))
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
 

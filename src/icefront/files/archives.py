@@ -1,10 +1,13 @@
-"""Unpacking archives of others: all of it inside of the folder, or nothing."""
+"""Unpacking archives from elsewhere: all of it inside of the folder, or nothing.
+
+The checks of names are our own, the same for ZIP and tar: tarfile's data filter covers tar only and
+lets links pass, and zipfile renames what leads out of the folder where it should be refused.
+"""
 
 from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import re
 import shutil
 import stat
@@ -17,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from icefront.errors import IcefrontError
-from icefront.files.atomic import STAGING_PREFIX, explained_writing
+from icefront.files.atomic import STAGING_PREFIX, explained_writing, move_into_place
 
 CHUNK = 1 << 20
 
@@ -27,7 +30,7 @@ class Taken(IcefrontError):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is named as a ZIP or tar archive."""
+    """Tell whether a file is named as a ZIP or tar archive."""
     name = path.name.lower()
     return name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
@@ -73,7 +76,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
                         f"{folder / top.name} is there already: name another folder, or move it."
                     )
             for top in tops:
-                os.replace(top, folder / top.name)
+                move_into_place(top, folder / top.name)
                 moved.append(folder / top.name)
     except BaseException:
         for path in moved:

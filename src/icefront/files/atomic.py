@@ -13,7 +13,7 @@ from pathlib import Path
 from icefront.errors import IcefrontError
 
 STAGING_PREFIX = ".icefront-unfinished-"
-"""Start of the name of the hidden folder in which a run's files are made."""
+"""Start of the name of the hidden folder in which a run's files are written."""
 
 NAME_ANOTHER_FOLDER = "name another folder with --out"
 """What a user can do who cannot write into a folder, where commands say nothing else."""
@@ -49,7 +49,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def staging(out: Path) -> Iterator[Path]:
-    """Make files beside their final place and move them there when all are done.
+    """Write files beside their final place and move them there when all are done.
 
     If the block fails, is interrupted or makes nothing, everything is as before: folders that did
     not exist are removed again.
@@ -69,14 +69,14 @@ def staging(out: Path) -> Iterator[Path]:
     IcefrontError
         If a file cannot be written, such as on a full disk.
     """
-    made: list[Path] = []
+    created: list[Path] = []
     unfinished: Path | None = None
     try:
         with explained_writing(out):
             for folder in (*reversed(out.parents), out):
                 if not folder.exists():
                     folder.mkdir()
-                    made.append(folder)
+                    created.append(folder)
             # Inside `out`, not beside it: `out` may be a mounted disk of its own, and moving
             # between disks is no longer one step.
             unfinished = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=out))
@@ -84,11 +84,11 @@ def staging(out: Path) -> Iterator[Path]:
         with explained_writing(out):
             for file in sorted(unfinished.iterdir()):
                 move_into_place(file, out / file.name)
-                made = []
+                created = []
     finally:
         if unfinished is not None:
             shutil.rmtree(unfinished, ignore_errors=True)
-        for folder in reversed(made):
+        for folder in reversed(created):
             with suppress(OSError):
                 folder.rmdir()
 

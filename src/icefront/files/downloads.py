@@ -2,7 +2,8 @@
 
 A file is fetched into a hidden part beside its place and gets its name when it is whole and its
 checksum is right. After a break the part is continued by an HTTP range (RFC 9110, section 14), if
-the server says that the file is still the same.
+the server says that the file is still the same. The code is our own since pooch always asks for
+the whole file and starts over after a break.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import os
 import re
-import shutil
 import time
 import urllib.error
 import urllib.parse
@@ -25,10 +24,11 @@ from typing import Any
 
 from icefront import __version__
 from icefront.errors import IcefrontError
+from icefront.files.atomic import free_space, move_into_place
 from icefront.progress import steps
 
 TRIES = 5
-"""So many breaks in a row without a byte between them end a download."""
+"""Number of breaks in a row, without a byte between them, that end a download."""
 
 TIMEOUT_S = 30.0
 CHUNK = 1 << 20
@@ -57,7 +57,7 @@ class RemoteFile:
 
 
 def readable(size: int) -> str:
-    """Write a number of bytes for people."""
+    """Return a number of bytes with a unit, such as 1.2 GB."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
@@ -195,7 +195,7 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Pat
     notes: list[str] = []
     if part.size and part.validator is None and file.checksum is None:
         part.drop()  # nothing could tell whether the file is still the same
-    free = shutil.disk_usage(folder).free
+    free = free_space(folder)
     if file.size is not None and file.size - part.size > free:
         raise IcefrontError(
             f"{file.name} needs {readable(file.size - part.size)} and the disk of {folder} has "
@@ -229,7 +229,7 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Pat
                 raise _gone(file.url, error) from None
             _wait(attempt, error)
     digest = _checked(file, part)
-    os.replace(part.path, target)
+    move_into_place(part.path, target)
     part.drop()
     return target, digest, notes
 

@@ -320,9 +320,9 @@ def train(
         range(len(cache)),
         card.window,
         zoom=config.augmentation.zoom,
-        zoom_chance=config.augmentation.zoom_chance,
+        zoom_probability=config.augmentation.zoom_chance,
         seed=config.seed,
-        made=made,
+        other_scenes=made,
     )
     keeper = Keeper(config, splits, card, out)
     trainer = make_trainer(
