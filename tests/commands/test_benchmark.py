@@ -20,10 +20,11 @@ from typer.testing import CliRunner
 import icefront
 from icefront import IcefrontError
 from icefront.cli import app
-from icefront.evaluation.benchmark import BenchmarkResult, benchmark
+from icefront.evaluation.benchmark import benchmark
 from icefront.evaluation.benchmark_models import Contender
 from icefront.evaluation.report.figures import published_figure
 from icefront.evaluation.report.tables import comparable, published_words
+from icefront.evaluation.results import BenchmarkResult
 from icefront.evaluation.selection import select_images
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import build

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from icefront.evaluation.benchmark import BenchmarkResult, benchmark
+from icefront.evaluation.benchmark import benchmark
+from icefront.evaluation.results import BenchmarkResult
 from tests.helpers.paths import REFERENCE as REFERENCE_DATA
 
 REFERENCE = np.load(REFERENCE_DATA / "caffe_protocol_a.npz")

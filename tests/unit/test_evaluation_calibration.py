@@ -20,8 +20,9 @@ from icefront.evaluation.calibration import (
     within_limits,
     write_calibration,
 )
-from icefront.evaluation.groups import GROUPINGS, season_of, sensor_group
+from icefront.evaluation.groups import GROUPINGS, sensor_group
 from icefront.evaluation.published import PUBLISHED
+from icefront.evaluation.seasons import season_of
 from icefront.fronts.uncertainty import disagreement_along, uncertainty_along
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from icefront.evaluation.groups import KINDS
 from icefront.evaluation.published import PUBLISHED
 from icefront.evaluation.report.gallery import Gallery
 from icefront.evaluation.report.tables import comparable
+from icefront.evaluation.results import BenchmarkResult
 from icefront.reporting.pictures import figure_png
 from icefront.reporting.style import (
     INK,
@@ -26,9 +27,6 @@ from icefront.reporting.style import (
     new_figure,
 )
 from icefront.reporting.tables import distance_text
-
-if TYPE_CHECKING:
-    from icefront.evaluation.benchmark import BenchmarkResult
 
 _SHOWN = 4
 """Worst and best images of each model that are shown."""

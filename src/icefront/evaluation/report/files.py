@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from icefront import __version__
 from icefront.evaluation.calibration import write_calibration
@@ -23,13 +23,11 @@ from icefront.evaluation.report.tables import (
     published_words,
     scores_table,
 )
+from icefront.evaluation.results import BenchmarkResult
 from icefront.files.atomic import explained_writing, staging, writing
 from icefront.reporting.page import render_page
 from icefront.reporting.pictures import data_uri
 from icefront.reporting.tables import Table, distance_text, json_values
-
-if TYPE_CHECKING:
-    from icefront.evaluation.benchmark import BenchmarkResult
 
 FIGURES = "figures"
 _CAPTIONS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,14 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from icefront.evaluation.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR, overlay
+from icefront.evaluation.results import ScoredImage
 from icefront.grid import mean_side, pixel_sides
 from icefront.reporting.pictures import image_bytes, write_figure
 from icefront.reporting.scale_bar import draw_scale_bar
 from icefront.reporting.style import DASHED, INK, MUTED, new_figure
 from icefront.reporting.tables import distance_text
-
-if TYPE_CHECKING:
-    from icefront.evaluation.benchmark import ScoredImage
 
 SCENES = "scenes"
 THUMBNAIL = 360

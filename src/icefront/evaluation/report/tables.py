@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +16,8 @@ from icefront.evaluation.calibration import (
 )
 from icefront.evaluation.groups import GROUPINGS
 from icefront.evaluation.published import PUBLISHED, TEST_IMAGES
+from icefront.evaluation.results import BenchmarkResult, ModelResult
 from icefront.reporting.tables import Table, number_text, percent_text
-
-if TYPE_CHECKING:
-    from icefront.evaluation.benchmark import BenchmarkResult, ModelResult
 
 _LIMITS = {"m": (50, 100, 200, 400, 800), "px": (1, 2, 5, 10, 20)}
 """Distances within which fronts are stated to be, by unit."""
