@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp
 import icefront
 from icefront.scenes import describe, open_scene
 from icefront.scenes.radiometry import to_grey
+from icefront.scenes.reading import scene_of
 from icefront.scenes.survey import survey
 
 RNG = np.random.default_rng(11)
@@ -65,11 +66,11 @@ def test_a_projected_square_raster_stays_as_it_is(tmp_path):
     {}, {"compress": "deflate"}, {"tiled": True, "blockxsize": 64, "blockysize": 64},
     {"compress": "lzw", "blockysize": 7}, {"interleave": "band"}, {"compress": "zstd"},
 ])  # fmt: skip
-def test_the_layout_of_the_file_does_not_matter(tmp_path, options, monkeypatch):
-    # Strips of a few rows, so that blocks and strips do not agree.
-    monkeypatch.setattr("icefront.scenes.raster._STRIP_PIXELS", 1000)
+def test_the_layout_of_the_file_does_not_matter(tmp_path, options):
     image = speckle((131, 97))
-    scene = open_scene(write(tmp_path / "a.tif", image, **options))
+    path = write(tmp_path / "a.tif", image, **options)
+    # Strips of a few rows, so that blocks and strips do not agree.
+    scene = scene_of(survey(path, keep_values=True, strip_pixels=1000))
     np.testing.assert_array_equal(scene.image, to_grey(image, "grey"))
 
 
@@ -318,30 +319,28 @@ def test_describe_agrees_with_the_scene_and_is_plain(tmp_path):
     assert seen["native_pixel_m"] == pytest.approx([20.07, 9.4], abs=0.05)
 
 
-def test_large_images_are_decided_on_a_regular_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("icefront.scenes.raster._STRIP_PIXELS", 1000)
-    monkeypatch.setattr("icefront.scenes.survey._SAMPLE", 800)
+def test_large_images_are_decided_on_a_regular_sample(tmp_path):
     image = RNG.normal(100, 12, (131, 97)).round().clip(1, 255).astype(np.uint8)
-    found = survey(write(tmp_path / "a.tif", image, blockysize=5))
+    path = write(tmp_path / "a.tif", image, blockysize=5)
+    found = survey(path, strip_pixels=1000, sample_pixels=800)
     step = 4  # the root of 131 * 97 / 800, rounded up
     sample = np.append(image[::step, ::step], [image.min(), image.max()])
     assert (found.radiometry.low, found.radiometry.high) == pytest.approx(
         tuple(np.percentile(sample, [1, 99]))
     )
-    assert (found.lowest, found.highest) == (image.min(), image.max())
+    assert (found.pixels.lowest, found.pixels.highest) == (image.min(), image.max())
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32622", "EPSG:4326"])
-def test_memory_is_that_of_the_scene_and_little_more(tmp_path, monkeypatch, crs):
-    monkeypatch.setattr("icefront.scenes.raster._STRIP_PIXELS", 1 << 17)
-    monkeypatch.setattr("icefront.scenes.survey._SAMPLE", 10_000)
+def test_memory_is_that_of_the_scene_and_little_more(tmp_path, crs):
     image = speckle((2048, 2048))
     image[:, :100] = 0
     transform = UTM if crs == "EPSG:32622" else Affine(2e-4, 0, -38, 0, -1e-4, 66)
     path = write(tmp_path / "a.tif", image, crs=crs, transform=transform, blockysize=16)
-    open_scene(path)  # what is loaded once does not count
+    few = {"keep_values": True, "strip_pixels": 1 << 17, "sample_pixels": 10_000}
+    scene_of(survey(path, **few))  # what is loaded once does not count
     tracemalloc.start()
-    scene = open_scene(path)
+    scene = scene_of(survey(path, **few))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # The scene, one byte for each native pixel, and strips.

@@ -37,7 +37,7 @@ from icefront.models.registry import load_model
 from icefront.scenes.reading import open_scene
 from icefront.scenes.resampling import resample
 from icefront.scenes.scene import Scene
-from icefront.scenes.survey import AskedPixelSize
+from icefront.scenes.working_grid import AskedPixelSize
 
 
 @dataclass(frozen=True)

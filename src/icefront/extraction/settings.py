@@ -8,7 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 
 from icefront.errors import IcefrontError
-from icefront.scenes.survey import AskedPixelSize
+from icefront.scenes.working_grid import AskedPixelSize
 
 
 def parse_band(text: str) -> int | str:

@@ -16,7 +16,7 @@ from icefront.grid import Grid
 from icefront.scenes.metadata import Metadata, find_date
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import RADIOMETRY, Scene
-from icefront.scenes.survey import AskedPixelSize
+from icefront.scenes.working_grid import AskedPixelSize
 
 if TYPE_CHECKING:
     import xarray

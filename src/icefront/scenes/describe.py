@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from icefront.scenes.survey import AskedPixelSize, survey
+from icefront.scenes.survey import survey
+from icefront.scenes.working_grid import AskedPixelSize
 
 
 def describe(
@@ -39,28 +40,29 @@ def describe(
         As `icefront.open_scene` does; the whole file is decoded here too.
     """
     found = survey(path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry)
-    size = found.grid.pixel_size_m
+    file, place, pixels = found.file, found.place, found.pixels
+    native, grid, size = place.native, place.grid, place.grid.pixel_size_m
     return {
         "file": os.fspath(path),
-        "format": found.driver,
-        "size": [found.native.height, found.native.width],
-        "bands": found.bands,
-        "band": found.band,
-        "dtype": found.dtype,
-        "value_range": [found.lowest, found.highest],
-        "crs": found.native.crs.to_string() if found.native.crs else None,
-        "native_pixel_m": list(found.native_pixel_m) if found.native_pixel_m else None,
-        "scene_crs": found.grid.crs.to_string() if found.grid.crs else None,
-        "scene_size": [found.grid.height, found.grid.width],
+        "format": file.driver,
+        "size": [native.height, native.width],
+        "bands": file.bands,
+        "band": file.band,
+        "dtype": file.dtype,
+        "value_range": [pixels.lowest, pixels.highest],
+        "crs": native.crs.to_string() if native.crs else None,
+        "native_pixel_m": list(place.native_pixel_m) if place.native_pixel_m else None,
+        "scene_crs": grid.crs.to_string() if grid.crs else None,
+        "scene_size": [grid.height, grid.width],
         "scene_pixel_m": list(size) if isinstance(size, tuple) else size,
-        "warped": found.warped,
+        "warped": place.warped,
         "radiometry": found.radiometry.kind,
-        "no_data_share": found.no_data_share,
-        "black_edge_share": found.black_edge_share,
-        "glacier": found.metadata.glacier,
-        "date": found.metadata.date.isoformat() if found.metadata.date else None,
-        "sensor": found.metadata.sensor,
-        "polarisation": found.metadata.polarisation,
-        "orbit": found.metadata.orbit,
+        "no_data_share": pixels.no_data_fraction,
+        "black_edge_share": pixels.black_edge_fraction,
+        "glacier": file.metadata.glacier,
+        "date": file.metadata.date.isoformat() if file.metadata.date else None,
+        "sensor": file.metadata.sensor,
+        "polarisation": file.metadata.polarisation,
+        "orbit": file.metadata.orbit,
         "notes": list(found.notes),
     }

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FILL_AT_MOST = -9999.0
 """Signed and floating values down here are no data even where no tag says so."""
 
-_STRIP_PIXELS = 1 << 22
+STRIP_PIXELS = 1 << 22
+"""About this many pixels are decoded at once."""
 _CACHE_BYTES = 64 << 20
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x89PNG", b"\xff\xd8\xff", b"\x89HDF")
 
@@ -234,7 +235,14 @@ def check_dtype(src: DatasetReader, band: int, path: object) -> str:
     return str(dtype)
 
 
-def strips(src: DatasetReader, band: int, path: object, *, equal_rgb: bool) -> Iterator[Strip]:
+def strips(
+    src: DatasetReader,
+    band: int,
+    path: object,
+    *,
+    equal_rgb: bool,
+    strip_pixels: int = STRIP_PIXELS,
+) -> Iterator[Strip]:
     """Decode a band from top to bottom, a few megapixels at a time.
 
     Parameters
@@ -246,6 +254,8 @@ def strips(src: DatasetReader, band: int, path: object, *, equal_rgb: bool) -> I
         What errors call the file.
     equal_rgb : bool
         Check that the first three bands are equal.
+    strip_pixels : int
+        About as many pixels make a strip.
 
     Yields
     ------
@@ -257,7 +267,7 @@ def strips(src: DatasetReader, band: int, path: object, *, equal_rgb: bool) -> I
         If a block cannot be decoded (a damaged or truncated file), or red, green and blue differ.
     """
     block_rows, block_columns = src.block_shapes[band - 1]
-    wanted = max(1, _STRIP_PIXELS // src.width)
+    wanted = max(1, strip_pixels // src.width)
     rows = block_rows * (wanted // block_rows) if block_rows <= wanted else min(block_rows, wanted)
     item = np.dtype(src.dtypes[band - 1]).itemsize
     # A block that does not fit into the cache would be decoded anew for every strip.

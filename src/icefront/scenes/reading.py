@@ -11,8 +11,9 @@ from icefront.errors import IcefrontError
 from icefront.scenes.nodata import INVALID
 from icefront.scenes.raster import is_gdal_name
 from icefront.scenes.scene import Scene
-from icefront.scenes.survey import AskedPixelSize, Survey, survey
+from icefront.scenes.survey import Survey, survey
 from icefront.scenes.warp import warp_band
+from icefront.scenes.working_grid import AskedPixelSize
 
 _ROWS = 512
 
@@ -62,43 +63,50 @@ def open_scene(
     byte for each native pixel. An image that is warped is read twice: the first pass finds what
     is no data and how bright the image is.
     """
-    found = survey(
-        path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True
+    return scene_of(
+        survey(path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True)
     )
-    if found.values is not None:
-        image = found.values
+
+
+def scene_of(found: Survey) -> Scene:
+    """Make the scene of a surveyed file; the codes and values of the survey are used up.
+
+    Raises
+    ------
+    IcefrontError
+        If the file cannot be warped, or holds no data on the new grid.
+    """
+    file, place, pixels = found.file, found.place, found.pixels
+    if pixels.values is not None:
+        image = pixels.values
         for top in range(0, image.shape[0], _ROWS):
             strip = image[top : top + _ROWS]
-            strip[found.codes[top : top + _ROWS] == INVALID] = np.nan
+            strip[pixels.codes[top : top + _ROWS] == INVALID] = np.nan
             strip[:] = found.radiometry.apply(strip)
     else:
-        image = warp_band(path, found.band, found.codes, found.native, found.grid)
-        del found.codes
+        image = warp_band(file.path, file.band, pixels.codes, place)
+        del pixels.codes
         for top in range(0, image.shape[0], _ROWS):
             strip = image[top : top + _ROWS]
-            if (found.scale, found.offset) != (1.0, 0.0):
-                strip *= np.float32(found.scale)
-                strip += np.float32(found.offset)
+            if (file.scale, file.offset) != (1.0, 0.0):
+                strip *= np.float32(file.scale)
+                strip += np.float32(file.offset)
             strip[:] = found.radiometry.apply(strip)
         if not any(
             np.isfinite(image[top : top + _ROWS]).any() for top in range(0, image.shape[0], _ROWS)
         ):
             raise IcefrontError(
-                f"{os.fspath(path)} holds no data on a grid of {found.grid.pixel_size_m:g} m; give "
-                "a smaller pixel size."
+                f"{os.fspath(file.path)} holds no data on a grid of {place.grid.pixel_size_m:g} m; "
+                "give a smaller pixel size."
             )
-    return _scene(found, image)
-
-
-def _scene(found: Survey, image: np.ndarray) -> Scene:
-    metadata = found.metadata
+    metadata = file.metadata
     return Scene(
         image=image,
-        transform=found.grid.transform,
-        crs=found.grid.crs,
-        pixel_size_m=found.grid.pixel_size_m,
-        name=found.name,
-        path=None if is_gdal_name(found.path) else Path(found.path),
+        transform=place.grid.transform,
+        crs=place.grid.crs,
+        pixel_size_m=place.grid.pixel_size_m,
+        name=file.name,
+        path=None if is_gdal_name(file.path) else Path(file.path),
         glacier=metadata.glacier,
         date=metadata.date,
         sensor=metadata.sensor,

@@ -1,4 +1,4 @@
-"""The survey of a file: one pass over all its pixels, and every decision that follows from it."""
+"""One pass over a file: what it says of itself, what its pixels hold, and what is made of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from affine import Affine
 
 from icefront.errors import IcefrontError
-from icefront.grid import Grid, PixelSize
 from icefront.scenes.metadata import (
     Metadata,
     find_polarisation,
@@ -23,6 +21,7 @@ from icefront.scenes.metadata import (
 from icefront.scenes.nodata import INVALID, VALUE, ZERO, remove_black_edges
 from icefront.scenes.radiometry import Radiometry, check_kind, decide_radiometry, radiometry_hint
 from icefront.scenes.raster import (
+    STRIP_PIXELS,
     band_names,
     check_dtype,
     choose_band,
@@ -31,17 +30,84 @@ from icefront.scenes.raster import (
     opened,
     strips,
 )
-from icefront.scenes.working_grid import (
-    Georeference,
-    georeference,
-    ground_sides_m,
-    working_grid,
-)
+from icefront.scenes.working_grid import AskedPixelSize, GridChoice, choose_grid, georeference
 
-AskedPixelSize = PixelSize | Literal["pixels"]
-"""A pixel size as callers state it; "pixels" says that it is unknown, whatever the name says."""
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
 
-_SAMPLE = 1_000_000
+SAMPLE_PIXELS = 1_000_000
+"""About this many pixels decide on the radiometry of an image."""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file says of itself and of one of its bands.
+
+    Attributes
+    ----------
+    path : path or str
+        As given.
+    name : str
+        File name without suffix.
+    driver : str
+        GDAL's name of the format.
+    bands : list of str
+        Names of all bands.
+    band : int
+        Number of the chosen band, from 1.
+    band_note : str or None
+        Why it was chosen, where there was a choice.
+    dtype : str
+        Type of its values as stored.
+    scale, offset : float
+        Value = scale * stored + offset.
+    equal_rgb : bool
+        The band stands for red, green and blue, which have to be equal.
+    metadata : Metadata
+        Of tags and name.
+    texts : list of str
+        Units, descriptions and tags, which may speak of the radiometry.
+    """
+
+    path: str | os.PathLike[str]
+    name: str
+    driver: str
+    bands: list[str]
+    band: int
+    band_note: str | None
+    dtype: str
+    scale: float
+    offset: float
+    equal_rgb: bool
+    metadata: Metadata
+    texts: list[str]
+
+
+@dataclass
+class Pixels:
+    """What the pixels of a band hold.
+
+    Attributes
+    ----------
+    codes : uint8 (h, w)
+        See `icefront.scenes.nodata`.
+    values : float32 (h, w) or None
+        The decoded values, if they were asked for.
+    sample : float32 (n,)
+        Valid values on a regular grid, then the lowest and the highest of all.
+    lowest, highest : float
+        Of the valid values.
+    no_data_fraction, black_edge_fraction : float
+        Of all pixels, 0..1: without data, and those of them that are black swath edges.
+    """
+
+    codes: np.ndarray
+    values: np.ndarray | None
+    sample: np.ndarray
+    lowest: float
+    highest: float
+    no_data_fraction: float
+    black_edge_fraction: float
 
 
 @dataclass
@@ -50,55 +116,19 @@ class Survey:
 
     Attributes
     ----------
-    path : path or str
-        As given.
-    name : str
-        File name without suffix.
-    band, bands, dtype, driver
-        Band number from 1, names of all bands, type of the values, GDAL's name of the format.
-    native : Georeference
-        Of the file.
-    native_pixel_m : (float, float) or None
-        Ground sides of a native pixel in metres: rows, columns.
-    grid : Grid
-        Of the scene.
-    warped : bool
-        Whether the grid is another one than the file's.
-    metadata : Metadata
+    file : FileFacts
+    place : GridChoice
+        Where the file lies and on which grid the scene will.
+    pixels : Pixels
     radiometry : Radiometry
-    scale, offset : float
-        Of the file: value = scale * stored + offset.
-    codes : uint8 (h, w)
-        Of the native pixels, see `icefront.scenes.nodata`.
-    values : float32 (h, w) or None
-        The decoded values, if they were asked for and the grid is the file's.
-    lowest, highest : float
-        Of the valid values.
-    no_data_share, black_edge_share : float
-        Of the native pixels, 0..1: all without data, and those that are black swath edges.
     notes : tuple of str
+        What was decided, a sentence each.
     """
 
-    path: str | os.PathLike[str]
-    name: str
-    band: int
-    bands: list[str]
-    dtype: str
-    driver: str
-    native: Georeference
-    native_pixel_m: tuple[float, float] | None
-    grid: Grid
-    warped: bool
-    metadata: Metadata
+    file: FileFacts
+    place: GridChoice
+    pixels: Pixels
     radiometry: Radiometry
-    scale: float
-    offset: float
-    codes: np.ndarray
-    values: np.ndarray | None
-    lowest: float
-    highest: float
-    no_data_share: float
-    black_edge_share: float
     notes: tuple[str, ...]
 
 
@@ -109,6 +139,8 @@ def survey(
     pixel_size_m: AskedPixelSize = None,
     radiometry: str = "auto",
     keep_values: bool = False,
+    strip_pixels: int = STRIP_PIXELS,
+    sample_pixels: int = SAMPLE_PIXELS,
 ) -> Survey:
     """Decode a file once, strip by strip, and decide what to make of it.
 
@@ -118,6 +150,8 @@ def survey(
         See `icefront.open_scene`.
     keep_values : bool
         Keep the decoded values where the scene lies on the grid of the file.
+    strip_pixels, sample_pixels : int
+        About as many pixels are decoded at once, and decide on the radiometry.
 
     Returns
     -------
@@ -131,52 +165,69 @@ def survey(
     if radiometry != "auto":
         check_kind(radiometry)
     asked = check_pixel_size(pixel_size_m)
+    with opened(path) as src:
+        file = _facts_of(src, path, band)
+        place = choose_grid(
+            georeference(src, os.fspath(path)), asked, file.metadata.resolution_m, os.fspath(path)
+        )
+        keep = keep_values and not place.warped
+        pixels = _decode(src, file, keep, strip_pixels, sample_pixels)
+    decided = _radiometry_of(file, pixels, radiometry)
+    notes = [file.band_note, *place.notes, decided.reason]
+    if pixels.black_edge_fraction:
+        notes.append(f"{pixels.black_edge_fraction:.1%} of the file are black edges: no data.")
+    return Survey(file, place, pixels, decided, tuple(note for note in notes if note))
+
+
+def _facts_of(
+    src: DatasetReader, path: str | os.PathLike[str], band: int | str | None
+) -> FileFacts:
     shown = os.fspath(path)
     name = Path(shown.rpartition("!")[2] if is_gdal_name(path) else shown).stem
-    with opened(path) as src:
-        index, band_note = choose_band(src, band, shown)
-        dtype = check_dtype(src, index, shown)
-        native = georeference(src, shown)
-        polarisation = find_polarisation((src.descriptions[index - 1] or "").replace("_", " "))
-        metadata = (
-            Metadata(polarisation=polarisation)
-            .completed_by(from_tags(src.tags(index), src.tags()))
-            .completed_by(from_name(name))
-        )
-        grid, warped, native_pixel_m, notes = _choose_grid(native, asked, metadata, shown)
-        hint = radiometry_hint(
-            [
-                src.units[index - 1] or "",
-                src.descriptions[index - 1] or "",
-                *src.tags(index).values(),
-                src.tags().get("long_name", ""),
-                name,
-            ]
-        )
-        official = dtype == "uint8" and Path(shown).suffix.lower() == ".png" and is_caffe_name(name)
-        codes = np.empty((src.height, src.width), dtype=np.uint8)
-        keep = keep_values and not warped
-        values = np.empty(codes.shape, dtype=np.float32) if keep else None
-        step = max(1, math.ceil(math.sqrt(codes.size / _SAMPLE)))
-        sample = np.empty(codes[::step, ::step].shape, dtype=np.float32)
-        lowest, highest = math.inf, -math.inf
-        equal_rgb = band is None and index == 1 and is_rgb(src)
-        for strip in strips(src, index, shown, equal_rgb=equal_rgb):
-            part = codes[strip.top : strip.bottom]
-            # INVALID, ZERO and VALUE are 0, 1 and 2: no indexing with masks, which is slow.
-            filled = strip.values != 0
-            filled &= strip.valid
-            np.add(strip.valid.view(np.uint8), filled.view(np.uint8), out=part)
-            if values is not None:
-                values[strip.top : strip.bottom] = strip.values
-            first = -strip.top % step
-            rows = strip.values[first::step, ::step]
-            start = (strip.top + first) // step
-            sample[start : start + rows.shape[0]] = rows
-            lowest = min(lowest, float(strip.values.min(where=filled, initial=math.inf)))
-            highest = max(highest, float(strip.values.max(where=filled, initial=-math.inf)))
-        bands, driver = band_names(src), src.driver
-        scale, offset = src.scales[index - 1], src.offsets[index - 1]
+    index, band_note = choose_band(src, band, shown)
+    description = src.descriptions[index - 1] or ""
+    tags, tags_of_file = src.tags(index), src.tags()
+    units = src.units[index - 1] or ""
+    metadata = Metadata(polarisation=find_polarisation(description.replace("_", " ")))
+    return FileFacts(
+        path=path,
+        name=name,
+        driver=src.driver,
+        bands=band_names(src),
+        band=index,
+        band_note=band_note,
+        dtype=check_dtype(src, index, shown),
+        scale=src.scales[index - 1],
+        offset=src.offsets[index - 1],
+        equal_rgb=band is None and index == 1 and is_rgb(src),
+        metadata=metadata.completed_by(from_tags(tags, tags_of_file)).completed_by(from_name(name)),
+        texts=[units, description, *tags.values(), tags_of_file.get("long_name", ""), name],
+    )
+
+
+def _decode(
+    src: DatasetReader, file: FileFacts, keep_values: bool, strip_pixels: int, sample_pixels: int
+) -> Pixels:
+    shown = os.fspath(file.path)
+    codes = np.empty((src.height, src.width), dtype=np.uint8)
+    values = np.empty(codes.shape, dtype=np.float32) if keep_values else None
+    step = max(1, math.ceil(math.sqrt(codes.size / sample_pixels)))
+    sample = np.empty(codes[::step, ::step].shape, dtype=np.float32)
+    lowest, highest = math.inf, -math.inf
+    for strip in strips(src, file.band, shown, equal_rgb=file.equal_rgb, strip_pixels=strip_pixels):
+        part = codes[strip.top : strip.bottom]
+        # INVALID, ZERO and VALUE are 0, 1 and 2: no indexing with masks, which is slow.
+        filled = strip.values != 0
+        filled &= strip.valid
+        np.add(strip.valid.view(np.uint8), filled.view(np.uint8), out=part)
+        if values is not None:
+            values[strip.top : strip.bottom] = strip.values
+        first = -strip.top % step
+        rows = strip.values[first::step, ::step]
+        start = (strip.top + first) // step
+        sample[start : start + rows.shape[0]] = rows
+        lowest = min(lowest, float(strip.values.min(where=filled, initial=math.inf)))
+        highest = max(highest, float(strip.values.max(where=filled, initial=-math.inf)))
     black = remove_black_edges(codes)
     counts = _count(codes)
     if counts[ZERO]:
@@ -187,39 +238,27 @@ def survey(
         raise IcefrontError(
             f"{shown} is no image: every pixel that holds data has the value {lowest:g}."
         )
-    valid_sample = sample[codes[::step, ::step] != INVALID]
-    decided = decide_radiometry(
-        np.append(valid_sample, np.array([lowest, highest], dtype=np.float32)),
-        dtype=dtype if (scale, offset) == (1.0, 0.0) else "float32",
-        kind=radiometry,
-        official=official,
-        hint=hint,
-    )
-    all_notes = [band_note, *native.notes, *notes, decided.reason]
-    if black:
-        all_notes.append(f"{black / codes.size:.1%} of the file are black edges: no data.")
-    return Survey(
-        path=path,
-        name=name,
-        band=index,
-        bands=bands,
-        dtype=dtype,
-        driver=driver,
-        native=native,
-        native_pixel_m=native_pixel_m,
-        grid=grid,
-        warped=warped,
-        metadata=metadata,
-        radiometry=decided,
-        scale=scale,
-        offset=offset,
+    return Pixels(
         codes=codes,
         values=values,
+        sample=np.append(
+            sample[codes[::step, ::step] != INVALID], np.array([lowest, highest], np.float32)
+        ),
         lowest=lowest,
         highest=highest,
-        no_data_share=float(counts[INVALID] / codes.size),
-        black_edge_share=black / codes.size,
-        notes=tuple(note for note in all_notes if note),
+        no_data_fraction=float(counts[INVALID] / codes.size),
+        black_edge_fraction=black / codes.size,
+    )
+
+
+def _radiometry_of(file: FileFacts, pixels: Pixels, kind: str) -> Radiometry:
+    png = Path(os.fspath(file.path)).suffix.lower() == ".png"
+    return decide_radiometry(
+        pixels.sample,
+        dtype=file.dtype if (file.scale, file.offset) == (1.0, 0.0) else "float32",
+        kind=kind,
+        official=file.dtype == "uint8" and png and is_caffe_name(file.name),
+        hint=radiometry_hint(file.texts),
     )
 
 
@@ -245,32 +284,6 @@ def check_pixel_size(pixel_size_m: AskedPixelSize) -> AskedPixelSize:
             "columns), or 'pixels' where it is unknown."
         )
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def _choose_grid(
-    native: Georeference, asked: AskedPixelSize, metadata: Metadata, shown: str
-) -> tuple[Grid, bool, tuple[float, float] | None, list[str]]:
-    if native.crs is None:
-        notes = []
-        size: PixelSize = None if asked == "pixels" else asked  # type: ignore[assignment]
-        if asked is None and metadata.resolution_m is not None:
-            size = metadata.resolution_m
-            notes.append(f"Pixel size {size:g} m from the name of the file.")
-        elif size is None:
-            notes.append("The pixel size is unknown: lengths are in pixels.")
-        grid = Grid(native.height, native.width, None, Affine.identity(), size)
-        return grid, False, None, notes
-    if isinstance(asked, (tuple, str)):
-        raise IcefrontError(
-            f"{shown} has a coordinate system and becomes a grid of square pixels in metres; give "
-            f"one number as its pixel size, not {asked!r}."
-        )
-    try:
-        sides = ground_sides_m(native)
-        grid, notes_of_grid = working_grid(native, asked)
-    except IcefrontError as error:
-        raise IcefrontError(f"{shown}: {error}") from error
-    return grid, bool(notes_of_grid), sides, list(notes_of_grid)
 
 
 def _count(codes: np.ndarray) -> np.ndarray:

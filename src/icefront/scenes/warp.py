@@ -16,10 +16,9 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
-from icefront.grid import Grid
 from icefront.scenes.nodata import INVALID
 from icefront.scenes.raster import is_gdal_name, opened
-from icefront.scenes.working_grid import Georeference, ground_sides_m
+from icefront.scenes.working_grid import Georeference, GridChoice
 
 _ROWS = 1024
 # Above this ratio of new to old pixel size, areas are averaged instead of interpolated.
@@ -27,11 +26,7 @@ _AVERAGE_ABOVE = 1.5
 
 
 def warp_band(
-    path: str | os.PathLike[str],
-    band: int,
-    codes: np.ndarray,
-    native: Georeference,
-    grid: Grid,
+    path: str | os.PathLike[str], band: int, codes: np.ndarray, place: GridChoice
 ) -> np.ndarray:
     """Warp one band to a grid.
 
@@ -46,10 +41,8 @@ def warp_band(
         From 1.
     codes : uint8 (h, w)
         Of the native pixels, see `icefront.scenes.nodata`; `INVALID` ones are left out.
-    native : Georeference
-        Of the file. Control points are followed by a thin-plate spline.
-    grid : Grid
-        Where to.
+    place : GridChoice
+        From where to where. Control points are followed by a thin-plate spline.
 
     Returns
     -------
@@ -63,14 +56,16 @@ def warp_band(
     IcefrontError
         If the file cannot be decoded or warped.
     """
-    rows_m, columns_m = ground_sides_m(native)
+    native, grid = place.native, place.grid
+    assert grid.crs is not None
+    assert place.native_pixel_m is not None
+    rows_m, columns_m = place.native_pixel_m
     size = float(grid.transform.a)
     average = size > _AVERAGE_ABOVE * float(np.sqrt(rows_m * columns_m))
     options = {}
     if native.gcps:
         options["SRC_METHOD"] = "GCP_TPS" if native.thin_plate else "GCP_POLYNOMIAL"
     result = np.full((grid.height, grid.width), np.nan, dtype=np.float32)
-    assert grid.crs is not None
     with opened(path) as src, MemoryFile() as memory:
         source = str(Path(path).resolve())
         if is_gdal_name(path):

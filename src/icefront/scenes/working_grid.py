@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from affine import Affine
@@ -22,10 +22,13 @@ from pyproj.exceptions import CRSError, ProjError
 from rasterio.transform import GCPTransformer
 
 from icefront.errors import IcefrontError
-from icefront.grid import WGS84, Grid, crs_name, working_crs
+from icefront.grid import WGS84, Grid, PixelSize, crs_name, working_crs
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
+
+AskedPixelSize = PixelSize | Literal["pixels"]
+"""A pixel size as callers state it; "pixels" says that it is unknown, whatever the name says."""
 
 SQUARE_TOLERANCE = 1e-3
 """Largest relative difference of the sides of a pixel that still counts as square."""
@@ -79,6 +82,75 @@ class Georeference:
             np.asarray(xs, dtype=np.float64).reshape(columns.shape),
             np.asarray(ys, dtype=np.float64).reshape(rows.shape),
         )
+
+
+@dataclass(frozen=True)
+class GridChoice:
+    """Where a file lies and on which grid it becomes a scene.
+
+    Attributes
+    ----------
+    native : Georeference
+        Of the file.
+    native_pixel_m : (float, float) or None
+        Ground sides of a native pixel in metres: rows, columns.
+    grid : Grid
+        Of the scene.
+    warped : bool
+        Whether that is another one than the file's.
+    notes : tuple of str
+        What was decided, a sentence each.
+    """
+
+    native: Georeference
+    native_pixel_m: tuple[float, float] | None
+    grid: Grid
+    warped: bool
+    notes: tuple[str, ...]
+
+
+def choose_grid(
+    native: Georeference, asked: AskedPixelSize, resolution_m: float | None, path: object
+) -> GridChoice:
+    """Choose the grid on which a file becomes a scene, with or without a CRS.
+
+    Parameters
+    ----------
+    native : Georeference
+        Of the file.
+    asked : float, (float, float), "pixels" or None
+        Pixel size that was asked for.
+    resolution_m : float or None
+        What the name of a file without CRS says.
+    path
+        What errors call the file.
+
+    Raises
+    ------
+    IcefrontError
+        If the pixel size asked for does not fit, or the file cannot be brought to a grid.
+    """
+    if native.crs is None:
+        size: PixelSize = None if asked == "pixels" else asked  # type: ignore[assignment]
+        notes = native.notes
+        if asked is None and resolution_m is not None:
+            size = resolution_m
+            notes = (*notes, f"Pixel size {size:g} m from the name of the file.")
+        elif size is None:
+            notes = (*notes, "The pixel size is unknown: lengths are in pixels.")
+        grid = Grid(native.height, native.width, None, Affine.identity(), size)
+        return GridChoice(native, None, grid, False, notes)
+    if isinstance(asked, (tuple, str)):
+        raise IcefrontError(
+            f"{path} has a coordinate system and becomes a grid of square pixels in metres; give "
+            f"one number as its pixel size, not {asked!r}."
+        )
+    try:
+        sides = ground_sides_m(native)
+        grid, notes = working_grid(native, asked)
+    except IcefrontError as error:
+        raise IcefrontError(f"{path}: {error}") from error
+    return GridChoice(native, sides, grid, bool(notes), (*native.notes, *notes))
 
 
 def georeference(src: DatasetReader, path: object = None) -> Georeference:
