@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -36,6 +37,19 @@ def _renamed(values: dict[str, Any], renamed_keys: Mapping[str, str]) -> dict[st
         if old in values and new in values:
             raise ValueError(f"{old} is the earlier name of {new}; give one of them")
     return {renamed_keys.get(key, key): value for key, value in values.items()}
+
+
+@dataclass(frozen=True)
+class KeysOf:
+    """Mark a mapping whose keys are validated later: ``Annotated[dict, KeysOf(Model)]``.
+
+    Attributes
+    ----------
+    model : type of BaseModel
+        The model that the keys belong to; their earlier names are understood.
+    """
+
+    model: type[BaseModel]
 
 
 Recipe = TypeVar("Recipe", bound=BaseModel)
@@ -126,8 +140,26 @@ def _group_below(kind: type[BaseModel] | None, key: str) -> type[BaseModel] | No
     field = None if kind is None else kind.model_fields.get(key)
     if field is None:
         return None
+    for mark in field.metadata:
+        if isinstance(mark, KeysOf):
+            return mark.model
     types = (field.annotation, *get_args(field.annotation))
     return next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), None)
+
+
+def under_new_names(values: dict[str, Any], kind: type[BaseModel] | None) -> dict[str, Any]:
+    """Return a tree of keys of a model with the names of today.
+
+    Raises
+    ------
+    ValueError
+        If a key is given under both of its names.
+    """
+    found = _renamed(values, getattr(kind, "renamed_keys", {}))
+    return {
+        key: under_new_names(value, _group_below(kind, key)) if isinstance(value, dict) else value
+        for key, value in found.items()
+    }
 
 
 def validated(values: dict[str, Any], kind: type[Recipe], source: str) -> Recipe:

@@ -18,6 +18,7 @@ from icefront.errors import IcefrontError
 from icefront.pretraining import experiment, run
 from icefront.pretraining.module import Pretraining
 from icefront.pretraining.run import Keeper, load_pretrained, pretrain
+from icefront.recipes import read_recipe
 from icefront.training.loop import LastState
 from icefront.training.run import train
 from tests.helpers.simulated_caffe import make_caffe
@@ -377,7 +378,7 @@ def test_the_experiment_goes_on_where_it_was(
             "seeds": [0, 1],
         },
     )
-    config = experiment.load_config(path)
+    config = read_recipe(path, None, experiment.ExperimentConfig)
     real = experiment.train
     calls = []
 
@@ -422,6 +423,6 @@ def test_an_experiment_by_minutes_is_refused(tmp_path: Path) -> None:
         {"name": "e", "training": {"minutes": 3}, "starts": {"a": {}}, "references": ["a"]},
     )
     with pytest.raises(IcefrontError, match="differ from each other"):
-        experiment.load_config(path)
+        read_recipe(path, None, experiment.ExperimentConfig)
     with pytest.raises(IcefrontError, match="no start 'b'"):
-        experiment.load_config(path, ["references=[b]"])
+        read_recipe(path, ["references=[b]"], experiment.ExperimentConfig)

@@ -14,7 +14,7 @@ from icefront.datasets.pairs import PairCrops, build_pair_cache
 from icefront.datasets.ssl4sar import CHANNELS, Ssl4SarArchive
 from icefront.errors import IcefrontError
 from icefront.models.registry import build
-from icefront.pretraining import OptSimMIM, OptTranslator, PretrainingConfig, load_config
+from icefront.pretraining import OptSimMIM, OptTranslator, PretrainingConfig
 from icefront.pretraining.baselines import fit_baselines, regressors
 from icefront.pretraining.experiment import compare_runs
 from icefront.pretraining.gradient_check import reach_of
@@ -27,6 +27,7 @@ from icefront.pretraining.module import (
     squares_of,
 )
 from icefront.pretraining.samples import MaskedPairs, draw_mask, prepare
+from icefront.recipes import read_recipe
 from tests.helpers.paths import CONFIGS
 from tests.helpers.simulated_ssl4sar import make_ssl4sar
 
@@ -69,8 +70,8 @@ def sample(count: int = 2, side: int = 64, token: int = 4) -> dict[str, Tensor]:
 
 
 def test_the_published_recipes() -> None:
-    simmim = load_config(CONFIGS / "optsimmim.yaml")
-    translator = load_config(CONFIGS / "opttranslator.yaml")
+    simmim = read_recipe(CONFIGS / "optsimmim.yaml", None, PretrainingConfig)
+    translator = read_recipe(CONFIGS / "opttranslator.yaml", None, PretrainingConfig)
     for config in (simmim, translator):
         o = config.optimiser
         assert (o.name, o.momentum, o.weight_decay) == ("sgd", 0.9, 1e-4)
@@ -80,7 +81,7 @@ def test_the_published_recipes() -> None:
         assert config.crops_per_epoch is None  # eight of each image
         assert (config.data.validation, config.data.stride) == ("folder", 256)
         assert (config.loss.radar, config.loss.gradient, config.mask.block) == ("none", 0.0, 1)
-    assert simmim.mask.share == 0.3
+    assert simmim.mask.fraction == 0.3
     assert (simmim.optimiser.learning_rate, simmim.stop_after) == (1e-3, None)
     assert (translator.optimiser.learning_rate, translator.stop_after) == (5e-3, 100)
     # The defaults of the configuration are the same.
@@ -94,19 +95,21 @@ def test_all_recipes_are_valid(tmp_path: Path) -> None:
     from icefront.pretraining import experiment
 
     for name in ("optsimmim-mini", "opttranslator-mini", "days-mini"):
-        assert load_config(CONFIGS / f"{name}.yaml").model == "tyrion-mini"
+        assert read_recipe(CONFIGS / f"{name}.yaml", None, PretrainingConfig).model == "tyrion-mini"
     for path in CONFIGS.glob("experiment-pretraining*.yaml"):
-        config = experiment.load_config(path)
+        config = read_recipe(path, None, experiment.ExperimentConfig)
         for start, chosen in config.starts.items():
             if chosen.pretraining is not None:
                 assert experiment.pretraining_recipe(config, start, tmp_path).name == start
-            assert experiment.training_recipe(config, start, 0.2, 1, None).data.share == 0.2
+            assert (
+                experiment.training_recipe(config, start, 0.2, 1, None).data.train_fraction == 0.2
+            )
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("mask.share=1.5", "mask.share"),
+        ("mask.share=1.5", "mask.fraction"),
         ("zoom=[1.0, 0.7]", "zoom has to be"),
         ("method=mae", "method"),
         ("colour=red", "there is no such key"),
@@ -115,12 +118,12 @@ def test_all_recipes_are_valid(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_named(override: str, words: str) -> None:
     with pytest.raises(IcefrontError, match=words):
-        load_config(CONFIGS / "optsimmim.yaml", [override])
+        read_recipe(CONFIGS / "optsimmim.yaml", [override], PretrainingConfig)
 
 
 def test_a_translator_is_not_given_its_target() -> None:
     with pytest.raises(IcefrontError, match="its own input"):
-        load_config(CONFIGS / "opttranslator.yaml", ["loss.radar=same"])
+        read_recipe(CONFIGS / "opttranslator.yaml", ["loss.radar=same"], PretrainingConfig)
 
 
 # masks --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from icefront.errors import IcefrontError
 from icefront.recipes import Strict, read_recipe, read_yaml
-from icefront.training.config import load_config
+from icefront.training.config import TrainingConfig
 from tests.helpers.paths import CONFIGS
 
 STARTS = {
@@ -23,15 +23,15 @@ STARTS = {
 
 @pytest.mark.parametrize("name", STARTS)
 def test_the_recipes_differ_in_their_start_only(name: str) -> None:
-    recipe = load_config(CONFIGS / f"{name}.yaml")
+    recipe = read_recipe(CONFIGS / f"{name}.yaml", None, TrainingConfig)
     assert recipe.name == name
     assert recipe.init == STARTS[name]
-    known = load_config(CONFIGS / "tyrion.yaml")
+    known = read_recipe(CONFIGS / "tyrion.yaml", None, TrainingConfig)
     assert recipe.model_dump(exclude={"name", "init"}) == known.model_dump(exclude={"name", "init"})
 
 
 def test_the_recipe_is_the_published_one() -> None:
-    recipe = load_config(CONFIGS / "tyrion.yaml")
+    recipe = read_recipe(CONFIGS / "tyrion.yaml", None, TrainingConfig)
     assert (recipe.epochs, recipe.crops_per_epoch, recipe.batch) == (150, 40_000, 128)
     assert recipe.optimiser.name == "sgd"
     assert recipe.optimiser.learning_rate == 0.01

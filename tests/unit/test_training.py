@@ -1,5 +1,6 @@
 """Loss, augmentation and recipes against known answers and laws."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,29 +10,39 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+import icefront
 from icefront.errors import IcefrontError
 from icefront.models.equalisation import equalise_batch
-from icefront.pretraining import config as pretraining
-from icefront.pretraining import experiment
+from icefront.pretraining.config import PretrainingConfig
+from icefront.pretraining.experiment import ExperimentConfig
+from icefront.recipes import read_recipe, validated
 from icefront.scenes.radiometry import equalise
 from icefront.training.augmentation import (
     AugmentationConfig,
+    add_grain,
     augment,
-    bend,
-    level_zones,
+    change_ocean_brightness,
+    distort,
     open_water,
     orient,
     paste_ocean,
-    roughen_ice,
     shade_image,
 )
-from icefront.training.config import load_config
+from icefront.training.config import TrainingConfig
 from icefront.training.losses import smooth_targets, soft_dice_loss, zone_loss
 from tests.helpers.paths import CONFIGS
 
 QUIET = AugmentationConfig(
-    flip=0, quarter_turn=0, turn=0, ocean_mix=0, level=0, brightness=0, gamma=0, speckle=0
+    flip=0,
+    quarter_turn=0,
+    rotation=0,
+    ocean_mix=0,
+    ocean_brightness=0,
+    brightness=0,
+    gamma=0,
+    speckle=0,
 )
 
 
@@ -94,7 +105,9 @@ def test_orientation_moves_image_and_zones_together() -> None:
 
 def test_free_rotation_fills_corners_with_no_data() -> None:
     image, zones = sample(8)
-    turned, turned_zones = orient(image, zones, QUIET.model_copy(update={"turn": 1.0}), seeded(5))
+    turned, turned_zones = orient(
+        image, zones, QUIET.model_copy(update={"rotation": 1.0}), seeded(5)
+    )
     empty = turned[:, 0] == 0
     assert empty.any()
     assert (turned_zones[empty] == 0).all()
@@ -104,8 +117,10 @@ def test_free_rotation_fills_corners_with_no_data() -> None:
 def test_levelled_mélange_is_as_bright_as_ice() -> None:
     image, zones = sample(32)
     image = torch.where(zones.unsqueeze(1) == 3, image * 0.2, image)
-    config = QUIET.model_copy(update={"level": 1.0, "level_range": (1.0, 1.0)})
-    levelled = level_zones(image, zones, config, seeded())
+    config = QUIET.model_copy(
+        update={"ocean_brightness": 1.0, "ocean_brightness_range": (1.0, 1.0)}
+    )
+    levelled = change_ocean_brightness(image, zones, config, seeded())
     ice = levelled[:, 0][zones == 2].mean()
     ocean = levelled[:, 0][zones == 3].mean()
     assert 0.7 < ocean / ice < 1.3
@@ -130,12 +145,12 @@ def test_pasted_ocean_brings_its_label() -> None:
     assert torch.equal(new_image[0, :, :, 8:], image[3, :, :, 8:])
 
 
-def test_bending_moves_image_and_zones_together_and_leaves_no_gap() -> None:
+def test_distortion_moves_image_and_zones_together_and_leaves_no_gap() -> None:
     ramp = torch.linspace(0.1, 0.9, 64)
     image = ramp.expand(8, 1, 64, 64).contiguous()
     zones = torch.where(image[:, 0] < 0.5, 2, 3)
-    config = QUIET.model_copy(update={"bend": 1.0})
-    bent, bent_zones = bend(image, zones, config, seeded(2))
+    config = QUIET.model_copy(update={"distortion": 1.0})
+    bent, bent_zones = distort(image, zones, config, seeded(2))
     assert not torch.equal(bent, image)
     assert float(bent.min()) > 0
     # the ramp tells where each pixel came from, to half a pixel of the label
@@ -145,7 +160,7 @@ def test_bending_moves_image_and_zones_together_and_leaves_no_gap() -> None:
 
 def test_open_water_stays_within_the_ocean_and_has_the_brightness_asked_for() -> None:
     image, zones = sample(64, 64)
-    config = QUIET.model_copy(update={"water": 1.0, "water_range": (0.2, 0.2)})
+    config = QUIET.model_copy(update={"open_water": 1.0, "open_water_range": (0.2, 0.2)})
     wet = open_water(image, zones, config, seeded(4))
     changed = wet != image
     assert not changed[:, 0][zones == 2].any()
@@ -159,8 +174,8 @@ def test_open_water_stays_within_the_ocean_and_has_the_brightness_asked_for() ->
 
 def test_grain_stays_on_the_glacier_and_reaches_every_part_of_it() -> None:
     image, zones = sample(64, 64)
-    config = QUIET.model_copy(update={"grain": 1.0, "grain_size": (0.5, 0.5)})
-    grainy = roughen_ice(image, zones, config, seeded(4))
+    config = QUIET.model_copy(update={"grain": 1.0, "grain_std": (0.5, 0.5)})
+    grainy = add_grain(image, zones, config, seeded(4))
     changed = (grainy != image)[:, 0]
     assert not changed[zones == 3].any()
     reached = changed.any(0)
@@ -191,7 +206,14 @@ def test_a_decoy_draws_an_edge_without_a_label() -> None:
 def test_the_same_seed_augments_the_same() -> None:
     image, zones = sample(8)
     config = AugmentationConfig(
-        turn=0.5, paste=0.5, level=0.5, bend=0.5, grain=0.5, water=0.5, shade=0.5, decoy=0.5
+        rotation=0.5,
+        paste=0.5,
+        ocean_brightness=0.5,
+        distortion=0.5,
+        grain=0.5,
+        open_water=0.5,
+        shade=0.5,
+        decoy=0.5,
     )
     a, b = (augment(image, zones, config, seeded(9)) for _ in range(2))
     c = augment(image, zones, config, seeded(10))
@@ -221,11 +243,13 @@ RECIPE = "name: a\ndata: {root: caffe}\n"
 def test_a_recipe_has_the_published_defaults(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(RECIPE)
-    config = load_config(path)
+    config = read_recipe(path, None, TrainingConfig)
     assert (config.optimiser.name, config.optimiser.learning_rate) == ("sgd", 0.01)
     assert (config.batch, config.epochs, config.crops_per_epoch) == (128, 150, 40_000)
     assert config.augmentation.zoom == (0.33, 2.83)
-    changed = load_config(path, ["batch=8", "data.test_glaciers=[SI]", "optimiser.name=adamw"])
+    changed = read_recipe(
+        path, ["batch=8", "data.test_glaciers=[SI]", "optimiser.name=adamw"], TrainingConfig
+    )
     assert changed.batch == 8
     assert changed.data.test_glaciers == ["SI"]
     assert changed.optimiser.name == "adamw"
@@ -250,12 +274,101 @@ def test_a_wrong_recipe_gets_one_sentence(
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(IcefrontError, match=words) as caught:
-        load_config(path, overrides)
+        read_recipe(path, overrides, TrainingConfig)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")))
+def kind_of(keys: dict) -> type:
+    if "starts" in keys:
+        return ExperimentConfig
+    return PretrainingConfig if "method" in keys else TrainingConfig
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_recipes_in_configs_are_valid(path: Path) -> None:
     keys = yaml.safe_load(path.read_text())
-    load = experiment.load_config if "starts" in keys else load_config
-    assert (pretraining.load_config if "method" in keys else load)(path).name
+    assert read_recipe(path, None, kind_of(keys)).name
+
+
+# Keys of 0.1.0 and what they are called now.
+RENAMED = {
+    TrainingConfig: {
+        "data.mend_zones": ("data.clean_labels", True),
+        "data.share": ("data.train_fraction", 0.5),
+        "data.mosaic_share": ("data.mosaic_fraction", 0.4),
+        "data.simulated_share": ("data.simulated_fraction", 0.4),
+        "augmentation.zoom_chance": ("augmentation.zoom_probability", 0.7),
+        "augmentation.turn": ("augmentation.rotation", 0.3),
+        "augmentation.bend": ("augmentation.distortion", 0.4),
+        "augmentation.bend_size": ("augmentation.distortion_size", 0.1),
+        "augmentation.level": ("augmentation.ocean_brightness", 0.3),
+        "augmentation.level_range": ("augmentation.ocean_brightness_range", (0.1, 1.0)),
+        "augmentation.water": ("augmentation.open_water", 0.3),
+        "augmentation.water_range": ("augmentation.open_water_range", (0.1, 1.0)),
+        "augmentation.grain_size": ("augmentation.grain_std", (0.2, 0.4)),
+        "augmentation.shade_size": ("augmentation.shade_std", 0.2),
+    },
+    PretrainingConfig: {"mask.share": ("mask.fraction", 0.4)},
+    ExperimentConfig: {
+        "shares": ("fractions", [0.3]),
+    },
+}
+PLAIN = {
+    TrainingConfig: RECIPE,
+    PretrainingConfig: RECIPE + "method: optsimmim\n",
+    ExperimentConfig: "name: a\ntraining: {data: {root: caffe}}\nreferences: [a]\n"
+    "starts: {a: {pretraining: {method: optsimmim}}}\n",
+}
+NAMES = [(kind, old, new, value) for kind in RENAMED for old, (new, value) in RENAMED[kind].items()]
+
+
+def value_of(config: BaseModel, key: str) -> object:
+    found: object = config
+    for part in key.split("."):
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "value"), NAMES, ids=[n[1] for n in NAMES])
+def test_keys_of_0_1_0_go_on_working(
+    tmp_path: Path, kind: type[BaseModel], old: str, new: str, value: object
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(PLAIN[kind])
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True).split("\n")[0]
+    by_old = read_recipe(path, [f"{old}={text}"], kind)
+    assert value_of(by_old, new) == value
+    assert by_old == read_recipe(path, [f"{new}={text}"], kind)
+    # In a file, and overruled by either name there.
+    tree: object = plain
+    for part in reversed(old.split(".")):
+        tree = {part: tree}
+    path.write_text(yaml.safe_dump(merged(yaml.safe_load(PLAIN[kind]), tree)))
+    assert read_recipe(path, None, kind) == by_old
+    other = read_recipe(path, [f"{new}={text}"], kind)
+    assert other == by_old
+
+
+def merged(common: dict, own: object) -> dict:
+    assert isinstance(own, dict)
+    return common | {
+        k: merged(common[k], v) if isinstance(common.get(k), dict) else v for k, v in own.items()
+    }
+
+
+def test_a_key_under_both_of_its_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a\ndata: {root: caffe, share: 0.1, train_fraction: 0.2}\n")
+    with pytest.raises(IcefrontError, match="share is the earlier name of train_fraction"):
+        read_recipe(path, None, TrainingConfig)
+
+
+def test_the_recipe_stored_with_the_packaged_weights_loads() -> None:
+    card = json.loads(
+        (Path(icefront.__file__).parent / "models/weights/tyrion-mini.json").read_text()
+    )
+    stored = {**card["provenance"]["recipe"], "out": "runs"}
+    config = validated(stored, TrainingConfig, "tyrion-mini.json")
+    assert config.data.mosaic_fraction == stored["data"].get("mosaic_share", 0.2)
+    assert config.augmentation.zoom_probability == stored["augmentation"]["zoom_chance"]

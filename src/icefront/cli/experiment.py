@@ -25,10 +25,11 @@ def experiment_pretraining(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a value.")
     ] = None,
 ) -> None:
-    """Tell whether pretraining helps: pretrain, fine-tune, test, compare. Goes on where it was."""
-    from icefront.pretraining.experiment import load_config, run_experiment
+    """Test whether pretraining helps: pretrain, fine-tune, test, compare; resumes where it was."""
+    from icefront.pretraining.experiment import ExperimentConfig, run_experiment
+    from icefront.recipes import read_recipe
 
-    chosen = load_config(config, set_)
+    chosen = read_recipe(config, set_, ExperimentConfig)
     tell_log()
     found = run_experiment(chosen)
     for warning in found["warnings"]:

@@ -1,4 +1,4 @@
-"""Does pretraining help? One command that pretrains, fine-tunes, tests and tells.
+"""Does pretraining help? One command that pretrains, fine-tunes, tests and compares.
 
 Every run has a folder of its own and is left alone once its result is there, so that the experiment
 goes on where it was stopped. Runs are counted in crops, never in minutes: on machines of one kind
@@ -11,9 +11,9 @@ import csv
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import yaml
@@ -26,7 +26,7 @@ from icefront.evaluation.run_tables import ModelRuns
 from icefront.files.atomic import writing
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
-from icefront.recipes import Strict, read_recipe, validated
+from icefront.recipes import KeysOf, Strict, under_new_names, validated
 from icefront.simulation.archives import simulate_ssl4sar
 from icefront.training.config import TrainingConfig
 from icefront.training.loop import RECIPE, RESULT
@@ -45,9 +45,12 @@ class ArchiveConfig(Strict):
     ----------
     root : str or None
         Folder of an archive; null simulates one in the folder of the experiment.
-    images, coarser, seed
-        Of the simulation: images of each of fourteen glaciers, how many times as large as
-        Sentinel-1's its pixels are, and its seed.
+    images : int
+        Of each of the fourteen simulated glaciers.
+    coarser : float
+        Pixel size of the simulated images over that of Sentinel-1.
+    seed : int
+        Of the simulation.
     """
 
     root: str | None = None
@@ -68,7 +71,7 @@ class StartConfig(Strict):
     """
 
     init: str | None = None
-    pretraining: dict[str, Any] | None = None
+    pretraining: Annotated[dict[str, Any] | None, KeysOf(PretrainingConfig)] = None
 
 
 class ExperimentConfig(Strict):
@@ -85,20 +88,24 @@ class ExperimentConfig(Strict):
         By name, in the order of the table.
     references : list of str
         Starts that the others are compared with.
-    shares : list of float
-        Of the labels.
+    fractions : list of float
+        Fractions of the labels that are trained on. (0.1.0: ``shares``)
     seeds : list of int
-        Of fine-tuning: which labels, which crops, which fresh parameters. Pretraining has one.
+        Of fine-tuning: which labels, which crops, which random parameters. Pretraining has one.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "shares": "fractions",
+    }
 
     name: str = Field(pattern=r"^[\w.-]+$")
     out: str = "runs"
     archive: ArchiveConfig = ArchiveConfig()  # type: ignore[call-arg]
-    pretraining: dict[str, Any] = Field({})
-    training: dict[str, Any]
+    pretraining: Annotated[dict[str, Any], KeysOf(PretrainingConfig)] = Field({})
+    training: Annotated[dict[str, Any], KeysOf(TrainingConfig)]
     starts: dict[str, StartConfig]
     references: list[str]
-    shares: list[float] = Field([1.0], min_length=1)
+    fractions: list[float] = Field([1.0], min_length=1)
     seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1)
 
     @model_validator(mode="after")
@@ -108,17 +115,6 @@ class ExperimentConfig(Strict):
         if self.training.get("minutes") is not None:
             raise ValueError("training.minutes: runs by minutes differ from each other; use epochs")
         return self
-
-
-def load_config(path: str | Path, overrides: list[str] | None = None) -> ExperimentConfig:
-    """Read a YAML configuration and apply ``key=value`` overrides.
-
-    Raises
-    ------
-    IcefrontError
-        As `icefront.recipes.read_recipe`.
-    """
-    return read_recipe(path, overrides, ExperimentConfig)
 
 
 def _merged(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -133,31 +129,32 @@ def _merged(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def pretraining_recipe(config: ExperimentConfig, start: str, root: Path) -> PretrainingConfig:
     """Compose the recipe by which a start is pretrained."""
     chosen = config.starts[start]
-    values = _merged(config.pretraining, chosen.pretraining or {})
+    values = _merged(
+        under_new_names(config.pretraining, PretrainingConfig),
+        under_new_names(chosen.pretraining or {}, PretrainingConfig),
+    )
     values |= {"name": start, "init": chosen.init, "out": str(_folder(config) / "pretraining")}
     values["data"] = {**values.get("data", {}), "root": str(root)}
     return validated(values, PretrainingConfig, f"the start {start}")
 
 
 def training_recipe(
-    config: ExperimentConfig, start: str, share: float, seed: int, init: str | None
+    config: ExperimentConfig, start: str, fraction: float, seed: int, init: str | None
 ) -> TrainingConfig:
     """Compose the recipe of one fine-tuning run."""
     own = {
-        "name": f"{start}-{share:g}-{seed}",
+        "name": f"{start}-{fraction:g}-{seed}",
         "out": str(_folder(config) / "training"),
         "init": init,
         "seed": seed,
-        "data": {"share": share},
+        "data": {"train_fraction": fraction},
     }
-    return validated({**_merged(config.training, own), "minutes": None}, TrainingConfig, "training")
+    values = _merged(under_new_names(config.training, TrainingConfig), own)
+    return validated({**values, "minutes": None}, TrainingConfig, "training")
 
 
 def _folder(config: ExperimentConfig) -> Path:
     return Path(config.out) / config.name
-
-
-Recipe = TypeVar("Recipe", bound=BaseModel)
 
 
 def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
@@ -172,7 +169,13 @@ def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
         stored = yaml.safe_load((out / RECIPE).read_text())
     except (OSError, yaml.YAMLError):
         return None
-    if stored != recipe.model_dump(mode="json"):
+    if not isinstance(stored, dict):
+        return None
+    try:
+        same = validated(stored, type(recipe), str(out / RECIPE)) == recipe
+    except IcefrontError:
+        same = False
+    if not same:
         raise IcefrontError(
             f"{out} holds a run by another recipe; give the experiment another name, or delete "
             "that folder."
@@ -195,8 +198,8 @@ def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[s
     Returns
     -------
     dict
-        ``runs`` (one dict a fine-tuning run), ``pretraining`` (results by start), ``summary`` (one
-        dict a start and share), ``warnings``, ``folder``. The folder receives them as
+        ``runs`` (a dict for each fine-tuning run), ``pretraining`` (results by start), ``summary``
+        (a dict for each start and fraction), ``warnings``, ``folder``. The folder receives them as
         ``report.json``, and ``runs.csv``, ``table.md`` and ``figure.png``.
 
     Raises
@@ -207,14 +210,14 @@ def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[s
     folder = _folder(config)
     archive = config.archive
     root = Path(archive.root) if archive.root is not None else folder / "archive"
-    # All recipes are composed before anything runs, lest a mistake in the last one cost hours.
+    # All recipes are composed before anything runs: a mistake in the last one would cost hours.
     recipes = {
         name: pretraining_recipe(config, name, root)
         for name, start in config.starts.items()
         if start.pretraining is not None
     }
     for name in config.starts:
-        training_recipe(config, name, config.shares[0], config.seeds[0], None)
+        training_recipe(config, name, config.fractions[0], config.seeds[0], None)
     if archive.root is None:
         simulate_ssl4sar(
             root,
@@ -235,22 +238,22 @@ def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[s
         inits[name] = str(out / "best.safetensors")
 
     runs = []
-    # Seeds come last within none: after a part of the time every start has runs to compare.
+    # Seeds are the outer loop: after a part of the time every start has runs to compare.
     for seed in config.seeds:
-        for share in config.shares:
+        for fraction in config.fractions:
             for name, init in inits.items():
-                recipe_ = training_recipe(config, name, share, seed, init)
+                recipe_ = training_recipe(config, name, fraction, seed, init)
                 out = Path(recipe_.out) / recipe_.name
                 result = _finished(out, recipe_)
                 if result is None:
                     log.info("training %s", recipe_.name)
                     result = train(recipe_, resume=(out / RECIPE).is_file(), progress=progress)
-                runs.append(_row(name, share, seed, result))
+                runs.append(_row(name, fraction, seed, result))
                 report(config, runs, pretrained)
     return report(config, runs, pretrained)
 
 
-def _row(start: str, share: float, seed: int, result: dict[str, Any]) -> dict[str, Any]:
+def _row(start: str, fraction: float, seed: int, result: dict[str, Any]) -> dict[str, Any]:
     if "test" not in result:
         raise IcefrontError(
             f"The run {result['folder']} was not tested; set training.data.test_glaciers or "
@@ -259,7 +262,7 @@ def _row(start: str, share: float, seed: int, result: dict[str, Any]) -> dict[st
     pooled = result["test"]["pooled"]
     return {
         "start": start,
-        "share": share,
+        "fraction": fraction,
         "seed": seed,
         **{k: pooled[k] for k in ("mde", "mde_from_zones", "mean_iou", "images", "without_front")},
         "crops": result["crops"],
@@ -274,38 +277,38 @@ def _row(start: str, share: float, seed: int, result: dict[str, Any]) -> dict[st
 def summarise_runs(
     runs: Iterable[dict[str, Any]], starts: Sequence[str], references: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Gather runs by share and start, and compare each start with the references.
+    """Gather runs by fraction and start, and compare each start with the references.
 
     Returns
     -------
     list of dict
-        ``share``, ``start``, ``mde`` (of each run, by seed), ``mean``, ``spread`` (standard
-        deviation), ``mean_iou``, ``without_front`` (share of the images) and ``against``: from
-        reference to what `compare_runs` says.
+        ``fraction``, ``start``, ``mde`` (of each run, by seed), their ``mean`` and ``std``,
+        ``mean_iou``, ``without_front`` (fraction of the images) and ``against``: from each
+        reference to what `compare_runs` returns.
     """
-    rows = sorted(runs, key=lambda r: (r["share"], starts.index(r["start"]), r["seed"]))
+    rows = sorted(runs, key=lambda r: (r["fraction"], starts.index(r["start"]), r["seed"]))
     groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["share"], row["start"]), []).append(row)
+        groups.setdefault((row["fraction"], row["start"]), []).append(row)
 
-    def errors(share: float, start: str) -> list[float]:
-        return [_number(r["mde"]) for r in groups.get((share, start), [])]
+    def errors(fraction: float, start: str) -> list[float]:
+        return [_number(r["mde"]) for r in groups.get((fraction, start), [])]
 
     found = []
-    for (share, start), members in groups.items():
-        values = errors(share, start)
+    for (fraction, start), members in groups.items():
+        values = errors(fraction, start)
         against: dict[str, dict[str, float]] = {}
         for reference in references:
-            if reference != start and (theirs := errors(share, reference)):
+            if reference != start and (theirs := errors(fraction, reference)):
                 against[reference] = compare_runs(theirs, values)
         images = sum(r["images"] for r in members)
         found.append(
             {
-                "share": share,
+                "fraction": fraction,
                 "start": start,
                 "mde": values,
                 "mean": float(np.mean(values)),
-                "spread": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                "std": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
                 "mean_iou": float(np.mean([r["mean_iou"] for r in members])),
                 "without_front": sum(r["without_front"] for r in members) / max(images, 1),
                 "against": against,
@@ -315,7 +318,7 @@ def summarise_runs(
 
 
 def compare_runs(reference: Sequence[float], runs: Sequence[float]) -> dict[str, float]:
-    """Ask whether the MDEs of runs are smaller than those of a reference.
+    """Test whether the MDEs of runs are smaller than those of a reference.
 
     A run without any front (NaN) ranks as the worst.
 
@@ -324,8 +327,7 @@ def compare_runs(reference: Sequence[float], runs: Sequence[float]) -> dict[str,
     dict
         ``u`` and ``p`` of `icefront.evaluation.comparison.compare_pair` (one-sided);
         ``effect``, the rank-biserial correlation from -1 to 1, where 1 says that every run is
-        better than every one of the reference; ``d`` (Cohen's); ``difference`` of the means,
-        negative if the runs are better.
+        better than every one of the reference.
 
     Examples
     --------
@@ -354,10 +356,10 @@ def table(summary: Sequence[dict[str, Any]], references: Sequence[str]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in summary:
         cells = [
-            f"{row['share']:.0%}",
+            f"{row['fraction']:.0%}",
             row["start"],
             " ".join(f"{v:.2f}" for v in row["mde"]),
-            f"{row['mean']:.2f} ± {row['spread']:.2f}",
+            f"{row['mean']:.2f} ± {row['std']:.2f}",
             f"{row['mean_iou']:.3f}",
             f"{row['without_front']:.1%}",
         ]
@@ -371,20 +373,20 @@ def table(summary: Sequence[dict[str, Any]], references: Sequence[str]) -> str:
 
 
 def figure(summary: Sequence[dict[str, Any]], unit: str) -> Figure:
-    """Draw every run as a dot and the means as bars, a panel for each share of the labels."""
+    """Draw every run as a dot and the means as bars, a panel for each fraction of the labels."""
     from matplotlib.figure import Figure
 
-    shares = sorted({row["share"] for row in summary})
-    drawn = Figure(figsize=(1 + 3.6 * len(shares), 4), layout="constrained")
-    axes = drawn.subplots(1, len(shares), sharey=True, squeeze=False)[0]
-    for axis, share in zip(axes, shares, strict=True):
-        rows = [row for row in summary if row["share"] == share]
+    fractions = sorted({row["fraction"] for row in summary})
+    drawn = Figure(figsize=(1 + 3.6 * len(fractions), 4), layout="constrained")
+    axes = drawn.subplots(1, len(fractions), sharey=True, squeeze=False)[0]
+    for axis, fraction in zip(axes, fractions, strict=True):
+        rows = [row for row in summary if row["fraction"] == fraction]
         for place, row in enumerate(rows):
             offsets = np.linspace(-0.12, 0.12, len(row["mde"])) if len(row["mde"]) > 1 else [0.0]
             axis.plot(place + np.asarray(offsets), row["mde"], "o", ms=5, alpha=0.8)
             axis.hlines(row["mean"], place - 0.28, place + 0.28, colors="black")
         axis.set_xticks(range(len(rows)), [row["start"] for row in rows], rotation=30, ha="right")
-        axis.set_title(f"{share:.0%} of the labels", fontsize=10)
+        axis.set_title(f"{fraction:.0%} of the labels", fontsize=10)
         axis.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel(f"mean distance error ({unit})")
     return drawn
@@ -393,7 +395,7 @@ def figure(summary: Sequence[dict[str, Any]], unit: str) -> Figure:
 def report(
     config: ExperimentConfig, runs: list[dict[str, Any]], pretrained: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write what there is so far into the folder of the experiment; returns it."""
+    """Write the runs so far into the folder of the experiment, and return them with a summary."""
     folder = _folder(config)
     summary = summarise_runs(runs, list(config.starts), config.references)
     said = [w for r in (*pretrained.values(), *runs) for w in r.get("warnings", [])]

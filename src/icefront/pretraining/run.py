@@ -30,11 +30,11 @@ from icefront.models.registry import MODELS, PRETRAINED, build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.pretraining import METHODS
 from icefront.pretraining.baselines import fit_baselines, score_reconstruction
-from icefront.pretraining.config import PretrainingConfig, load_config
+from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.gradient_check import reach_of
 from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.samples import MaskedPairs, prepare
-from icefront.recipes import validated
+from icefront.recipes import read_recipe, validated
 from icefront.training.loop import (
     RESUME,
     begin,
@@ -269,7 +269,7 @@ def _pairs(
     mask = config.mask
     return {
         name: MaskedPairs(
-            pairs, token, mask.share, mask.block, config.seed if name == "train" else 0
+            pairs, token, mask.fraction, mask.block, config.seed if name == "train" else 0
         )
         for name, pairs in found.items()
     }
@@ -313,7 +313,11 @@ def pretrain(
     IcefrontError
         If the recipe, the archive or the folder of the run is not in order.
     """
-    config = recipe if isinstance(recipe, PretrainingConfig) else load_config(recipe, overrides)
+    config = (
+        recipe
+        if isinstance(recipe, PretrainingConfig)
+        else read_recipe(recipe, overrides, PretrainingConfig)
+    )
     if left_out := sorted(set(exclude) - set(config.data.exclude)):
         data = config.data.model_copy(update={"exclude": [*config.data.exclude, *left_out]})
         config = config.model_copy(update={"data": data})

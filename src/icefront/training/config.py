@@ -1,14 +1,16 @@
-"""The validated configuration of a training run: an unknown key is an error."""
+"""Validated recipes of training; what recipes of pretraining share with them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from icefront.fronts.minimum_length import MIN_LENGTH_M
-from icefront.recipes import Strict, read_recipe
+from icefront.models.card import InputMapping
+from icefront.recipes import Strict
 from icefront.training.augmentation import AugmentationConfig
 
 
@@ -23,28 +25,39 @@ class DataConfig(Strict):
         Glaciers of the training split that are kept out of training and scored at the end.
     test_split : bool
         Score the images of ``test/`` at the end instead, within their bounding boxes.
-    validation : "official", "none" or a share
-        10 % as the official code draws them, nothing, or another share drawn with the seed.
+    validation : "official", "none" or float
+        10 % as the official code draws them, nothing, or another fraction drawn with the seed.
     pixel_size_m : "name", a number, [rows, columns] or null
         Overrides the resolution in the names; null counts in pixels.
     min_length_m : float
         Shortest piece of front that counts, in the unit of the pixel size.
-    mend_zones : bool
+    clean_labels : bool
         Remove thin false classes of resized labels from what is trained on. Scores are always
-        taken against the labels as they are.
+        taken against the labels as they are. (0.1.0: ``mend_zones``)
     damaged : "refuse" or "skip"
-    share : float
-        Share of the training images that is used, drawn with the seed; a smaller share is part of
-        a larger one.
+    train_fraction : float
+        Fraction of the training images that is used, drawn with the seed; a smaller one is part of
+        a larger one. (0.1.0: ``share``)
     textures : str or None
         Folder of finer patches; mosaics are made of their textures, see
         `icefront.datasets.texture_mosaics`. Patches of `test_glaciers` are left out.
-    mosaics, mosaic_share : int, float
-        How many, and the share of the crops that is drawn from them.
-    simulated, simulated_share : int, float
-        Simulated scenes (`icefront.simulation`): how many, and the share of the crops that is
-        drawn from them; a share of 1 leaves the images of `root` for testing only.
+    mosaics : int
+        Number of mosaics.
+    mosaic_fraction : float
+        Fraction of the crops that is drawn from them. (0.1.0: ``mosaic_share``)
+    simulated : int
+        Number of simulated scenes (`icefront.simulation`).
+    simulated_fraction : float
+        Fraction of the crops that is drawn from them; 1 leaves the images of `root` for testing
+        only. (0.1.0: ``simulated_share``)
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "mend_zones": "clean_labels",
+        "share": "train_fraction",
+        "mosaic_share": "mosaic_fraction",
+        "simulated_share": "simulated_fraction",
+    }
 
     root: str
     test_glaciers: list[str] = Field([])
@@ -52,14 +65,14 @@ class DataConfig(Strict):
     validation: Literal["official", "none"] | float = "official"
     pixel_size_m: Literal["name"] | float | tuple[float, float] | None = "name"
     min_length_m: float = Field(MIN_LENGTH_M, gt=0)
-    mend_zones: bool = False
+    clean_labels: bool = False
     damaged: Literal["refuse", "skip"] = "refuse"
-    share: float = Field(1.0, gt=0, le=1)
+    train_fraction: float = Field(1.0, gt=0, le=1)
     textures: str | None = None
     mosaics: int = Field(200, ge=0)
-    mosaic_share: float = Field(0.2, ge=0, le=1)
+    mosaic_fraction: float = Field(0.2, ge=0, le=1)
     simulated: int = Field(0, ge=0)
-    simulated_share: float = Field(0.2, ge=0, le=1)
+    simulated_fraction: float = Field(0.2, ge=0, le=1)
 
 
 class OptimiserConfig(Strict):
@@ -68,13 +81,16 @@ class OptimiserConfig(Strict):
     Attributes
     ----------
     name : "sgd" or "adamw"
-    learning_rate, weight_decay, momentum
+    learning_rate, weight_decay : float
+    momentum : float
+        Under AdamW the first beta.
     schedule : "constant" or "cosine"
-        Cosine falls to `final` of the learning rate over the run, after `warmup_steps`.
+        Cosine falls to `final` of the learning rate over the run.
+    final : float
+    warmup_steps : int
+        The learning rate rises linearly over these first.
     clip : float or None
         Largest norm of the gradient.
-    averaging : float
-        Decay of the running mean of the weights that is validated and kept (0: none).
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -84,12 +100,23 @@ class OptimiserConfig(Strict):
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = Field(0, ge=0)
     final: float = Field(0.01, ge=0, le=1)
-    clip: float | None = None
+    clip: float | None = Field(None, ge=0)
+
+
+class AveragingOptimiserConfig(OptimiserConfig):
+    """The same, with a running mean of the weights.
+
+    Attributes
+    ----------
+    averaging : float
+        Decay of the running mean of the weights, which is validated and kept (0: none).
+    """
+
     averaging: float = Field(0.0, ge=0, lt=1)
 
 
-class TrainingConfig(Strict):
-    """One training run.
+class RunConfig(Strict):
+    """What every run of learning is told.
 
     Attributes
     ----------
@@ -102,15 +129,52 @@ class TrainingConfig(Strict):
     init : str or None
         ``imagenet``, a checkpoint to start from, or nothing.
     out : str
-        Folder of the run.
-    epochs, minutes
+        Folder of the runs.
+    batch : int
+        Crops in a step, on each device.
+    workers : int
+        Processes that read crops.
+    precision : "auto", "32" or "bf16"
+        "auto" is bf16 on GPUs that have it and 32 bit elsewhere.
+    devices : int or "auto"
+    seed : int
+    input_mapping : "grey", "equalised" or None
+        How radar images are prepared; None for the member's own.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    model: str = "tyrion"
+    architecture: dict[str, Any] = Field({})
+    init: str | None = None
+    out: str = "runs"
+    batch: int = Field(128, gt=0)
+    workers: int = Field(4, ge=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    devices: int | Literal["auto"] = "auto"
+    seed: int = 0
+    input_mapping: InputMapping | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return Path(self.out) / self.name
+
+
+class TrainingConfig(RunConfig):
+    """One training run: `RunConfig` and the following.
+
+    Attributes
+    ----------
+    data : DataConfig
+    optimiser : AveragingOptimiserConfig
+    augmentation : AugmentationConfig
+    epochs, minutes : int or None, float or None
         The run ends at whichever comes first; a run by minutes is the same in outline on
         another machine, not in detail.
-    crops_per_epoch, batch, workers, precision, devices, seed
-        As the names say; `precision` "auto" is bf16 on GPUs that have it and 32 bit elsewhere.
+    crops_per_epoch : int
     validate_every : int
         Epochs between validations.
-    input_mapping, whole, window, target, stride, pixel_size_m
+    whole, window, target, stride, pixel_size_m
         How scenes are prepared for the model; they become part of the checkpoint.
     training_pixel_sizes_m : list
         Likewise; sizes of the training pixels where the names do not tell them.
@@ -120,24 +184,13 @@ class TrainingConfig(Strict):
         The central half of the window counts a second time.
     """
 
-    name: str = Field(pattern=r"^[\w.-]+$")
-    model: str = "tyrion"
-    architecture: dict[str, Any] = Field({})
-    init: str | None = None
-    out: str = "runs"
     data: DataConfig
-    optimiser: OptimiserConfig = OptimiserConfig()
+    optimiser: AveragingOptimiserConfig = AveragingOptimiserConfig()  # type: ignore[call-arg]
     augmentation: AugmentationConfig = AugmentationConfig()  # type: ignore[call-arg]
     epochs: int | None = Field(150, gt=0)
     minutes: float | None = Field(None, gt=0)
     crops_per_epoch: int = Field(40_000, gt=0)
-    batch: int = Field(128, gt=0)
-    workers: int = Field(4, ge=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    devices: int | Literal["auto"] = "auto"
-    seed: int = 0
     validate_every: int = Field(1, gt=0)
-    input_mapping: Literal["grey", "equalised"] | None = None
     whole: bool | None = None
     window: int | None = None
     target: int | None = None
@@ -154,14 +207,3 @@ class TrainingConfig(Strict):
         if self.batch > self.crops_per_epoch:
             raise ValueError("batch is larger than crops_per_epoch")
         return self
-
-
-def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainingConfig:
-    """Read a YAML recipe and apply ``key=value`` overrides (dots reach inner keys).
-
-    Raises
-    ------
-    IcefrontError
-        If the file is missing or no YAML, a key is unknown, or a value does not fit.
-    """
-    return read_recipe(path, overrides, TrainingConfig)

@@ -28,8 +28,9 @@ from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import MODELS, build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
+from icefront.recipes import read_recipe
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
-from icefront.training.config import DataConfig, TrainingConfig, load_config
+from icefront.training.config import DataConfig, TrainingConfig
 from icefront.training.loop import (
     RESUME,
     begin,
@@ -87,10 +88,10 @@ def split_data(config: DataConfig, seed: int) -> Splits:
     train = sorted(set(rest) - set(validation))
     if not train:
         raise IcefrontError(f"{config.root} leaves no images to train on.")
-    if config.share < 1:
+    if config.train_fraction < 1:
         # One order for all shares: with fewer labels a model sees a part of what others see.
         order = np.random.default_rng((seed, 1)).permutation(len(train))
-        train = sorted(train[i] for i in order[: max(1, round(config.share * len(train)))])
+        train = sorted(train[i] for i in order[: max(1, round(config.train_fraction * len(train)))])
     if not config.test_split:
         return Splits(labels, train, validation, held_out, labels)
     tested = CaffeDataset(
@@ -240,7 +241,7 @@ def made_scenes(
     if data.simulated:
         source = SimulatedScenes(data.simulated, window=window, seed=config.seed)
         kept = kept_scenes(source, default_cache_folder(), progress=progress)
-        found.append((data.simulated_share, [(scene[0], scene[1]) for scene in kept]))
+        found.append((data.simulated_fraction, [(scene[0], scene[1]) for scene in kept]))
     if data.textures is not None:
         textures = read_textures(data.textures, data.test_glaciers)
         made = mosaics(
@@ -250,7 +251,7 @@ def made_scenes(
             window,
             config.seed,
         )
-        found.append((data.mosaic_share, made))
+        found.append((data.mosaic_fraction, made))
     return found
 
 
@@ -289,7 +290,11 @@ def train(
     IcefrontError
         If the recipe, the data or the folder of the run is not in order.
     """
-    config = recipe if isinstance(recipe, TrainingConfig) else load_config(recipe, overrides)
+    config = (
+        recipe
+        if isinstance(recipe, TrainingConfig)
+        else read_recipe(recipe, overrides, TrainingConfig)
+    )
     out = Path(config.out) / config.name
     state = state_to_resume(out, resume=resume, overwrite=overwrite)
     quieten()
@@ -299,7 +304,7 @@ def train(
         config.data.root,
         names=[splits.labels.names[i] for i in splits.train],
         damaged=config.data.damaged,
-        clean_labels=config.data.mend_zones,
+        clean_labels=config.data.clean_labels,
     )
     card = card_for(config, splits)
     network = build(card)
@@ -320,7 +325,7 @@ def train(
         range(len(cache)),
         card.window,
         zoom=config.augmentation.zoom,
-        zoom_probability=config.augmentation.zoom_chance,
+        zoom_probability=config.augmentation.zoom_probability,
         seed=config.seed,
         other_scenes=made,
     )
