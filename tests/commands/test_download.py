@@ -221,7 +221,7 @@ def test_passing_trouble_is_waited_out_and_refusals_are_not(server: Server, tmp_
         fetch(remote(server, name="b", url=server.url + "gone"), tmp_path)
 
 
-def test_nobody_there(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_named(server: Server, tmp_path: Path) -> None:
     with pytest.raises(IcefrontError, match="check the connection"):
         fetch(remote(server, url="http://127.0.0.1:9/data.bin"), tmp_path)
     assert visible(tmp_path) == []
@@ -229,7 +229,7 @@ def test_nobody_there(server: Server, tmp_path: Path) -> None:
         fetch(remote(server, url=Path("/etc/hosts").as_uri()), tmp_path)
 
 
-def test_no_room(server: Server, tmp_path: Path) -> None:
+def test_a_file_larger_than_the_disk_is_not_asked_for(server: Server, tmp_path: Path) -> None:
     with pytest.raises(IcefrontError, match="make room"):
         fetch(remote(server, size=10**18), tmp_path)
     assert server.asked == []
@@ -466,7 +466,9 @@ def test_weights_come_by_the_listing_of_the_hub(server: Server, tmp_path: Path) 
     assert visible(tmp_path / "other") == ["config.json", "download.json"]
 
 
-def test_unknown_names_and_files_in_the_place_of_folders(tmp_path: Path, caffe: Source) -> None:
+def test_unknown_sources_and_files_in_place_of_folders_are_refused(
+    tmp_path: Path, caffe: Source
+) -> None:
     code, text = run("imagenet", "--out", tmp_path)
     assert code == 2
     assert "there are caffe, ssl4sar, weights" in text

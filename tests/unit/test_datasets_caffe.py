@@ -36,7 +36,7 @@ def test_samples_know_glacier_date_and_resolution(root: Path) -> None:
     assert dataset.front(0).any()
 
 
-def test_choice_by_glacier(root: Path) -> None:
+def test_glaciers_can_be_chosen_and_left_out(root: Path) -> None:
     assert {s.glacier for s in CaffeDataset(root, exclude=["SI"]).samples} == {"Crane", "JAC"}
     assert {s.glacier for s in CaffeDataset(root, glaciers=["SI"]).samples} == {"SI"}
     with pytest.raises(IcefrontError, match="no glacier Mapple"):
@@ -116,7 +116,7 @@ def test_official_validation_split() -> None:
     assert [train.index(n) for n in held[:5]] == [440, 530, 346, 323, 474]
 
 
-def test_bounding_box(tmp_path: Path) -> None:
+def test_corners_of_a_box_are_moved_into_the_image(tmp_path: Path) -> None:
     path = tmp_path / "box.txt"
     path.write_text("x,y\n-3.2,90.4\n-3.2,10\n250.6,10\n250.6,90.4\n")
     assert read_box(path, (80, 200)) == (10, 79, 0, 199)

