@@ -36,7 +36,7 @@ def test_scale_bar_has_a_round_length_of_at_most_a_fifth_and_its_label(
     limits = (700.0, 10.0) if down else (10.0, 700.0)
     axes.set_xlim(50, 50 + extent)
     axes.set_ylim(*limits)
-    draw_scale_bar(axes, size, unit)  # type: ignore[arg-type]
+    draw_scale_bar(axes, size, unit)
     x, y = axes.lines[0].get_data()
     assert x[1] - x[0] == pytest.approx(length)
     assert axes.texts[0].get_text() == text

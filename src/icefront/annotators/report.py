@@ -15,68 +15,79 @@ import pandas as pd
 import shapely
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from pyproj import CRS, Transformer
 from scipy.ndimage import uniform_filter1d
 from shapely.geometry.base import BaseGeometry
 
 from icefront import __version__
-from icefront.annotators.study import Person, StudiedImage, Study
+from icefront.annotators.study import StudiedImage, Study
 from icefront.errors import IcefrontError
+from icefront.reporting.pictures import write_figure
+from icefront.reporting.scale_bar import draw_scale_bar
+from icefront.reporting.style import (
+    BLUE,
+    DASHED,
+    HIGHLIGHT,
+    INK,
+    MUTED,
+    PALETTE_ON_DARK,
+    VERMILION,
+    dress_axes,
+    dress_image_axes,
+    line_style,
+    new_figure,
+    outline,
+)
+from icefront.reporting.tables import MISSING, Table, json_values, number_text
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
 
-INK, GREY = "#1b2733", "#8a97a3"
-PERSON_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#0072b2")
-"""Okabe and Ito's, which all readers can tell apart; a further round has another dash."""
-DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
-CONSENSUS_COLOUR, MODEL_COLOURS = "#ffffff", ("#ff2e63", "#ff8c1a", "#b46cff")
-HUMAN, MODEL = "#0072b2", "#d55e00"
+_CONSENSUS_COLOUR, _MODEL_COLOURS = "#ffffff", (HIGHLIGHT, "#ff8c1a", "#b46cff")
+_BACKGROUND = "#3b4650"
+"""Behind traces without an image."""
 
 
-def person_rows(study: Study) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of people and models, as text."""
+def person_table(study: Study) -> Table:
+    """Return the table of people and models."""
     unit = study.unit
     head = ["who", "images", f"to the people {unit}", f"to the consensus {unit}"]
     head += [f"bias {unit} (seaward +)", "95 %", f"scatter {unit}"]
     rows = []
     for person in (*study.people, *study.models):
-        interval = "–"
+        interval = MISSING
         if math.isfinite(person.bias_low):
-            interval = f"{person.bias_low:+.0f} to {person.bias_high:+.0f}"
+            interval = (
+                f"{number_text(person.bias_low, sign=True)} to "
+                f"{number_text(person.bias_high, sign=True)}"
+            )
         rows.append(
             [
                 f"{person.name} (model)" if person.model else person.name,
                 str(person.images),
-                _number(person.to_people),
-                _number(person.to_consensus),
-                _number(person.bias, "+.0f"),
+                number_text(person.to_people),
+                number_text(person.to_consensus),
+                number_text(person.bias, sign=True),
                 interval,
-                _number(person.scatter),
+                number_text(person.scatter),
             ]
         )
-    return head, rows
+    return Table(head, rows, title="People and models")
 
 
-def _number(value: float, form: str = ".0f") -> str:
-    return "–" if math.isnan(value) else format(value, form)
-
-
-def markdown(study: Study) -> str:
-    """Return the study as Markdown."""
-    head, rows = person_rows(study)
+def _distance_table(study: Study) -> Table:
     names = list(study.matrix.index)
+    rows = [
+        [a, *("" if a == b else number_text(study.matrix.loc[a, b]) for b in names)] for a in names
+    ]
+    return Table(["", *names], rows, title=f"Distances, {study.unit}")
+
+
+def _markdown(study: Study) -> str:
+    """Return the study as Markdown."""
+    parts = ["# Annotators", "", study.sentence()]
+    for table in (person_table(study), _distance_table(study)):
+        parts += ["", f"## {table.title}", "", table.markdown()]
     unit = study.unit
-    parts = ["# Annotators", "", study.sentence(), "", "## People and models", ""]
-    parts += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    parts += ["| " + " | ".join(row) + " |" for row in rows]
-    parts += ["", f"## Distances, {unit}", "", "| | " + " | ".join(names) + " |"]
-    parts += ["|" + "---|" * (len(names) + 1)]
-    for name in names:
-        cells = ["" if name == other else _number(study.matrix.loc[name, other]) for other in names]
-        parts.append(f"| {name} | " + " | ".join(cells) + " |")
     signs = sorted({image.sign_from for image in study.images})
     parts += [
         "",
@@ -92,23 +103,16 @@ def markdown(study: Study) -> str:
     return "\n".join(parts)
 
 
-def as_dict(study: Study) -> dict[str, Any]:
+def _as_dict(study: Study) -> dict[str, Any]:
     """Return the study as plain types; numbers that are not known are None."""
-
-    def plain(person: Person) -> dict[str, Any]:
-        return {
-            key: None if isinstance(value, float) and math.isnan(value) else value
-            for key, value in vars(person).items()
-        }
-
-    return {
+    found = {
         "icefront": __version__,
         "sentence": study.sentence(),
         "unit": study.unit,
         "agreement": study.agreement,
         "agreement_pooled": study.agreement_pooled,
-        "people": [plain(person) for person in study.people],
-        "models": [plain(person) for person in study.models],
+        "people": [vars(person) for person in study.people],
+        "models": [vars(person) for person in study.models],
         "images": [
             {
                 "image": image.traced.name,
@@ -122,6 +126,7 @@ def as_dict(study: Study) -> dict[str, Any]:
         ],
         "left_out": list(study.problems),
     }
+    return dict(json_values(found))
 
 
 def write_study(
@@ -140,15 +145,15 @@ def write_study(
     images : Path, optional
         Folder of the images, to draw the traces on.
     pictures : int
-        Of so many images the traces are drawn, of those first that people agree on least.
+        Number of images whose traces are drawn, first those on which people agree least.
 
     Returns
     -------
     list of str
         Names of the files.
     """
-    (folder / "annotators.md").write_text(markdown(study), "utf-8")
-    text = json.dumps(as_dict(study), indent=2, ensure_ascii=False)
+    (folder / "annotators.md").write_text(_markdown(study), "utf-8")
+    text = json.dumps(_as_dict(study), indent=2, ensure_ascii=False)
     (folder / "annotators.json").write_text(text + "\n", "utf-8")
     people = pd.DataFrame([vars(person) for person in (*study.people, *study.models)])
     people.to_csv(folder / "people.csv", index=False)
@@ -193,8 +198,7 @@ def draw_matrix(path: Path, study: Study) -> None:
     values = study.matrix.to_numpy(float).copy()
     np.fill_diagonal(values, np.nan)
     side = max(4.2, 0.56 * len(names) + 1.6)
-    figure = Figure(figsize=(side + 1.1, side), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(side + 1.1, side)
     axis = figure.subplots()
     colours = colormaps["cividis"].with_extremes(bad="#eef1f3")
     shown = axis.imshow(values, cmap=colours, vmin=0, vmax=float(np.nanmax(values)))
@@ -225,17 +229,16 @@ def draw_matrix(path: Path, study: Study) -> None:
         fontweight="bold",
         fontsize=12,
     )
-    figure.savefig(path)
+    write_figure(figure, path)
 
 
 def draw_people(path: Path, study: Study) -> None:
-    """Draw bias and scatter of everybody, and how far they are from the others."""
+    """Draw the bias and scatter of all people and models, and their distance from the others."""
     everybody = [*study.people, *study.models]
-    figure = Figure(figsize=(11, 1.7 + 0.36 * len(everybody)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 1.7 + 0.36 * len(everybody))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.35, 1])
     for row, person in enumerate(everybody):
-        colour = MODEL if person.model else HUMAN
+        colour = VERMILION if person.model else BLUE
         centre = 0.0 if math.isnan(person.bias) else person.bias
         if math.isfinite(person.scatter):
             left.plot(
@@ -255,17 +258,15 @@ def draw_people(path: Path, study: Study) -> None:
             person.to_consensus, row, "D", color="white", markeredgecolor=colour, markersize=6,
             markeredgewidth=1.6,
         )  # fmt: skip
-    left.axvline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    right.axvline(study.agreement, color=HUMAN, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    left.axvline(0, color=MUTED, linewidth=1, linestyle=DASHED, zorder=0)
+    right.axvline(study.agreement, color=BLUE, linewidth=1, linestyle=DASHED, zorder=0)
     left.set_yticks(
         range(len(everybody)), [p.name + (" (model)" if p.model else "") for p in everybody]
     )
     left.set_ylim(len(everybody) - 0.4, -0.6)
     left.set_xlabel(f"inland  ←  offset from the consensus, {study.unit}  →  seaward")
-    left.set_title("Bias (95 %) and scatter (band)", loc="left", fontweight="bold", fontsize=11)
     right.set_xlim(left=0)
     right.set_xlabel(f"mean distance, {study.unit}")
-    right.set_title("Distance", loc="left", fontweight="bold", fontsize=11)
     right.plot([], [], "o", color=INK, label="to the (other) people")
     right.plot(
         [], [], "D", color="white", markeredgecolor=INK, markeredgewidth=1.6,
@@ -274,12 +275,9 @@ def draw_people(path: Path, study: Study) -> None:
     right.legend(
         frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0
     )
-    for axis in (left, right):
-        axis.tick_params(labelsize=9.5, length=0)
-        axis.grid(axis="x", alpha=0.25)
-        for side in ("top", "right", "left"):
-            axis.spines[side].set_visible(False)
-    figure.savefig(path)
+    dress_axes(left, "Bias (95 %) and scatter (band)", grid="x")
+    dress_axes(right, "Distance", grid="x")
+    write_figure(figure, path)
 
 
 def find_image(name: str, folder: Path) -> Path | None:
@@ -304,24 +302,22 @@ def draw_traces(path: Path, image: StudiedImage, study: Study, images: Path | No
     boxes = [_widened(low, high, 0.12 * float((high - low).max()))]
     boxes.append(_close_up(image, place, middle))
     shapes = [(box[1] - box[0])[0] / (box[1] - box[0])[1] for box in boxes]
-    figure = Figure(figsize=(6.4 * sum(shapes) + 2.3, 7.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4 * sum(shapes) + 2.3, 7.0)
     panels = figure.subplots(1, 2, width_ratios=shapes)
     for number, (axis, (low, high)) in enumerate(zip(panels, boxes, strict=True)):
-        axis.set_facecolor("#3b4650")
+        axis.set_facecolor(_BACKGROUND)
         if scene is not None:
             _draw_scene(axis, scene, low, high)
         _draw_everybody(axis, image, study, lines, middle, 1.0 if number == 0 else 1.8)
         axis.set_xlim(low[0], high[0])
         axis.set_ylim((low[1], high[1]) if scene is None else (high[1], low[1]))
         axis.set_aspect("equal")
-        axis.set_xticks([])
-        axis.set_yticks([])
-        _scale_bar(axis, image, scene, study.unit, low, high)
+        dress_image_axes(axis)
+        draw_scale_bar(axis, _unit_width(image, scene), study.unit)
     (left, bottom), (right, top) = boxes[1]
     panels[0].plot(
         [left, right, right, left, left], [bottom, bottom, top, top, bottom],
-        color="white", linewidth=1.1, linestyle=(0, (4, 3)), zorder=9,
+        color="white", linewidth=1.1, linestyle=DASHED, zorder=9,
     )  # fmt: skip
     panels[0].set_title(image.traced.name, loc="left", fontsize=11.5, fontweight="bold")
     panels[1].set_title(
@@ -331,10 +327,10 @@ def draw_traces(path: Path, image: StudiedImage, study: Study, images: Path | No
     )
     legend = panels[1].legend(
         loc="upper left", bbox_to_anchor=(1.02, 1), frameon=True, fontsize=9.5, borderaxespad=0,
-        facecolor="#3b4650", edgecolor="none", labelcolor="white", handlelength=2.6,
+        facecolor=_BACKGROUND, edgecolor="none", labelcolor="white", handlelength=2.6,
     )  # fmt: skip
     legend.set_zorder(10)
-    figure.savefig(path)
+    write_figure(figure, path)
 
 
 def _widened(low: np.ndarray, high: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
@@ -345,7 +341,7 @@ def _widened(low: np.ndarray, high: np.ndarray, margin: float) -> tuple[np.ndarr
     return low - more, high + more
 
 
-CLOSE_UP_SHARE = 1 / 14
+_CLOSE_UP_FRACTION = 1 / 14
 """Half the side of the close-up, as a share of the length of the front."""
 
 
@@ -364,7 +360,7 @@ def _close_up(
     )[0]
     # In the frame a unit is a metre, in a scene a pixel.
     scale = middle.length / consensus.line.length
-    half = max(middle.length * CLOSE_UP_SHARE, 5 * scale * image.disagreement)
+    half = max(middle.length * _CLOSE_UP_FRACTION, 5 * scale * image.disagreement)
     return centre - half, centre + half
 
 
@@ -378,20 +374,20 @@ def _draw_everybody(
 ) -> None:
     order = [person.name for person in study.people]
     models = [person.name for person in study.models]
-    casing = [withStroke(linewidth=width + 1.2, foreground="#10161c", alpha=0.55)]
+    casing = outline(width + 1.2)
     for name, line in lines.items():
         model = name in image.traced.models
         number = models.index(name) if model else order.index(name)
-        colours = MODEL_COLOURS if model else PERSON_COLOURS
-        style = "-" if model else DASHES[number // len(PERSON_COLOURS) % len(DASHES)]
+        colours = _MODEL_COLOURS if model else PALETTE_ON_DARK
+        style = "-" if model else line_style(number // len(PALETTE_ON_DARK))
         _draw_line(
             axis, line, name + (" (model)" if model else ""), zorder=5 if model else 3,
             color=colours[number % len(colours)], linewidth=width * (1.4 if model else 1),
             linestyle=style, path_effects=casing,
         )  # fmt: skip
     _draw_line(
-        axis, middle, "consensus", color=CONSENSUS_COLOUR, linewidth=width * 1.5, zorder=4,
-        path_effects=[withStroke(linewidth=width * 1.5 + 1.6, foreground="#10161c")],
+        axis, middle, "consensus", color=_CONSENSUS_COLOUR, linewidth=width * 1.5, zorder=4,
+        path_effects=outline(width * 1.5 + 1.6, alpha=1),
     )  # fmt: skip
 
 
@@ -445,38 +441,12 @@ def _draw_line(axis: Axes, line: BaseGeometry, label: str, **style: Any) -> None
         axis.plot(x, y, label=label if number == 0 else None, **style)
 
 
-def _scale_bar(
-    axis: Axes,
-    image: StudiedImage,
-    scene: Scene | None,
-    unit: str,
-    low: np.ndarray,
-    high: np.ndarray,
-) -> None:
-    """Draw a bar of a round length at the lower left."""
-    side = 1.0
-    if scene is not None:
-        sides = image.traced.frame.sides
-        side = float(sides[1]) if sides is not None else float(scene.transform.a)
-    across, tall = high - low
-    wanted = across * side / 5
-    decade = 10 ** math.floor(math.log10(wanted))
-    length = max(step for step in (1, 2, 5) if step * decade <= wanted) * decade
-    words = f"{length:g} px"
-    if unit == "m":
-        words = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    x = low[0] + 0.04 * across
-    y = low[1] + 0.05 * tall if scene is None else high[1] - 0.05 * tall
-    casing = [withStroke(linewidth=5.5, foreground="#10161c")]
-    axis.plot(
-        [x, x + length / side], [y, y], color="white", linewidth=3, solid_capstyle="butt", zorder=8,
-        path_effects=casing,
-    )  # fmt: skip
-    axis.annotate(
-        words, (x + length / side / 2, y), xytext=(0, 5), textcoords="offset points", ha="center",
-        color="white", fontsize=10, fontweight="bold", zorder=8,
-        path_effects=[withStroke(linewidth=3, foreground="#10161c")],
-    )  # fmt: skip
+def _unit_width(image: StudiedImage, scene: Scene | None) -> float:
+    """Return what one unit along x of a picture measures, in the unit of the study."""
+    if scene is None:
+        return 1.0
+    sides = image.traced.frame.sides
+    return float(sides[1]) if sides is not None else float(scene.transform.a)
 
 
 def default_folder(data: Path, asked: Path | None, names: Sequence[str]) -> Path | None:

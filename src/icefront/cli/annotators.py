@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,20 +41,17 @@ def annotators(
         typer.Option(help="Direction of the sea in degrees clockwise from north (or up)."),
     ] = None,
     pixel_size: PixelSizeText = None,
-    pictures: Annotated[int, typer.Option(help="Draw the traces of so many images.")] = 20,
+    pictures: Annotated[int, typer.Option(help="Number of images whose traces are drawn.")] = 20,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure how well people agree on fronts, and how close models come to them."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from icefront.annotators.report import default_folder, person_rows, write_study
+    from icefront.annotators.report import default_folder, person_table, write_study
     from icefront.annotators.study import Sides, read_flow, study_annotators
     from icefront.annotators.traces import read_traces
     from icefront.errors import IcefrontError
     from icefront.extraction.settings import parse_pixel_size
     from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.reporting.tables import print_table
 
     check_folder(out, overwrite=overwrite)
     models = {}
@@ -81,16 +79,7 @@ def annotators(
     )
     with staging(out) as unfinished, explained_writing(out):
         write_study(study, unfinished, images=image_folder, pictures=pictures)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
-    head, rows = person_rows(study)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(head):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    print_table(replace(person_table(study), title=""))
     for problem in study.problems:
         typer.echo(f"Left out: {problem}", err=True)
     if any(image.sign_from == "not known" for image in study.images):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -22,7 +21,7 @@ def round_length(longest: float) -> float:
     return max(step for step in (1, 2, 5) if step * decade <= longest) * decade
 
 
-def length_text(length: float, unit: Literal["m", "px"] = "m") -> str:
+def length_text(length: float, unit: str = "m") -> str:
     """Return a length with its unit; from 1000 m on in kilometres.
 
     Examples
@@ -35,9 +34,7 @@ def length_text(length: float, unit: Literal["m", "px"] = "m") -> str:
     return f"{length:g} {unit}"
 
 
-def draw_scale_bar(
-    axes: Axes, size: float = 1.0, unit: Literal["m", "px"] = "m", *, fontsize: float = 10
-) -> None:
+def draw_scale_bar(axes: Axes, size: float = 1.0, unit: str = "m", *, fontsize: float = 10) -> None:
     """Draw a scale bar of about a fifth of the width of axes into their lower left corner.
 
     Parameters
@@ -47,7 +44,8 @@ def draw_scale_bar(
     size : float
         What one unit of the x axis measures: 1 on a map in metres, the width of a pixel in metres
         on an image.
-    unit : "m" or "px"
+    unit : str
+        `m` or `px`.
     fontsize : float
         In points.
     """
