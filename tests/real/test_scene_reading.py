@@ -43,7 +43,7 @@ def test_the_sentinel1_scene_is_warped_and_stretched():
     assert np.corrcoef(ours[inside], expected[inside])[0, 1] > 0.99
 
 
-def test_there_and_back_at_the_scale_of_a_model():
+def test_an_image_comes_back_from_the_pixels_of_a_model():
     scene = open_scene(HELHEIM)
     coarse = resample(scene, 60.0)
     assert coarse.shape == (round(scene.shape[0] * 13.7 / 60), round(scene.shape[1] * 13.7 / 60))
@@ -58,7 +58,7 @@ def test_there_and_back_at_the_scale_of_a_model():
 
 
 @pytest.mark.parametrize("name", ["helheim_20140404_TSX", "helheim_20040216_ENVISAT"])
-def test_the_other_scenes_of_helheim(name):
+def test_the_other_scenes_of_helheim_open(name):
     scene = open_scene(HELHEIM.with_name(f"{name}.tif"))
     assert scene.crs.to_epsg() == 3413
     assert scene.sensor == name.rsplit("_", 1)[1]

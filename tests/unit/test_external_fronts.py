@@ -72,7 +72,7 @@ CCI = {"NAME": ["Helheim"], "ACQ_TIME": ["20180602T080910"], "SENSOR": ["ERS-2"]
     ],
 )
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg", ".geojson"])
-def test_known_data_sets(
+def test_known_data_sets_are_read(
     tmp_path: Path, columns: dict, source: str, glacier: str, sensor: str, suffix: str
 ) -> None:
     path = tmp_path / f"data{suffix}"
@@ -119,12 +119,12 @@ def test_own_fronts_come_back_whole(tmp_path: Path) -> None:
         ({"id": [1]}, "2019-01-05"),
     ],
 )  # fmt: skip
-def test_dates_wherever_they_stand(tmp_path: Path, columns: dict, day: str) -> None:
+def test_dates_are_found_in_any_known_column(tmp_path: Path, columns: dict, day: str) -> None:
     path = written(tmp_path / "helheim_20190105.gpkg", columns)
     assert read_fronts(path)["date"].tolist() == [day]
 
 
-def test_a_folder_with_a_front_per_file(tmp_path: Path) -> None:
+def test_a_folder_with_a_front_per_file_is_one_table(tmp_path: Path) -> None:
     for day in ("20190312", "20190228"):
         folder = tmp_path / day
         folder.mkdir()
@@ -136,7 +136,7 @@ def test_a_folder_with_a_front_per_file(tmp_path: Path) -> None:
     assert fronts.crs == 3413
 
 
-def test_what_cannot_be_imported(tmp_path: Path) -> None:
+def test_what_cannot_be_imported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IcefrontError, match="does not exist"):
         read_fronts(tmp_path / "no.gpkg")
     with pytest.raises(IcefrontError, match="holds no file of lines"):

@@ -34,21 +34,21 @@ def assert_equal_to_scipy(mask):
 
 
 @given(MASKS)
-def test_components_of_speckle(mask):
+def test_components_of_speckle_equal_a_labelling(mask):
     assert_equal_to_scipy(mask)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_components_of_blobs(seed):
+def test_components_of_blobs_equal_a_labelling(seed):
     assert_equal_to_scipy(blocks(seed, (40, 400), sigma=12))
 
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 4), bool), np.ones((3, 4), bool)])
-def test_components_of_uniform_masks(mask):
+def test_components_of_uniform_masks_equal_a_labelling(mask):
     assert_equal_to_scipy(mask)
 
 
-def test_touching_components():
+def test_components_that_touch_a_mask_are_found():
     mask, other = blocks(1), blocks(2)
     found = components(mask)
     expected = [(found.mask(np.arange(found.count) == i) & other).any() for i in range(found.count)]

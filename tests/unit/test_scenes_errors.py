@@ -43,7 +43,7 @@ def refused(path, match, **options):
     assert path is None or path.name in messages[0]
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path):
     refused(tmp_path / "none.tif", "does not exist")
     refused(tmp_path, "is a folder")
     safe = tmp_path / "S1A_X.SAFE"
@@ -52,7 +52,7 @@ def test_missing_file_and_folder(tmp_path):
     refused(safe, r"measurement/s1a-iw-grd-hh\.tiff")
 
 
-def test_text_named_tif_and_empty_file(tmp_path):
+def test_text_and_empty_files_are_refused(tmp_path):
     path = tmp_path / "a.tif"
     path.write_text("no image at all")
     refused(path, "not an image in a format that is known")
@@ -91,7 +91,7 @@ def pillow(format_name):
         ("a.jpg", pillow("JPEG")),
     ],
 )
-def test_truncated_files(tmp_path, name, make, share):
+def test_truncated_files_are_refused(tmp_path, name, make, share):
     path = tmp_path / name
     whole = make(path)
     path.write_bytes(whole)
@@ -100,7 +100,7 @@ def test_truncated_files(tmp_path, name, make, share):
     refused(path, "damaged or cut short")
 
 
-def test_several_bands(tmp_path):
+def test_several_bands_need_a_choice(tmp_path):
     path = write(tmp_path / "a.tif", speckle((3, 60, 80)))
     refused(path, "has 3 bands .*say with band which")
     refused(path, "has no band 4; its bands are 1", band=4)
@@ -115,7 +115,7 @@ def test_several_bands(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex_int16"])
-def test_complex_data(tmp_path, dtype):
+def test_complex_data_are_refused(tmp_path, dtype):
     path = tmp_path / "slc.tif"
     with rasterio.open(
         path, "w", driver="GTiff", height=20, width=30, count=1, dtype=dtype, transform=UTM
@@ -132,11 +132,11 @@ def test_complex_data(tmp_path, dtype):
         (np.zeros((60, 80), np.uint8), {}),
     ],
 )
-def test_no_data_at_all(tmp_path, image, profile):
+def test_files_without_any_data_are_refused(tmp_path, image, profile):
     refused(write(tmp_path / "a.tif", image, **profile), "no data at all")
 
 
-def test_one_constant_value(tmp_path):
+def test_one_constant_value_is_refused(tmp_path):
     refused(write(tmp_path / "a.tif", np.full((60, 80), 7, np.uint8)), "has the value 7")
     image = np.full((60, 80), 0.25, np.float32)
     image[:, :30] = 0  # a black edge beside it changes nothing
@@ -144,14 +144,14 @@ def test_one_constant_value(tmp_path):
     refused(write(tmp_path / "b.tif", image), "has the value 0.25")
 
 
-def test_colour_palette(tmp_path):
+def test_colour_palettes_are_refused(tmp_path):
     path = write(tmp_path / "a.tif", speckle())
     with rasterio.open(path, "r+") as dst:
         dst.write_colormap(1, {i: (255 - i, i, 0, 255) for i in range(256)})
     refused(path, "colour palette")
 
 
-def test_arguments(tmp_path):
+def test_arguments_that_do_not_fit_are_refused(tmp_path):
     path = write(tmp_path / "a.tif", speckle())
     for size in (0, -3.0, float("nan"), (10, 0), "metres", (1, 2, 3)):
         with pytest.raises(IcefrontError, match="pixel size"):
@@ -161,7 +161,7 @@ def test_arguments(tmp_path):
         open_scene(path, radiometry="watts")
 
 
-def test_wrong_coordinates(tmp_path):
+def test_wrong_coordinates_are_refused(tmp_path):
     # Metres that are said to be degrees.
     refused(write(tmp_path / "a.tif", speckle(), crs="EPSG:4326"), "latitudes reach")
     far = Affine(10, 0, 9e9, 0, -10, 9e9)

@@ -18,10 +18,10 @@ RNG = np.random.default_rng(2)
 def scene(image, size=10.0, crs=UTM):
     image = np.asarray(image, np.float32)
     transform = Affine(10, 0, 5e5, 0, -10, 7.6e6) if crs else Affine.identity()
-    return Scene(image=image, transform=transform, crs=crs, pixel_size_m=size, name="made")
+    return Scene(image=image, transform=transform, crs=crs, pixel_size_m=size, name="simulated")
 
 
-def test_ground_sides_of_a_geographic_pixel():
+def test_ground_sides_of_a_geographic_pixel_are_arcs_of_the_ellipsoid():
     native = Georeference(500, 1000, CRS.from_epsg(4326), Affine(2.1e-4, 0, -38, 0, -1.8e-4, 66))
     rows, columns = ground_sides_m(native)
     # Meridian arc and parallel of WGS 84 at the latitude of the centre, in closed form.
@@ -64,7 +64,7 @@ def test_geographic_pixels_become_square_of_their_geometric_mean():
         (2263, Affine(30, 0, 9.8e5, 0, -30, 2.0e5), False, 32618),
     ],
 )  # fmt: skip
-def test_which_grids_are_kept(crs, transform, kept, epsg):
+def test_square_upright_metric_grids_are_kept_and_others_warped(crs, transform, kept, epsg):
     native = Georeference(300, 400, CRS.from_epsg(crs), transform)
     grid, notes = working_grid(native)
     assert (not notes) == kept
@@ -99,7 +99,7 @@ def test_coarser_pixels_are_means_over_their_area():
     assert coarse.crs == UTM
 
 
-def test_fractional_factor_against_a_fine_grid():
+def test_pixels_larger_by_a_fraction_are_means_over_their_area():
     image = RNG.random((20, 30)).astype(np.float32)
     coarse = resample(scene(image), 25.0)
     halves = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)
@@ -138,12 +138,12 @@ def test_oblong_pixels_become_square():
 
 
 def test_the_same_size_is_the_same_scene_and_unknown_sizes_are_refused():
-    made = scene(RNG.random((5, 5)))
-    assert resample(made, 10.0) is made
+    ten = scene(RNG.random((5, 5)))
+    assert resample(ten, 10.0) is ten
     with pytest.raises(IcefrontError, match="pixel size is unknown"):
         resample(scene(np.ones((5, 5)), size=None, crs=None), 60.0)
     with pytest.raises(IcefrontError, match="must be positive"):
-        resample(made, 0.0)
+        resample(ten, 0.0)
 
 
 @given(st.integers(3, 60), st.integers(3, 60), st.floats(3.0, 80.0))
@@ -156,7 +156,7 @@ def test_resampling_keeps_a_plane_of_one_value_and_stays_in_range(height, width,
 
 
 @pytest.mark.parametrize("size", [4.0, 37.0, 60.0])
-def test_there_and_back(size):
+def test_a_plane_comes_back_from_other_pixels(size):
     fine = scene(np.zeros((90, 120)))
     coarse = resample(fine, size)
     columns, rows = np.meshgrid(np.arange(coarse.shape[1]), np.arange(coarse.shape[0]))

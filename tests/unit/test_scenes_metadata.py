@@ -14,7 +14,7 @@ from icefront.scenes.metadata import (
 from tests.helpers.paths import REFERENCE
 
 
-def test_caffe_name():
+def test_a_caffe_name_says_everything():
     found = from_name("Crane_2002-11-09_ERS_20_2_061")
     assert found == Metadata("Crane", dt.date(2002, 11, 9), "ERS", None, "061", 20.0)
     assert is_caffe_name("JAC_2015-04-25_TSX_6_1_005")
@@ -32,7 +32,7 @@ def test_caffe_name():
         ("S1C_IW_GRDH_1SSH_20250602T093013_20250602T093042_002174_0265F8_D4E3", "HH", None),
     ],
 )
-def test_sentinel1_product_name(name, polarisation, orbit):
+def test_a_sentinel1_product_name_says_date_polarisation_and_orbit(name, polarisation, orbit):
     # Orbits: those ESA's mission performance centre gives for these products
     # (S1B 7231 is its own example of relative orbit 30; (22174 - 73) mod 175 + 1 = 52).
     found = from_name(name)
@@ -64,7 +64,7 @@ def test_sentinel1_product_name(name, polarisation, orbit):
         ),
     ],
 )
-def test_other_names(name, expected):
+def test_other_names_say_what_they_hold(name, expected):
     found = from_name(name)
     assert (found.glacier, found.date, found.sensor, found.polarisation) == expected
 
@@ -81,7 +81,7 @@ def test_other_names(name, expected):
         ("2018-06.02", None),
     ],
 )
-def test_find_date(text, date):
+def test_dates_are_found_in_text(text, date):
     assert find_date(text) == date
 
 
@@ -100,7 +100,7 @@ def test_find_date(text, date):
         ("S2", None),
     ],
 )
-def test_sensor_word(text, word):
+def test_sensors_are_found_in_text(text, word):
     assert sensor_word(text) == word
 
 
@@ -123,7 +123,7 @@ def test_tags_of_the_band_win_and_file_times_do_not_count():
     assert from_tags({"TIFFTAG_DATETIME": "2021-01-01 00:00:00"}) == Metadata()
 
 
-def test_all_names_of_the_caffe_data_set():
+def test_all_names_of_the_caffe_data_set_are_read():
     file = REFERENCE / "caffe_names.txt"
     if not file.exists():
         pytest.skip("tests/reference/caffe_names.txt is not there")

@@ -33,7 +33,7 @@ def test_power_amplitude_and_db_are_one_mapping():
     np.testing.assert_allclose(to_grey(ends, "db"), [BLACK, BLACK, 0.5, 1, 1], atol=1e-7)
 
 
-def test_black_and_missing_values():
+def test_black_stays_above_zero_and_missing_values_stay_missing():
     values = np.array([0.0, -0.001, np.nan, 1.0])
     np.testing.assert_allclose(
         to_grey(values, "power")[[0, 1, 3]], [BLACK, BLACK, 25 / 30], atol=1e-6
@@ -83,7 +83,7 @@ def decide(values, **options):
     return decide_radiometry(np.asarray(values), **options).kind
 
 
-def test_auto_decides():
+def test_auto_decides_by_the_values():
     wide = RNG.integers(0, 256, 5000)
     narrow = RNG.normal(129, 14, 5000).round()
     power = 10 ** (SIGMA0_DB / 10)
@@ -129,11 +129,11 @@ def test_values_that_are_nothing_known_are_refused():
         ("helheim_20180602_S1_HH", None),
     ],
 )
-def test_hints(text, kind):
+def test_units_and_names_hint_at_the_kind(text, kind):
     assert radiometry_hint([text]) == kind
 
 
-def test_equalise_against_mean_ranks():
+def test_equalise_equals_mean_ranks():
     image = RNG.integers(0, 256, (60, 50)).astype(np.float32) / 255
     image[:5] = np.nan
     flat = equalise(image)
@@ -175,6 +175,6 @@ def test_equalise_is_monotone_and_keeps_the_mean_at_one_half(image):
         assert ranks.mean() == pytest.approx(0.5, abs=1e-4)
 
 
-def test_equalise_of_nothing_and_of_one_value():
+def test_equalise_takes_nothing_and_one_value():
     assert np.isnan(equalise(np.full((3, 4), np.nan, np.float32))).all()
     assert (equalise(np.full((3, 4), 0.3, np.float32)) == 0.5).all()

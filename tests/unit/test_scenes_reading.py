@@ -130,7 +130,7 @@ def test_every_kind_of_no_data_becomes_nan(tmp_path):
     assert any("black edges" in note for note in scene.notes)
 
 
-def test_masks_and_alpha(tmp_path):
+def test_masks_and_alpha_are_no_data(tmp_path):
     image, alpha = speckle(), np.full((60, 80), 255, np.uint8)
     alpha[10:20, 30:60] = 0
     path = write(
@@ -264,7 +264,7 @@ def test_the_band_that_names_a_polarisation_is_taken(tmp_path, names):
     assert scene.polarisation == "HH"
 
 
-def test_bands_by_number_and_name(tmp_path):
+def test_bands_are_found_by_number_and_name(tmp_path):
     bands = np.stack([RNG.random((60, 80)), RNG.random((60, 80))]).astype(np.float32)
     path = write(tmp_path / "a.tif", bands, descriptions=("HH", "HV"))
     for band, index in ((1, 0), ("2", 1), ("HV", 1), ("hh", 0)):
@@ -273,7 +273,7 @@ def test_bands_by_number_and_name(tmp_path):
         assert scene.polarisation == ("HH", "HV")[index]
 
 
-def test_grey_images_in_colour_files(tmp_path):
+def test_grey_images_in_colour_files_are_read(tmp_path):
     image = speckle()
     Image.fromarray(np.stack([image] * 3, axis=-1)).save(tmp_path / "a.png")
     scene = open_scene(tmp_path / "a.png")
@@ -347,7 +347,7 @@ def test_memory_is_that_of_the_scene_and_little_more(tmp_path, crs):
     assert peak < scene.image.nbytes + image.nbytes + 0.6 * scene.image.nbytes
 
 
-def test_scenes_in_archives(tmp_path):
+def test_scenes_in_archives_are_read(tmp_path):
     transform = Affine(2.1e-4, 0, -38.28, 0, -1.8e-4, 66.41)
     path = write(
         tmp_path / "helheim_20180602_S1.tif", speckle(), crs="EPSG:4326", transform=transform

@@ -45,7 +45,7 @@ def clean_zones(zones: np.ndarray) -> np.ndarray:
 
 
 def checked_zones(zones: np.ndarray) -> np.ndarray:
-    """The zones as contiguous uint8 (H, W), refused if they are not class codes.
+    """Return zones as contiguous uint8 (H, W); refuse what is no class code.
 
     Raises
     ------

@@ -54,17 +54,17 @@ class Components:
         return int(np.argmax(self.areas)) if self.count else -1
 
     def pixels(self, chosen: np.ndarray) -> np.ndarray:
-        """Flat indices, in reading order, of the pixels of components chosen by bool (count,)."""
+        """Return flat indices, in reading order, of pixels of components chosen by bool (count,)."""
         return _pixels_of_runs(self.start, self.stop, chosen[self.label])
 
     def mask(self, chosen: np.ndarray) -> np.ndarray:
-        """Mask, bool (H, W), of the components chosen by bool (count,)."""
+        """Return a mask, bool (H, W), of the components chosen by bool (count,)."""
         out = np.zeros(self.shape, dtype=bool)
         out.reshape(-1)[self.pixels(chosen)] = True
         return out
 
     def touching(self, mask: np.ndarray) -> np.ndarray:
-        """Which components hold at least one pixel of `mask` (H, W), bool (count,)."""
+        """Tell which components hold at least one pixel of `mask` (H, W), bool (count,)."""
         flat = np.flatnonzero(mask.reshape(-1))
         run = np.searchsorted(self.start, flat, side="right") - 1
         inside = run >= 0

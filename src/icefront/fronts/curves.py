@@ -18,12 +18,12 @@ STEP_PX = 0.5
 
 
 def length(line: np.ndarray, sides: tuple[float, float] = (1.0, 1.0)) -> float:
-    """Length of a line, in pixels or in the unit of the sides of a pixel (rows, columns)."""
+    """Return the length of a line in pixels, or in the unit of a pixel's sides (rows, columns)."""
     return float(np.hypot(*(np.diff(line, axis=0) * sides).T).sum())
 
 
 def is_closed(line: np.ndarray) -> bool:
-    """Whether a line ends where it starts."""
+    """Tell whether a line ends where it starts."""
     return len(line) > 2 and bool((line[0] == line[-1]).all())
 
 

@@ -45,7 +45,7 @@ def evenly(piece: shapely.LineString, count: int) -> np.ndarray:
 
 
 def line_distances(first: BaseGeometry, second: BaseGeometry, spacing: float) -> np.ndarray:
-    """All distances between two lines, both ways: `distance_errors` for lines.
+    """Return all distances between two lines, both ways: `distance_errors` for lines.
 
     Parameters
     ----------

@@ -271,7 +271,7 @@ def _crs_of(text: str) -> CRS:
 
 
 def _columns_of(raw: gpd.GeoDataFrame) -> dict[str, str]:
-    """Which column of a file holds what; columns without a value do not count."""
+    """Find which column of a file holds what; columns without a value do not count."""
     plain = {
         "".join(c for c in str(name).lower() if c.isalnum()): str(name)
         for name in raw.columns
@@ -333,7 +333,7 @@ def _dates(raw: gpd.GeoDataFrame, path: Path, column: str | None, names: str | N
 
 
 def _day(value: object) -> dt.date | None:
-    """The day that a cell states, as a date, a text or a number such as 20180602."""
+    """Return the day that a cell states, as a date, a text or a number such as 20180602."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):  # type: ignore[call-overload]
         return None
     if isinstance(value, dt.date | pd.Timestamp | np.datetime64):
@@ -347,7 +347,7 @@ def _day(value: object) -> dt.date | None:
 
 
 def _word(value: object) -> str | None:
-    """A name as text; identifiers lose the decimals that a file has given them."""
+    """Return a name as text; identifiers lose the decimals that a file has given them."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):  # type: ignore[call-overload]
         return None
     if isinstance(value, float) and value.is_integer():

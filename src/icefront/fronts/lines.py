@@ -193,7 +193,7 @@ def _map_coordinates(points: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _clipped(line: np.ndarray, area: BaseGeometry | None, grid: Grid) -> list[np.ndarray]:
-    """The parts of a line inside an area, in the order and direction of the line."""
+    """Return the parts of a line inside an area, in the order and direction of the line."""
     if area is None:
         return [line]
     whole = shapely.LineString(line)
@@ -208,7 +208,7 @@ def _clipped(line: np.ndarray, area: BaseGeometry | None, grid: Grid) -> list[np
 
 
 def _ground_length(geometry: BaseGeometry, grid: Grid) -> tuple[float, float]:
-    """Length on the ellipsoid in metres, and its ratio to the length on the map in metres."""
+    """Return the length on the ellipsoid in metres, and its ratio to that on the map."""
     if grid.crs is None or geometry.is_empty:
         return 0.0, 1.0
     to_degrees = Transformer.from_crs(grid.crs, 4326, always_xy=True)

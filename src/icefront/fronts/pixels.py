@@ -61,7 +61,7 @@ def front_pixels(
 
 
 def blank_outside(front: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """The front inside a bounding box; what lies outside is blanked.
+    """Blank the front outside of a bounding box.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def blank_outside(front: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
 def distance_errors(
     predicted: np.ndarray, true: np.ndarray, pixel_size_m: float | tuple[float, float]
 ) -> np.ndarray:
-    """All distances between two fronts, both ways.
+    """Measure all distances between two fronts, both ways.
 
     Parameters
     ----------

@@ -18,8 +18,7 @@ EDGE_PX = 2
 """No front is drawn this close to the image edge or to pixels without data, in pixels."""
 
 SECOND_OCEAN = 0.1
-"""Share of the largest ocean that another part, cut off by missing data, must have to count."""
-
+"""Fraction of the largest ocean's area from which another part, cut off by missing data, counts."""
 
 SPECK_PX = 36
 """Patches of rock or no data smaller than this are taken for glacier or ocean, in pixels."""
@@ -71,7 +70,7 @@ def front_regions(
 
 
 def drawable(regions: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where a front may run: glacier or ocean, away from the image edge and from missing data.
+    """Find where a front may run: glacier or ocean, away from the image edge and from missing data.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ def trace_front(
 
 
 def _likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """Argmax over the zones, without the 64-bit image that numpy's would need."""
+    """Return the argmax over the zones, without the 64-bit image that numpy's would need."""
     best = probabilities[0].copy()
     zones = np.zeros(best.shape, dtype=np.uint8)
     for code in range(1, len(probabilities)):
@@ -154,7 +154,7 @@ def _likeliest(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _consistent(logit: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """The logit, with the sign of the cleaned zones where cleaning changed the zone."""
+    """Return the logit, with the sign of the cleaned zones where cleaning changed the zone."""
     sign = np.where(regions == GLACIER, np.float32(1), np.float32(-1))
     agreement = logit * sign
     # A pixel that cleaning changed counts as neither certain nor undecided: the line keeps near the

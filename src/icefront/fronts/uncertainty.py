@@ -18,7 +18,7 @@ ONE_SIGMA = float(np.log(0.84 / 0.16))
 
 
 def front_logit(glacier: np.ndarray, ocean: np.ndarray) -> np.ndarray:
-    """Log odds of glacier against ocean, bounded to +-6.
+    """Return the log odds of glacier against ocean, bounded to +-6.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def front_logit(glacier: np.ndarray, ocean: np.ndarray) -> np.ndarray:
 def uncertainty_along(
     logit: np.ndarray, line: np.ndarray, sides: tuple[float, float]
 ) -> np.ndarray:
-    """Standard deviation of the place of a front at the vertices of a line.
+    """Estimate the standard deviation of the place of a front at the vertices of a line.
 
     Take q = P(glacier) / (P(glacier) + P(ocean)) across the line as the probability that the front
     lies further out. Then the stretch over which q goes from 16 % to 84 % is two standard
@@ -65,9 +65,9 @@ def uncertainty_along(
 
 
 def disagreement_along(
-    logit: np.ndarray, logit_spread: np.ndarray, line: np.ndarray, sides: tuple[float, float]
+    logit: np.ndarray, logit_std: np.ndarray, line: np.ndarray, sides: tuple[float, float]
 ) -> np.ndarray:
-    """How far the members of an ensemble disagree about the place of a front along a line.
+    """Measure how far the members of an ensemble disagree about the place of a front.
 
     Where the log odds of the members have the standard deviation s and their mean rises by g per
     metre across the front, the places at which they are zero have the standard deviation s / g, to
@@ -75,7 +75,7 @@ def disagreement_along(
 
     Parameters
     ----------
-    logit, logit_spread : float (H, W)
+    logit, logit_std : float (H, W)
         Of the mean, from `front_logit`, and the standard deviation of the members.
     line : float (N, 2)
         (row, column), pixel centres at whole numbers.
@@ -88,11 +88,11 @@ def disagreement_along(
         In the unit of `sides`.
     """
     side = float(np.sqrt(sides[0] * sides[1]))
-    return np.minimum(_at(logit_spread, line) / _steepness(logit, line, sides), MOST_PX * side)
+    return np.minimum(_at(logit_std, line) / _steepness(logit, line, sides), MOST_PX * side)
 
 
 def _steepness(logit: np.ndarray, line: np.ndarray, sides: tuple[float, float]) -> np.ndarray:
-    """Gradient of the log odds, from differences over +-1 pixel; never quite 0."""
+    """Return the gradient of the log odds, from differences over +-1 pixel; never quite 0."""
     steps = np.array([[1.0, 0.0], [0.0, 1.0]])
     gradient = np.stack(
         [

@@ -17,7 +17,7 @@ INVALID, ZERO, VALUE = 0, 1, 2
 
 BLOCK = 4
 MIN_PIXELS = 128
-MIN_SHARE = 0.0005
+MIN_FRACTION = 0.0005
 
 _ROWS = 64 * BLOCK
 
@@ -33,7 +33,7 @@ def remove_black_edges(codes: np.ndarray) -> int:
     Returns
     -------
     int
-        How many pixels became `INVALID`.
+        Number of pixels that became `INVALID`.
     """
     height, width = codes.shape
     rows, columns = -(-height // BLOCK), -(-width // BLOCK)
@@ -44,7 +44,7 @@ def remove_black_edges(codes: np.ndarray) -> int:
         strip = np.pad(strip, ((0, padding[0]), (0, padding[1])), constant_values=True)
         blocks = strip.reshape(strip.shape[0] // BLOCK, BLOCK, columns, BLOCK)
         solid[top // BLOCK : top // BLOCK + blocks.shape[0]] = blocks.all(axis=(1, 3))
-    edges = _border_regions(solid, max(MIN_PIXELS, MIN_SHARE * height * width))
+    edges = _border_regions(solid, max(MIN_PIXELS, MIN_FRACTION * height * width))
     if edges is None:
         return 0
     return _clear(codes, edges)

@@ -326,5 +326,5 @@ def equalise(image: np.ndarray) -> np.ndarray:
 
 
 def _signal(values: np.ndarray) -> np.ndarray:
-    """Where there is a measured value, bool."""
+    """Tell where there is a measured value, bool."""
     return np.isfinite(values) & (values != 0)

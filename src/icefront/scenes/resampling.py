@@ -55,7 +55,7 @@ def resample(scene: Scene, pixel_size_m: float) -> Scene:
 
 
 def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.ndarray:
-    """Bring maps from the grid of a resampled scene to that of the scene it was made from.
+    """Bring maps from the grid of a resampled scene back to that of the scene.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
 
 
 def _axis_weights(n_in: int, n_out: int, factor: float, offset: float = 0.0) -> sparse.csr_matrix:
-    """Return how each new pixel along one axis is made of old ones, (n_out, n_in) float32.
+    """Return the weights of old pixels in each new one along one axis, (n_out, n_in) float32.
 
     New pixel i covers the old coordinates offset + factor * [i, i + 1]; what lies outside the old
     ones does not count, and a pixel wholly outside takes the nearest. Rows sum to 1.
@@ -120,8 +120,8 @@ def _axis_weights(n_in: int, n_out: int, factor: float, offset: float = 0.0) -> 
         centre = np.clip(first + factor / 2 - 0.5, 0.0, n_in - 1.0)
         lower = np.minimum(np.floor(centre).astype(np.int64), max(n_in - 2, 0))
         index = np.stack([lower, np.minimum(lower + 1, n_in - 1)], axis=1)
-        share = centre - lower
-        weight = np.stack([1.0 - share, share], axis=1)
+        fraction = centre - lower
+        weight = np.stack([1.0 - fraction, fraction], axis=1)
     rows = np.repeat(np.arange(n_out), index.shape[1])
     matrix = sparse.coo_matrix(
         (weight.ravel().astype(np.float32), (rows, index.ravel())), shape=(n_out, n_in)
@@ -148,9 +148,9 @@ def _weighted_mean(
         valid = np.isfinite(part)
         total = (weights @ np.where(valid, part, np.float32(0.0))) @ to_columns
         if not valid.all():
-            share = (weights @ valid.astype(np.float32)) @ to_columns
+            fraction = (weights @ valid.astype(np.float32)) @ to_columns
             with np.errstate(invalid="ignore", divide="ignore"):
-                total /= share
-            total[share < 0.5 - 1e-4] = np.nan
+                total /= fraction
+            total[fraction < 0.5 - 1e-4] = np.nan
         result[top : top + rows_at_once] = total
     return np.clip(result, 0.0, 1.0, out=result)
