@@ -12,33 +12,36 @@ import pandas as pd
 import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from icefront.products.figures import (
     DATES,
-    INK,
-    QUIET,
     Background,
-    _grown,
-    _metric,
-    _quiet,
-    _scale_bar,
-    _year_axis,
     date_colours,
+    dress_year_axis,
+    grown_bounds,
+    metric_crs,
     origin_of,
     read_background,
     window_of,
 )
 from icefront.progress import steps
 from icefront.projects.results import METHOD, ProjectResults
+from icefront.reporting.scale_bar import draw_scale_bar
+from icefront.reporting.style import (
+    HIGHLIGHT,
+    INK,
+    MUTED,
+    dress_axes,
+    dress_image_axes,
+    new_figure,
+)
 
 MOST_FRAMES = 60
 FRAME_MS = 220
 LAST_MS = 1800
 DPI = 100
-FRONT = "#ff2e63"
 
 
 def write_animation(
@@ -60,7 +63,7 @@ def write_animation(
     fallback : Background, optional
         Picture behind fronts whose own scene cannot be read.
     frames : int
-        At most so many dates are shown, evenly chosen.
+        At most this number of dates is shown, evenly chosen.
     progress : bool
 
     Returns
@@ -88,11 +91,11 @@ def _palette() -> Image.Image:
     A palette gathered from a frame has few of the colours that lines need, and they would flicker.
     """
     greys = np.repeat(np.linspace(0, 255, 128)[:, None], 3, axis=1)
-    front = 255 * np.array(to_rgb(FRONT))
-    shares = np.linspace(0, 1, 9)[1:, None]
-    blends = [(1 - shares) * grey + shares * front for grey in (0.0, 128.0, 255.0)]
+    front = 255 * np.array(to_rgb(HIGHLIGHT))
+    weights = np.linspace(0, 1, 9)[1:, None]
+    blends = [(1 - weights) * grey + weights * front for grey in (0.0, 128.0, 255.0)]
     dates = 255 * DATES(np.linspace(0, 1, 24))[:, :3]
-    pale = [(1 - share) * 128 + share * dates for share in (0.35, 0.7, 1.0)]
+    pale = [(1 - weight) * 128 + weight * dates for weight in (0.35, 0.7, 1.0)]
     colours = np.concatenate([greys, *blends, *pale, [255 * np.array(to_rgb(INK))]])
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = np.round(colours)
@@ -109,8 +112,8 @@ def _frames(
     table = table.reset_index(drop=True)
     chosen = np.unique(np.round(np.linspace(0, len(table) - 1, min(most, len(table)))).astype(int))
     window = window_of(results, glacier)
-    crs = fallback.crs if fallback is not None else _metric(results, glacier)
-    bounds = _grown(window.to_crs(crs).total_bounds)
+    crs = fallback.crs if fallback is not None else metric_crs(results, glacier)
+    bounds = grown_bounds(window.to_crs(crs).total_bounds)
     if fallback is not None:
         west, east, south, north = fallback.extent
         bounds = (
@@ -151,7 +154,7 @@ def _draw(
     tall: float,
     origin: float,
 ) -> Image.Image:
-    figure = Figure(figsize=(6.4, tall + 2.3), dpi=DPI, facecolor="white", layout="constrained")
+    figure = new_figure(6.4, tall + 2.3, dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     scenery, curve = figure.subplots(2, 1, height_ratios=[tall, 1.7])
     if background is not None:
@@ -163,26 +166,26 @@ def _draw(
         for piece in shapely.get_parts(line):
             x, y = shapely.get_coordinates(piece).T
             scenery.plot(
-                x, y, color=FRONT if newest else colours[number], linewidth=2.2 if newest else 1.0,
+                x, y, color=HIGHLIGHT if newest else colours[number],
+                linewidth=2.2 if newest else 1.0,
                 alpha=1.0 if newest else 0.25 + 0.5 * (number - place + 12) / 12,
                 path_effects=effects, solid_capstyle="round",
             )  # fmt: skip
     scenery.set_xlim(bounds[0], bounds[2])
     scenery.set_ylim(bounds[1], bounds[3])
     scenery.set_aspect("equal")
-    scenery.set_xticks([])
-    scenery.set_yticks([])
-    _scale_bar(scenery, bounds)
+    dress_image_axes(scenery)
+    draw_scale_bar(scenery)
     date = table["date"].iloc[place]
     scenery.set_title(glacier or "Glacier", loc="left", fontsize=13, fontweight="bold", color=INK)
     scenery.set_title(f"{date.day} {date:%B %Y}", loc="right", fontsize=13, color=INK)
-    _quiet(curve)
+    dress_axes(curve)
     position = table["position_m"].to_numpy() - origin
     curve.plot(table["date"], position, color="#c5ced6", linewidth=1.0)
     curve.plot(table["date"][: place + 1], position[: place + 1], color=INK, linewidth=1.6)
-    curve.plot(date, position[place], marker="o", color=FRONT, markersize=7)
+    curve.plot(date, position[place], marker="o", color=HIGHLIGHT, markersize=7)
     curve.set_ylabel("position, m", fontsize=10, color=INK)
-    curve.tick_params(labelsize=9, colors=QUIET, labelcolor=INK)
-    _year_axis(curve)
+    curve.tick_params(labelsize=9, colors=MUTED, labelcolor=INK)
+    dress_year_axis(curve)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -1,7 +1,7 @@
 """Figures of a glacier's fronts: on the map and through time.
 
 Colours: dates run through the middle of matplotlib's plasma, which grows evenly lighter and is told
-apart without red and green; sources take the colours of Okabe and Ito and marks of their own.
+apart without red and green; sources take the colours and markers of all reports.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import pandas as pd
 import shapely
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -29,15 +28,24 @@ from pyproj import CRS
 from icefront.errors import IcefrontError
 from icefront.projects.catalogue import OWN
 from icefront.projects.results import METHOD, ProjectResults
+from icefront.reporting.scale_bar import draw_scale_bar
+from icefront.reporting.style import (
+    BLUE,
+    INK,
+    MUTED,
+    VERMILION,
+    dress_axes,
+    dress_image_axes,
+    marker,
+    new_figure,
+)
+from icefront.reporting.style import colour as source_colour
 from icefront.scenes.reading import open_scene
 from icefront.timeseries.series import Series
 from icefront.timeseries.trend import YEAR, days_of
 
 DATES = ListedColormap(colormaps["plasma"](np.linspace(0.05, 0.93, 256)))
-SOURCES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-MARKS = ("o", "s", "^", "D", "v", "P")
-INK, QUIET, GRID = "#1d2733", "#5c6b7a", "#d9dfe5"
-TREND, EVENT = "#1d2733", "#D55E00"
+TREND, EVENT = INK, VERMILION
 WIDTH_IN, DPI = 9.0, 160
 LONGEST_SIDE = 1200
 """Pixels of a picture behind fronts."""
@@ -92,7 +100,7 @@ def read_background(path: str | Path, window: gpd.GeoSeries | None = None) -> Ba
     rows, columns = scene.shape
     top, left, bottom, right = 0, 0, rows, columns
     if window is not None:
-        west, south, east, north = _grown(window.to_crs(scene.crs).total_bounds)
+        west, south, east, north = grown_bounds(window.to_crs(scene.crs).total_bounds)
         inverse = ~scene.transform
         (c0, r0), (c1, r1) = inverse * (west, north), inverse * (east, south)
         top, left = max(int(r0), 0), max(int(c0), 0)
@@ -144,32 +152,11 @@ def window_of(results: ProjectResults, glacier: str) -> gpd.GeoSeries:
     )
 
 
-def _grown(bounds: np.ndarray) -> tuple[float, float, float, float]:
+def grown_bounds(bounds: np.ndarray) -> tuple[float, float, float, float]:
+    """Return bounds with a margin on each side."""
     west, south, east, north = bounds
     margin = MARGIN * max(east - west, north - south)
     return west - margin, south - margin, east + margin, north + margin
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _quiet(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(QUIET)
-    axes.tick_params(colors=QUIET, labelcolor=INK, labelsize=9)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-
-
-def _title(axes: Axes, title: str, beside: str = "") -> None:
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
-    if beside:
-        axes.set_title(beside, loc="right", fontsize=9.5, color=QUIET)
 
 
 # --- the map --------------------------------------------------------------------------------
@@ -186,8 +173,8 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
         From `newest_background`.
     """
     fronts = results.fronts[(results.fronts["glacier"] == glacier) & results.fronts["date"].notna()]
-    crs = CRS.from_user_input(background.crs if background else _metric(results, glacier))
-    bounds = _grown(window_of(results, glacier).to_crs(crs).total_bounds)
+    crs = CRS.from_user_input(background.crs if background else metric_crs(results, glacier))
+    bounds = grown_bounds(window_of(results, glacier).to_crs(crs).total_bounds)
     if background is not None:
         west, east, south, north = background.extent
         bounds = (
@@ -198,7 +185,7 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
         )
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
     tall = float(np.clip(7.6 * height / width, 4.2, 9.5))
-    figure = _figure(min(WIDTH_IN, tall * width / height + 1.5), tall + 0.5)
+    figure = new_figure(min(WIDTH_IN, tall * width / height + 1.5), tall + 0.5, dpi=DPI)
     axes = figure.subplots()
     if background is not None:
         axes.imshow(
@@ -225,14 +212,18 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
     axes.set_xlim(bounds[0], bounds[2])
     axes.set_ylim(bounds[1], bounds[3])
     axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color(QUIET)
-    _scale_bar(axes, bounds)
+    dress_image_axes(axes)
+    draw_scale_bar(axes)
     span = f"{fronts['date'].min():%Y} to {fronts['date'].max():%Y}"
     behind = f"over the scene of {background.date}" if background and background.date else ""
-    _title(axes, f"{glacier or 'Glacier'}: {len(fronts)} fronts, {span}", behind)
+    axes.set_title(
+        f"{glacier or 'Glacier'}: {len(fronts)} fronts, {span}",
+        loc="left",
+        fontsize=11.5,
+        fontweight="bold",
+        color=INK,
+    )
+    axes.set_title(behind, loc="right", fontsize=9.5, color=MUTED)
     low, high = days.min(), max(days.max(), days.min() + 1)
     bar = figure.colorbar(
         ScalarMappable(Normalize(low, high), DATES), ax=axes, fraction=0.04, pad=0.02, aspect=35
@@ -240,13 +231,13 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
     locator = mdates.AutoDateLocator(minticks=3, maxticks=9)
     bar.ax.yaxis.set_major_locator(locator)
     bar.ax.yaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-    bar.ax.tick_params(labelsize=9, colors=QUIET, labelcolor=INK)
+    bar.ax.tick_params(labelsize=9, colors=MUTED, labelcolor=INK)
     bar.ax.yaxis.get_offset_text().set_visible(False)
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
 
-def _metric(results: ProjectResults, glacier: str) -> CRS:
+def metric_crs(results: ProjectResults, glacier: str) -> CRS:
     """A CRS in metres for a glacier without a scene."""
     crs = CRS.from_user_input(results.lines.crs)
     if crs.is_projected:
@@ -254,41 +245,24 @@ def _metric(results: ProjectResults, glacier: str) -> CRS:
     return results.lines[results.lines["glacier"] == glacier].geometry.estimate_utm_crs()
 
 
-def _scale_bar(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
-    wanted = (bounds[2] - bounds[0]) / 5
-    decade = 10 ** np.floor(np.log10(wanted))
-    length = max(step for step in (1, 2, 5) if step * decade <= wanted) * decade
-    x = bounds[0] + 0.04 * (bounds[2] - bounds[0])
-    y = bounds[1] + 0.045 * (bounds[3] - bounds[1])
-    dark = [withStroke(linewidth=6, foreground="#000000", alpha=0.65)]
-    axes.plot([x, x + length], [y, y], color="white", linewidth=3, path_effects=dark,
-              solid_capstyle="butt")  # fmt: skip
-    axes.annotate(
-        f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m",
-        (x + length / 2, y), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
-        color="white", fontsize=10, fontweight="bold",
-        path_effects=[withStroke(linewidth=3, foreground="#000000", alpha=0.65)],
-    )  # fmt: skip
-
-
 # --- through time ---------------------------------------------------------------------------
 
 
 def draw_position(series: Series, title: str) -> Figure:
     """Draw positions through time with their uncertainty, sources, trend and calving events."""
-    figure = _figure(WIDTH_IN, 4.4)
+    figure = new_figure(WIDTH_IN, 4.4, dpi=DPI)
     axes = figure.subplots()
-    _quiet(axes)
     _positions(axes, series)
     fit = series.fit
     beside = ""
     if np.isfinite(fit.rate):
         beside = (
-            f"{_signed(fit.rate)} m/yr (95 %: {_signed(fit.rate_low)} to {_signed(fit.rate_high)})"
+            f"{signed_text(fit.rate)} m/yr "
+            f"(95 %: {signed_text(fit.rate_low)} to {signed_text(fit.rate_high)})"
         )
     elif fit.notes:
         beside = fit.notes[0]
-    _title(axes, title, beside)
+    dress_axes(axes, title, beside=beside)
     axes.set_ylabel("position, m (advance is positive)", **_STYLE)
     return figure
 
@@ -312,7 +286,7 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
         axes.plot(stamps, trend, color=TREND, linewidth=1.5, label="trend, 95 %")
         if fit.coefficients.size > 2:
             axes.plot(
-                stamps, fit.position(grid) - origin, color=QUIET, linewidth=0.9,
+                stamps, fit.position(grid) - origin, color=MUTED, linewidth=0.9,
                 label="trend and season",
             )  # fmt: skip
     for event in series.events.itertuples():
@@ -321,12 +295,12 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
     sources = _sources(table)
     dense = len(table) > 250
     for number, (source, mine) in enumerate(sources.items()):
-        colour, mark = SOURCES[number % len(SOURCES)], MARKS[number % len(MARKS)]
+        colour, mark = source_colour(number), marker(number)
         good = mine[~mine["outlier"]]
         axes.errorbar(
             good["date"], good["position_m"] - origin, yerr=good["uncertainty_m"], fmt=mark,
             color=colour, markersize=2.6 if dense else 4.2, elinewidth=0.7 if dense else 1.0,
-            ecolor=(*_rgb(colour), 0.35), markeredgewidth=0, zorder=3,
+            ecolor=to_rgba(colour, 0.35), markeredgewidth=0, zorder=3,
         )  # fmt: skip
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="none", markersize=5))
         labels.append(f"{source} ({len(good)})")
@@ -337,12 +311,12 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
         )  # fmt: skip
     outliers = int(table["outlier"].sum())
     if outliers:
-        handles.append(Line2D([], [], color=QUIET, marker="x", linestyle="none", markersize=6))
+        handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="none", markersize=6))
         labels.append(f"outliers ({outliers})")
     if len(series.events):
         handles.append(Line2D([], [], color=EVENT, alpha=0.35, linewidth=7))
         labels.append(f"calving events ({len(series.events)})")
-    _year_axis(axes)
+    dress_year_axis(axes)
     if legend:
         # Below the panel: nothing of a curve is ever hidden.
         axes.legend(
@@ -367,15 +341,13 @@ def _sources(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: table[source == name] for name in sorted(source.unique())}
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))  # type: ignore[return-value]
-
-
-def _signed(value: float) -> str:
+def signed_text(value: float) -> str:
+    """Return a number with its sign, whole."""
     return f"{value:+.0f}".replace("-", "−")
 
 
-def _year_axis(axes: Axes) -> None:
+def dress_year_axis(axes: Axes) -> None:
+    """Give an x axis of dates short labels."""
     locator = mdates.AutoDateLocator(minticks=4, maxticks=10)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
@@ -384,9 +356,8 @@ def _year_axis(axes: Axes) -> None:
 
 def draw_season(series: Series, title: str) -> Figure:
     """Draw positions less the trend by the day of the year, with the mean cycle."""
-    figure = _figure(WIDTH_IN, 4.2)
+    figure = new_figure(WIDTH_IN, 4.2, dpi=DPI)
     axes = figure.subplots()
-    _quiet(axes)
     table = series.table[series.table["position_m"].notna() & ~series.table["outlier"]]
     days = days_of(table["date"].to_numpy())
     fit = series.fit
@@ -414,45 +385,48 @@ def draw_season(series: Series, title: str) -> Figure:
         if np.isfinite(fit.amplitude):
             beside = (
                 f"amplitude {fit.amplitude:.0f} m (95 %: {fit.amplitude_low:.0f} to "
-                f"{fit.amplitude_high:.0f}), farthest {_day_words(fit.day_of_maximum)}, "
-                f"shortest {_day_words(fit.day_of_minimum)}"
+                f"{fit.amplitude_high:.0f}), farthest {day_text(fit.day_of_maximum)}, "
+                f"shortest {day_text(fit.day_of_minimum)}"
             )
-    axes.axhline(0, color=QUIET, linewidth=0.8)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xlim(1, 366)
     starts = [dt.date(2001, month, 1).timetuple().tm_yday for month in range(1, 13)]
     axes.set_xticks(starts, [f"{dt.date(2001, month, 1):%b}" for month in range(1, 13)])
     axes.set_ylabel("position less its trend, m", **_STYLE)
-    _title(axes, title, beside)
+    dress_axes(axes, title, beside=beside)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper center", ncols=8,
                 bbox_to_anchor=(0.5, -0.09), columnspacing=1.4)  # fmt: skip
     return figure
 
 
-def _day_words(day: float) -> str:
+def day_text(day: float) -> str:
+    """Return a day of the year as day and month."""
     date = dt.date(2001, 1, 1) + dt.timedelta(days=round(day) - 1)
     return f"{date.day} {date:%b}"
 
 
 def draw_area(series: Series, title: str) -> Figure:
     """Draw the change of the glacier's area in the box since the first date."""
-    figure = _figure(WIDTH_IN, 3.6)
+    figure = new_figure(WIDTH_IN, 3.6, dpi=DPI)
     axes = figure.subplots()
-    _quiet(axes)
     table = series.table[series.table["area_m2"].notna() & ~series.table["outlier"]]
     change = table["area_m2"].to_numpy() / 1e6
     change = change - change[:1] if change.size else change
-    axes.axhline(0, color=QUIET, linewidth=0.8)
-    axes.plot(table["date"], change, color=SOURCES[0], linewidth=1.1, marker="o", markersize=3.2,
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.plot(table["date"], change, color=BLUE, linewidth=1.1, marker="o", markersize=3.2,
               markeredgewidth=0)  # fmt: skip
-    axes.fill_between(table["date"], change, 0, color=SOURCES[0], alpha=0.13, linewidth=0)
-    beside = f"{_km2(change[-1])} since {table['date'].iloc[0]:%Y-%m-%d}" if change.size else ""
-    _title(axes, title, beside)
+    axes.fill_between(table["date"], change, 0, color=BLUE, alpha=0.13, linewidth=0)
+    beside = (
+        f"{area_text(change[-1])} since {table['date'].iloc[0]:%Y-%m-%d}" if change.size else ""
+    )
+    dress_axes(axes, title, beside=beside)
     axes.set_ylabel("area change, km²", **_STYLE)
-    _year_axis(axes)
+    dress_year_axis(axes)
     return figure
 
 
-def _km2(value: float) -> str:
+def area_text(value: float) -> str:
+    """Return a change of area with sign and unit."""
     return f"{value:+.2f} km²".replace("-", "−")
 
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
 
 from icefront.files.atomic import explained_writing, staging
 from icefront.products.animation import write_animation
 from icefront.products.figures import figures_of, newest_background
 from icefront.products.netcdf import SERIES_NC, write_netcdf
-from icefront.products.report import REPORT, png_of, write_report
+from icefront.products.report import REPORT, write_report
 from icefront.products.vectors import GEOPACKAGE, write_series, write_vectors
 from icefront.progress import steps
 from icefront.projects.results import METHOD, ProjectResults, load_results
+from icefront.reporting.pictures import figure_png
 from icefront.timeseries.series import summary
 
 PRODUCTS = "products"
@@ -109,7 +111,7 @@ def write_products(
                     mine = {}
                     for name, figure in figures_of(results, glacier, background).items():
                         mine[name] = unfinished / f"{stem}_{name}.png"
-                        mine[name].write_bytes(png_of(figure))
+                        mine[name].write_bytes(figure_png(figure))
                     pictures[glacier] = mine
                     if animation and len(results.series[glacier][METHOD].table) > 1:
                         path = unfinished / f"{stem}.gif"
@@ -143,8 +145,6 @@ def _write_lines(results: ProjectResults, path: Path) -> None:
 
 
 def _write_summary(results: ProjectResults, path: Path) -> None:
-    import pandas as pd
-
     rows = [
         summary(series) for by_method in results.series.values() for series in by_method.values()
     ]

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import io
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
-from matplotlib.figure import Figure
+from markupsafe import Markup
 from PIL import Image
 
 from icefront import __version__
-from icefront.products.figures import _day_words, _km2, _signed
+from icefront.products.figures import area_text, day_text, signed_text
 from icefront.projects.results import METHOD, ProjectResults
+from icefront.reporting.page import render_page
+from icefront.reporting.pictures import data_uri, image_bytes
+from icefront.reporting.tables import Table
 from icefront.timeseries.series import Series
 
 REPORT = "report.html"
-FEW_COLOURS = 6000
-
 MOST_ANIMATIONS = 6
 """With more glaciers the animations stay files of their own: the page would grow too large."""
 
@@ -32,19 +29,6 @@ _ALT = {
     "season": "Position less its trend by day of the year",
     "area": "Change of the glacier's area in the box through time",
 }
-
-
-def png_of(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    image = Image.open(content).convert("RGB")
-    if len(image.getcolors(maxcolors=image.width * image.height) or []) < FEW_COLOURS:
-        # Curves have few colours: a third of the size, and no eye tells.
-        image = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    content = io.BytesIO()
-    image.save(content, "PNG", optimize=True)
-    return content.getvalue()
 
 
 def write_report(
@@ -64,10 +48,6 @@ def write_report(
         GIF files by glacier.
     path : Path
     """
-    # Names of glaciers and files are other people's text: everything is escaped.
-    template = Environment(autoescape=True, trim_blocks=True).from_string(
-        files("icefront.products").joinpath("report.html").read_text("utf-8")
-    )
     show_animations = len(animations) <= MOST_ANIMATIONS
     rows = [
         _glacier(
@@ -95,7 +75,9 @@ def write_report(
         made += (
             f" with the model {', '.join(models)} (sha256 {', '.join(s[:16] for s in shas if s)})"
         )
-    text = template.render(
+    text = render_page(
+        "icefront.products",
+        "report.html",
         title=f"{title}: calving fronts through time",
         subtitle=subtitle,
         notes=results.notes,
@@ -131,15 +113,15 @@ def _glacier(
         "fronts": len(fronts),
         "first": f"{fronts['date'].min():%Y-%m-%d}",
         "last": f"{fronts['date'].max():%Y-%m-%d}",
-        "rate": _signed(fit.rate) if trend else "–",
-        "interval": f"{_signed(fit.rate_low)} … {_signed(fit.rate_high)}" if trend else "–",
+        "rate": signed_text(fit.rate) if trend else "–",
+        "interval": f"{signed_text(fit.rate_low)} … {signed_text(fit.rate_high)}" if trend else "–",
         "amplitude": f"{fit.amplitude:.0f}" if season else "–",
         "events": len(series.events),
         "doubtful": doubtful,
         "about": about,
         "facts": _facts(results, glacier, series, doubtful),
         "pictures": [_picture(path, _ALT.get(name, name)) for name, path in pictures.items()],
-        "animation": _data(animation, "image/gif") if animation else None,
+        "animation": data_uri(animation.read_bytes(), "gif") if animation else None,
         "tables": _tables(results, glacier, series, fronts),
     }
 
@@ -153,25 +135,24 @@ def _facts(
         facts.append(
             (
                 "rate of advance",
-                f"{_signed(fit.rate)} m/yr",
-                f"95 %: {_signed(fit.rate_low)} to {_signed(fit.rate_high)}",
+                f"{signed_text(fit.rate)} m/yr",
+                f"95 %: {signed_text(fit.rate_low)} to {signed_text(fit.rate_high)}",
             )
         )
     known = series.table[series.table["position_m"].notna() & ~series.table["outlier"]]
     if len(known) > 1:
         change = known["position_m"].iloc[-1] - known["position_m"].iloc[0]
-        facts.append(("first to last front", f"{_signed(change)} m", ""))
+        facts.append(("first to last front", f"{signed_text(change)} m", ""))
     box = results.series[glacier]["rectilinear_box"].table
     area = box[box["area_m2"].notna() & ~box["outlier"]]["area_m2"]
     if len(area) > 1:
-        facts.append(("area in the box", _km2((area.iloc[-1] - area.iloc[0]) / 1e6), ""))
+        facts.append(("area in the box", area_text((area.iloc[-1] - area.iloc[0]) / 1e6), ""))
     if np.isfinite(fit.amplitude):
         facts.append(
             (
                 "seasonal amplitude",
                 f"{fit.amplitude:.0f} m",
-                f"farthest {_day_words(fit.day_of_maximum)}, "
-                f"shortest {_day_words(fit.day_of_minimum)}",
+                f"farthest {day_text(fit.day_of_maximum)}, shortest {day_text(fit.day_of_minimum)}",
             )
         )
     largest = f"largest {series.events['drop_m'].max():.0f} m" if len(series.events) else ""
@@ -183,63 +164,59 @@ def _facts(
 
 def _tables(
     results: ProjectResults, glacier: str, series: Series, fronts: pd.DataFrame
-) -> list[dict[str, Any]]:
+) -> list[Table]:
     tables = []
     if len(series.events):
         events = series.events
-        tables.append(
-            {
-                "title": "Calving events",
-                "columns": ["between", "and", "drop, m", "uncertainty, m"],
-                "numbers": [2, 3],
-                "rows": [
+        tables.append(Table(title="Calving events",
+head=["between", "and", "drop, m", "uncertainty, m"],
+numbers=[2, 3],
+rows=[
                     (f"{e.before:%Y-%m-%d}", f"{e.after:%Y-%m-%d}", f"{e.drop_m:.0f}",
                      f"{e.uncertainty_m:.0f}")
                     for e in events.itertuples()
                 ],
-                "folded": len(events) > 12,
-            }
-        )  # fmt: skip
+folded=len(events) > 12,))  # fmt: skip
     if len(series.years):
         tables.append(
-            {
-                "title": "Seasons by year",
-                "columns": ["year", "fronts", "amplitude, m", "farthest", "shortest"],
-                "numbers": [1, 2],
-                "rows": [
+            Table(
+                title="Seasons by year",
+                head=["year", "fronts", "amplitude, m", "farthest", "shortest"],
+                numbers=[1, 2],
+                rows=[
                     (
-                        y.year,
-                        y.dates,
+                        str(y.year),
+                        str(y.dates),
                         f"{y.amplitude_m:.0f}",
                         f"{y.maximum:%d %b}",
                         f"{y.minimum:%d %b}",
                     )
                     for y in series.years.itertuples()
                 ],
-                "folded": len(series.years) > 15,
-            }
+                folded=len(series.years) > 15,
+            )
         )
     sources = results.sources
     if len(sources):
         mine = sources[(sources["glacier"] == glacier) & (sources["method"] == METHOD)]
         if len(mine):
             tables.append(
-                {
-                    "title": "Sources on the same days",
-                    "columns": [
+                Table(
+                    title="Sources on the same days",
+                    head=[
                         "first",
                         "second",
                         "days",
                         "first less second, m",
                         "standard deviation, m",
                     ],
-                    "numbers": [2, 3, 4],
-                    "rows": [
-                        (s.first, s.second, s.dates, _signed(s.bias_m), f"{s.std_m:.0f}")
+                    numbers=[2, 3, 4],
+                    rows=[
+                        (s.first, s.second, str(s.dates), signed_text(s.bias_m), f"{s.std_m:.0f}")
                         for s in mine.itertuples()
                     ],
-                    "folded": False,
-                }
+                    folded=False,
+                )
             )
     look = fronts[fronts["grade"].isin(["C", "D"])].sort_values("penalty", ascending=False)
     if len(look):
@@ -250,7 +227,7 @@ def _tables(
     return tables
 
 
-def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool) -> dict[str, Any]:
+def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool) -> Table:
     position = series.table.set_index("front")["position_m"]
     sensor = fronts["sensor"] if "sensor" in fronts else pd.Series("", index=fronts.index)
     rows = []
@@ -262,32 +239,27 @@ def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool)
                 sensor[index] or "",
                 "–" if pd.isna(place) else f"{place:.0f}",
                 "–" if pd.isna(row["uncertainty_m"]) else f"{row['uncertainty_m']:.0f}",
-                row["grade"],
+                Markup('<span class="grade {0}">{0}</span>').format(row["grade"]),
                 row["why"],
                 row.get("scene") or "",
             )
         )
-    return {
-        "title": title,
-        "columns": ["date", "sensor", "position, m", "± m", "grade", "why", "scene"],
-        "numbers": [2, 3],
-        "rows": rows,
-        "folded": folded,
-    }
+    return Table(
+        title=title,
+        head=["date", "sensor", "position, m", "± m", "grade", "why", "scene"],
+        numbers=[2, 3],
+        rows=rows,
+        folded=folded,
+    )
 
 
 def _picture(path: Path, alt: str) -> dict[str, Any]:
     with Image.open(path) as image:
         width = image.width
-        data = _data(path, "image/png")
         if image.mode == "RGB":
             # A scene as PNG is large; WebP is a fifth, and every browser shows it.
-            content = io.BytesIO()
-            image.save(content, "WEBP", quality=88)
-            data = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
-    # Pictures are made at 160 dots an inch, for sharp screens.
+            data = data_uri(image_bytes(image, "webp", quality=88), "webp")
+        else:
+            data = data_uri(path.read_bytes(), "png")
+    # Pictures have 160 pixels an inch, for sharp screens.
     return {"data": data, "alt": alt, "width": round(width * 0.66)}
-
-
-def _data(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
