@@ -42,7 +42,7 @@ REACH_SIGMAS = 2.5
 deviations of its weights. Beyond, its weight is below 5 % of its peak, and neighbours that are
 predicted have larger ones."""
 
-LARGE_OCEAN = 0.25
+LARGE_OCEAN = 0.05
 """Area of the ocean that has a front, as a fraction of the largest connected one."""
 
 
