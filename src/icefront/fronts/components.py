@@ -54,7 +54,7 @@ class Components:
         return int(np.argmax(self.areas)) if self.count else -1
 
     def pixels(self, chosen: np.ndarray) -> np.ndarray:
-        """Return flat indices, in reading order, of pixels of components chosen by bool (count,)."""
+        """Return flat indices, in reading order, of components chosen by bool (count,)."""
         return _pixels_of_runs(self.start, self.stop, chosen[self.label])
 
     def mask(self, chosen: np.ndarray) -> np.ndarray:
