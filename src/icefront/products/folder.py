@@ -1,4 +1,4 @@
-"""The files of a project for other people and other software, made anew as a whole each time."""
+"""The files of a project for other people and other software, replaced as a whole each time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def make_products(
     imported, centreline, box, width_m, members, glaciers
         As for `icefront.projects.results.load_results`.
     animation : bool
-        Make animations too, which reads every scene again.
+        Write animations, too, which reads every scene again.
     progress : bool
 
     Returns

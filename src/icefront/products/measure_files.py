@@ -85,7 +85,7 @@ def write_measures(
     *,
     form: str = "csv",
 ) -> list[str]:
-    """Write tables, the lines they rest on, and what was done.
+    """Write tables, the lines they were measured with, and a record.
 
     Parameters
     ----------

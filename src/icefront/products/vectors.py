@@ -150,14 +150,14 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     own["decimal_date"] = exchange["DecDate"]
     style = qgis_style(own["decimal_date"])
     paths = [folder / name for name in (FRONTS_GPKG, FRONTS_GEOJSON, FRONTS_SHP, STYLE)]
-    # Made beside the final files, in a folder of its own: SQLite cannot write to a stream, and GDAL
+    # Written into a folder of its own first: SQLite cannot write to a stream, and GDAL
     # may lose the error of a full disk, so that the bytes are copied by Python.
     with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / FRONTS_GPKG
-        own.to_file(made, layer=FRONTS_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
-        exchange.to_file(made, layer=EXCHANGE_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
-        _put_style(made, style)
-        paths[0].write_bytes(made.read_bytes())
+        package = Path(scratch) / FRONTS_GPKG
+        own.to_file(package, layer=FRONTS_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
+        exchange.to_file(package, layer=EXCHANGE_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
+        _put_style(package, style)
+        paths[0].write_bytes(package.read_bytes())
         shape = Path(scratch) / FRONTS_SHP
         exchange.to_file(shape, driver="ESRI Shapefile", encoding="UTF-8")
         for file in sorted(Path(scratch).glob("fronts.*")):
