@@ -31,7 +31,7 @@ from icefront.scenes.scene import Scene
 from icefront.simulation.glacier import Glacier
 from icefront.simulation.presets import preset
 from icefront.simulation.radar import sensor_named
-from icefront.simulation.samples import make_image
+from icefront.simulation.samples import simulate_image
 from icefront.simulation.surfaces import Landscape
 
 SIDE = 2000
@@ -51,7 +51,7 @@ def simulated_scenes(names: list[str], side: int) -> list[tuple[str, Scene]]:
         year = (known.first.year + known.last.year) // 2
         for month in (1, 7):
             date = dt.date(year, month, 15)
-            image = make_image(landscape, date, sensor_named("S1"), PIXEL_M, month)
+            image = simulate_image(landscape, date, sensor_named("S1"), PIXEL_M, month)
             grey = image.grey.astype(np.float32) / 255
             grey[image.grey == 0] = np.nan
             scene = Scene(grey, image.grid.transform, pixel_size_m=PIXEL_M)

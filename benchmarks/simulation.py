@@ -9,7 +9,7 @@ import time
 
 from icefront.simulation.archives import landscape_of
 from icefront.simulation.radar import SENSORS
-from icefront.simulation.samples import make_image
+from icefront.simulation.samples import simulate_image
 
 DATE = dt.date(2017, 7, 20)
 
@@ -18,11 +18,11 @@ LARGE = """
 import datetime as dt, resource, time
 from icefront.simulation.archives import landscape_of
 from icefront.simulation.radar import SENSORS
-from icefront.simulation.samples import make_image
+from icefront.simulation.samples import simulate_image
 landscape = landscape_of("Helheim", 0)
 landscape.upland, landscape.textures
 begun = time.perf_counter()
-image = make_image(landscape, dt.date(2017, 7, 20), SENSORS["S1"], 5.0, 0)
+image = simulate_image(landscape, dt.date(2017, 7, 20), SENSORS["S1"], 5.0, 0)
 print(time.perf_counter() - begun, image.grey.size, image.grey.shape[0],
       resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -30,11 +30,11 @@ print(time.perf_counter() - begun, image.grey.size, image.grey.shape[0],
 
 def run() -> list[dict]:
     landscape = landscape_of("Kronebreen", 0)
-    make_image(landscape, DATE, SENSORS["S1"], 20.0, 0)  # what is made once
+    simulate_image(landscape, DATE, SENSORS["S1"], 20.0, 0)  # what is made once
     rows = []
     for name, pixel_m in (("S1", 14.0), ("TSX", 7.0)):
         begun = time.perf_counter()
-        image = make_image(landscape, DATE, SENSORS[name], pixel_m, 1)
+        image = simulate_image(landscape, DATE, SENSORS[name], pixel_m, 1)
         taken = time.perf_counter() - begun
         rows.append(
             dict(

@@ -236,7 +236,9 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated CaFFe with images of both test glaciers."""
     out = tmp_path_factory.mktemp("small") / "caffe"
-    simulate_caffe(out, seed=4, glaciers=["Mapple", "COL"], share=0.01, coarser=14, progress=False)
+    simulate_caffe(
+        out, seed=4, glaciers=["Mapple", "COL"], fraction=0.01, coarser=14, progress=False
+    )
     return out
 
 

@@ -59,11 +59,11 @@ def test_a_second_run_keeps_what_is_there_and_workers_change_nothing(
     caffe: Path, tmp_path: Path
 ) -> None:
     kept = {p: p.stat().st_mtime_ns for p in caffe.rglob("*.png")}
-    simulate_caffe(caffe, share=0.01, coarser=8, seed=2, progress=False)
+    simulate_caffe(caffe, fraction=0.01, coarser=8, seed=2, progress=False)
     assert {p: p.stat().st_mtime_ns for p in caffe.rglob("*.png")} == kept
     again = tmp_path / "again"
     simulate_caffe(
-        again, glaciers=["Mapple"], share=0.01, coarser=8, seed=2, workers=2, progress=False
+        again, glaciers=["Mapple"], fraction=0.01, coarser=8, seed=2, workers=2, progress=False
     )
     made = sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
     assert len(made) >= 4 * 5
@@ -89,7 +89,7 @@ def test_an_interrupted_image_is_made_anew(tmp_path: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
         real(path, values)
 
-    options = {"glaciers": ["Mapple"], "share": 0.01, "coarser": 8, "progress": False}
+    options = {"glaciers": ["Mapple"], "fraction": 0.01, "coarser": 8, "progress": False}
     monkeypatch.setattr(layouts, "_save_grey", breaks)
     with pytest.raises(KeyboardInterrupt):
         simulate_caffe(tmp_path, **options)
@@ -151,7 +151,7 @@ def test_a_made_series_is_georeferenced_and_has_its_truth(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["caffe", "--share", 0], "share of 0"),
+        (["caffe", "--share", 0], "fraction of 0"),
         (["caffe", "--coarser", 0.5], "0.5 times as large"),
         (["caffe", "--glacier", "Helheim"], "no glacier named 'Helheim' here"),
         (["caffe", "--workers", 0], "0 workers"),

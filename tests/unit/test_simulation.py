@@ -34,7 +34,7 @@ from icefront.simulation.radar import (
     sensor_named,
     speckle,
 )
-from icefront.simulation.samples import make_image, random_image, random_landscape
+from icefront.simulation.samples import random_image, random_landscape, simulate_image
 from icefront.simulation.surfaces import (
     ICE,
     ROCK_FACE,
@@ -346,7 +346,7 @@ def test_calm_water_is_dark_and_not_a_gap(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_scene_is_calibrated_and_its_gaps_are_gaps(landscape: Landscape) -> None:
-    image = make_image(landscape, WINTER, SENSORS["TSX"], 30.0, 1)
+    image = simulate_image(landscape, WINTER, SENSORS["TSX"], 30.0, 1)
     valid = np.isfinite(image.decibel)
     assert valid.mean() > 0.3
     assert -30 < np.median(image.decibel[valid]) < 0

@@ -1,4 +1,4 @@
-"""Commands that make glaciers with a known truth."""
+"""Commands that simulate glaciers with a known truth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import typer
 from icefront.cli.options import Out, job
 
 simulate = typer.Typer(
-    help="Make glaciers with a known truth: images, zones, fronts.", no_args_is_help=True
+    help="Simulate glaciers with a known truth: images, zones, fronts.", no_args_is_help=True
 )
 
 Seed = Annotated[int, typer.Option(help="Another seed is another world.")]
 Glaciers = Annotated[
     list[str] | None, typer.Option("--glacier", help="Only this one; may be given several times.")
 ]
-Coarser = Annotated[float, typer.Option(help="Pixels so many times as large as the sensor's.")]
+Coarser = Annotated[float, typer.Option(help="Pixel size over that of the sensor.")]
 Workers = Annotated[int, typer.Option(help="Processes that work at once.")]
 
 
@@ -27,14 +27,18 @@ def simulate_caffe(
     out: Out,
     seed: Seed = 0,
     glacier: Glaciers = None,
-    share: Annotated[float, typer.Option(help="Share of the 681 images.")] = 1.0,
+    fraction: Annotated[
+        float, typer.Option("--fraction", "--share", help="Fraction of the 681 images.")
+    ] = 1.0,
     coarser: Coarser = 1.0,
     workers: Workers = 1,
 ) -> None:
-    """Make a benchmark in the layout of CaFFe: images, zones, fronts, bounding boxes."""
+    """Simulate a benchmark in the layout of CaFFe: images, zones, fronts, bounding boxes."""
     from icefront.simulation.archives import simulate_caffe as run
 
-    names = run(out, seed=seed, glaciers=glacier, share=share, coarser=coarser, workers=workers)
+    names = run(
+        out, seed=seed, glaciers=glacier, fraction=fraction, coarser=coarser, workers=workers
+    )
     typer.echo(f"{len(names)} images with their truth are in {out}")
 
 
@@ -48,7 +52,7 @@ def simulate_ssl4sar(
     coarser: Coarser = 1.0,
     workers: Workers = 1,
 ) -> None:
-    """Make an archive in the layout of SSL4SAR: radar series, one optical image a glacier."""
+    """Simulate an archive in the layout of SSL4SAR: radar series, one optical image a glacier."""
     from icefront.simulation.archives import simulate_ssl4sar as run
 
     names = run(out, seed=seed, glaciers=glacier, images=images, coarser=coarser, workers=workers)
@@ -70,7 +74,7 @@ def simulate_scenes(
     ] = None,
     workers: Workers = 1,
 ) -> None:
-    """Make a georeferenced series of one glacier, with its true fronts in truth.gpkg."""
+    """Simulate a georeferenced series of one glacier, with its true fronts in truth.gpkg."""
     from icefront.extraction.settings import parse_date
     from icefront.simulation.archives import simulate_scenes as run
 
@@ -93,7 +97,7 @@ def simulate_scenes(
 def simulate_gallery(
     out: Annotated[Path, typer.Option(help="The PNG file.", show_default=False)], seed: Seed = 0
 ) -> None:
-    """Draw made scenes of every sensor and season with their truth on one sheet."""
+    """Draw simulated scenes of every sensor and season with their truth on one sheet."""
     from icefront.simulation.gallery import draw_gallery
 
     typer.echo(f"Look at {draw_gallery(out, seed=seed)}")

@@ -1,4 +1,4 @@
-"""Writing made images in the layouts of CaFFe and SSL4SAR, and as georeferenced series.
+"""Write simulated images in the layouts of CaFFe and SSL4SAR, and as georeferenced series.
 
 Every file is written under a temporary name and renamed when it is whole. An image counts as done
 when its last file is there, so an interrupted run goes on where it was. What a file holds depends
@@ -33,7 +33,7 @@ from icefront.simulation.glacier import Glacier
 from icefront.simulation.optical import CHANNELS, as_archive, sentinel2
 from icefront.simulation.presets import Acquisitions, Preset, arctic_presets, caffe_presets, preset
 from icefront.simulation.radar import Pass, sensor_named
-from icefront.simulation.samples import MadeImage, make_image
+from icefront.simulation.samples import SimulatedImage, simulate_image
 from icefront.simulation.surfaces import Landscape, grid_of
 from icefront.zones import ZONE_GREYS
 
@@ -72,9 +72,9 @@ def landscape_of(name: str, seed: int) -> Landscape:
 
 
 def tasks_of(
-    presets: dict[str, Preset], seed: int, share: float, coarser: float = 1.0
+    presets: dict[str, Preset], seed: int, fraction: float, coarser: float = 1.0
 ) -> list[Task]:
-    """List the images of presets, thinned to a share of them, at least one a sensor.
+    """List the images of presets, thinned to a fraction of them, at least one a sensor.
 
     Names tell the size of the pixels, which are `coarser` times as large as the sensor's.
     """
@@ -83,7 +83,7 @@ def tasks_of(
         for images in chosen.acquisitions:
             rng = np.random.default_rng(seed_of(seed, name, images.sensor, str(images.pixel_m)))
             span = (images.last - images.first).days
-            count = max(1, round(images.count * share))
+            count = max(1, round(images.count * fraction))
             days = rng.choice(span + 1, min(count, span + 1), replace=False)
             for day in sorted(days.tolist()):
                 date = images.first + dt.timedelta(day)
@@ -94,11 +94,11 @@ def tasks_of(
     return found
 
 
-def _make(task: Task, seed: int, coarser: float) -> MadeImage:
+def _make(task: Task, seed: int, coarser: float) -> SimulatedImage:
     landscape = landscape_of(task.glacier, seed)
     pixel = task.acquisitions.pixel_m * coarser
     number = seed_of(seed, task.name)
-    return make_image(
+    return simulate_image(
         landscape, task.date, sensor_named(task.acquisitions.sensor), pixel, number, task.orbit
     )
 
@@ -108,7 +108,7 @@ def _save_grey(path: Path, values: np.ndarray) -> None:
         Image.fromarray(values).save(part)
 
 
-def front_mask(image: MadeImage) -> np.ndarray:
+def front_mask(image: SimulatedImage) -> np.ndarray:
     """Draw the true front one pixel wide, bool (H, W)."""
     if image.front.is_empty:
         return np.zeros(image.zones.shape, bool)
@@ -241,9 +241,11 @@ def _run(
                 raise
 
 
-def _check(share: float, coarser: float, workers: int) -> None:
-    if not 0 < share <= 1:
-        raise IcefrontError(f"A share of {share:g} of the images cannot be made; give 0 to 1.")
+def _check(fraction: float, coarser: float, workers: int) -> None:
+    if not 0 < fraction <= 1:
+        raise IcefrontError(
+            f"A fraction of {fraction:g} of the images cannot be simulated; give 0 to 1."
+        )
     if not coarser >= 1:
         raise IcefrontError(
             f"Pixels cannot be {coarser:g} times as large as the sensor's; give 1 or more."
@@ -298,12 +300,12 @@ def simulate_caffe(
     *,
     seed: int = 0,
     glaciers: Sequence[str] | None = None,
-    share: float = 1.0,
+    fraction: float = 1.0,
     coarser: float = 1.0,
     workers: int = 1,
     progress: bool = True,
 ) -> list[str]:
-    """Write a made CaFFe: images, zones, fronts and boxes, training and test.
+    """Write a simulated CaFFe: images, zones, fronts and boxes, training and test.
 
     Parameters
     ----------
@@ -312,7 +314,7 @@ def simulate_caffe(
     seed : int
     glaciers : sequence of str, optional
         Some of the seven; all by default.
-    share : float
+    fraction : float
         Of the images of each sensor.
     coarser : float
         Pixels are this many times as large as the originals', and named so.
@@ -330,9 +332,9 @@ def simulate_caffe(
     IcefrontError
         If a value cannot be, or the folder cannot be written or holds other images.
     """
-    _check(share, coarser, workers)
+    _check(fraction, coarser, workers)
     folder = Path(out)
-    tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, share, coarser)
+    tasks = tasks_of(_chosen(caffe_presets(), glaciers), seed, fraction, coarser)
     kinds = ("sar_images", "zones", "fronts")
     stamp: dict[str, str | float] = {"layout": "caffe", "seed": seed, "coarser": float(coarser)}
     _folders(
@@ -352,7 +354,7 @@ def simulate_ssl4sar(
     workers: int = 1,
     progress: bool = True,
 ) -> list[str]:
-    """Write a made archive as SSL4SAR has it: Sentinel-1 series, one Sentinel-2 image a glacier.
+    """Write a simulated SSL4SAR archive: Sentinel-1 series, one Sentinel-2 image a glacier.
 
     Parameters
     ----------
@@ -449,7 +451,7 @@ def simulate_scenes(
         )
     if start < chosen.first or end > chosen.last:
         raise IcefrontError(
-            f"The made {glacier} exists from {chosen.first} to {chosen.last}; "
+            f"The simulated {glacier} exists from {chosen.first} to {chosen.last}; "
             f"{start} to {end} goes beyond."
         )
     folder = Path(out)

@@ -1,4 +1,4 @@
-"""Where a made front stands at every instant: trend, season, calving events, changing shape.
+"""Where a simulated front stands at every instant: trend, season, calving events, changing shape.
 
 Between calving events the front moves forward with the ice; each event takes a piece off. Large
 events are rare and take a wide bay out of the front, small ones go on all summer. The shape of the

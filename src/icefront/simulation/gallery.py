@@ -12,7 +12,7 @@ from icefront.progress import steps
 from icefront.reporting.pictures import write_figure
 from icefront.reporting.style import HIGHLIGHT, new_figure
 from icefront.simulation.radar import SENSORS
-from icefront.simulation.samples import make_image, random_landscape
+from icefront.simulation.samples import random_landscape, simulate_image
 from icefront.zones import ZONE_COLOURS
 
 _SEASONS = {"winter": 45, "spring": 135, "summer": 215, "autumn": 290}
@@ -57,7 +57,7 @@ def draw_gallery(
                 pixel = max(
                     max(landscape.glacier.parameters.extent_m) / pixels, SENSORS[name].pixel_m
                 )
-                image = make_image(landscape, date, SENSORS[name], pixel, seed)
+                image = simulate_image(landscape, date, SENSORS[name], pixel, seed)
                 left, right = panels[row, 2 * column], panels[row, 2 * column + 1]
                 left.imshow(image.grey, cmap="gray", vmin=0, vmax=255)
                 right.imshow(colours[image.zones])

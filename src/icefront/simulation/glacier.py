@@ -79,11 +79,11 @@ class GlacierParameters:
     ridge_m : float
         Distance between their ridges.
     plateau : float
-        Share of them that is a plateau.
+        Fraction of them that is a plateau.
     upland_ice : float
-        Share of the mountains under ice.
+        Fraction of the mountains under ice.
     wall_ice : float
-        Share of the fjord's walls at which the upland ice comes down to the water.
+        Fraction of the fjord's walls at which the upland ice comes down to the water.
     dry_regions : float
         How far bare rock keeps to regions of its own rather than to steep faces; 1 is evenly.
     islands, nunataks : int
@@ -95,7 +95,7 @@ class GlacierParameters:
         Seasons of the southern hemisphere.
     """
 
-    name: str = "Made"
+    name: str = "Simulated"
     epsg: int = 3413
     centre: tuple[float, float] = (-190_000.0, -2_275_000.0)
     extent_m: tuple[float, float] = (18_000.0, 18_000.0)
@@ -137,14 +137,14 @@ class GlacierParameters:
                 f"The glacier {self.name!r} is {self.width_m:g} m wide and does not fit into its "
                 f"area of {width:g} x {height:g} m; make the area larger."
             )
-        for what, share in (
+        for what, fraction in (
             ("mountains", self.upland_ice),
             ("walls", self.wall_ice),
         ):
-            if not 0 <= share <= 1:
+            if not 0 <= fraction <= 1:
                 raise IcefrontError(
-                    f"The glacier {self.name!r} has {share:g} of its {what} under ice; give a "
-                    "share from 0 to 1."
+                    f"The glacier {self.name!r} has {fraction:g} of its {what} under ice; give a "
+                    "fraction from 0 to 1."
                 )
         crs = CRS.from_epsg(self.epsg)
         if not crs.is_projected:

@@ -1,4 +1,4 @@
-"""Random fields and curves with a given roughness, the stuff that made landscapes consist of."""
+"""Random fields and curves with a given roughness, of which simulated landscapes consist."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def fractal(
     amplitude = np.where(kept, np.maximum(frequency, coarsest) ** np.float32(-slope), 0)
     white = fft.rfft2(rng.standard_normal(shape, np.float32))
     field = fft.irfft2(white * amplitude.astype(np.float32), s=shape)
-    spread = field.std()
-    return (field / spread if spread > 0 else field).astype(np.float32)
+    std = field.std()
+    return (field / std if std > 0 else field).astype(np.float32)
 
 
 def rough_line(

@@ -1,4 +1,4 @@
-"""A made landscape as a radar sees it: geometry, backscatter, speckle, noise, swath.
+"""A simulated landscape as a radar sees it: geometry, backscatter, speckle, noise, swath.
 
 Backscatter lies within published ranges: Ulaby and Dobson 1989, "Handbook of Radar Scattering
 Statistics for Terrain" (rock, snow); Rau, Braun, Friedrich, Weber and Goßmann 2000, "Radar glacier
@@ -90,7 +90,7 @@ _WET = {
 }
 """What melt adds to it, in dB."""
 
-_SPREAD = (1.5, 1.5, 1.5, 1.5, 2.5, 3.0, 2.5, 1.5)
+_SCENE_STD = (1.5, 1.5, 1.5, 1.5, 2.5, 3.0, 2.5, 1.5)
 """Standard deviation between scenes, in dB, by kind."""
 
 _SLOPE = (-0.08, -0.10, -0.10, -0.10, -0.35, -0.15, -0.10, -0.10)
@@ -218,16 +218,16 @@ def backscatter(
     sky, shape = ground.weather, ground.zones.shape
     tilt = view.incidence_deg - 35
     mean = np.array(_MEANS[sensor.band]) + np.array(_WET[sensor.band]) * sky.melt
-    mean = mean + np.array(_SLOPE) * tilt + rng.normal(0, _SPREAD)
+    mean = mean + np.array(_SLOPE) * tilt + rng.normal(0, _SCENE_STD)
     mean[WATER] += 12 * (sky.wind - 0.6) - (3 if sensor.polarisation == "HH" else 0)
     mean[ROCK_FACE] += 2 * sky.snow * (1 - sky.melt)
     decibel = np.take(mean.astype(np.float32), ground.kinds)
     p = landscape.glacier.parameters
     # A stream in an ice sheet has no sharp edges; one between mountains does.
     merging = p.width_m * rng.uniform(0.02, 0.3) * np.exp(-p.relief_m / 500)
-    share = _share_of_stream(ground, merging)
+    fraction = _stream_fraction(ground, merging)
     ice = (ground.kinds == ICE) | (ground.kinds == UPLAND)
-    merged = mean[UPLAND] + (mean[ICE] - mean[UPLAND]) * share
+    merged = mean[UPLAND] + (mean[ICE] - mean[UPLAND]) * fraction
     decibel = np.where(ice, merged.astype(np.float32), decibel)
     # Roughness shows more in one scene than in the next: snow hides it, and oblique views bring it.
     contrast = np.array(_RELIEF) * rng.uniform(0.5, 1.2, len(_RELIEF))
@@ -262,7 +262,7 @@ def backscatter(
     )
 
 
-def _share_of_stream(ground: Surfaces, reach_m: float) -> np.ndarray:
+def _stream_fraction(ground: Surfaces, reach_m: float) -> np.ndarray:
     """How much of the ice about a place belongs to a stream, 0 to 1, float32 (H, W)."""
     step = max(1, min(ground.kinds.shape) // 192)
     kinds = ground.kinds[::step, ::step]
@@ -341,11 +341,11 @@ def speckle(
 
 
 def outside_swath(
-    shape: tuple[int, int], view: View, rng: np.random.Generator, chance: float = 0.5
+    shape: tuple[int, int], view: View, rng: np.random.Generator, probability: float = 0.5
 ) -> np.ndarray:
     """A wedge at an edge of the scene that the swath does not cover, bool (H, W)."""
     height, width = shape
-    if rng.random() > chance:
+    if rng.random() > probability:
         return np.zeros(shape, bool)
     x, y = np.linspace(-1, 1, width), np.linspace(1, -1, height)[:, None]
     angle = np.radians(view.range_deg + rng.choice([0, 180, 90, 270]) + rng.normal(0, 4))
@@ -378,7 +378,7 @@ def observe(
     power = backscatter(landscape, ground, sensor, view, rng, masked)
     # Only land is masked: calm water can be as dark.
     land = (ground.kinds == ROCK_FACE) | (ground.kinds == UPLAND)
-    hidden = land & (power < 2e-4) if masked else None
+    masked_out = land & (power < 2e-4) if masked else None
     # Archives differ in whether the noise was taken off.
     power += np.float32(10 ** ((sensor.noise_db - rng.uniform(0, 10)) / 10))
     # Coarser grids than the sensor's are made by picking pixels, by averaging them, or between.
@@ -386,8 +386,8 @@ def observe(
     looks = sensor.looks * samples ** rng.uniform(0, 0.7)
     seen = speckle(power, looks, sensor.resolution_m, ground.grid.side_on_map, rng)
     decibel = 10 * np.log10(np.maximum(seen, 1e-6))
-    if hidden is not None:
-        decibel[hidden] = np.nan
+    if masked_out is not None:
+        decibel[masked_out] = np.nan
     decibel[outside_swath(decibel.shape, view, rng)] = np.nan
     return decibel.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""One made image with its truth, drawn from a number: the unit of every layout and data set."""
+"""One simulated image with its truth: the unit of every layout and data set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from icefront.zones import NO_DATA
 
 
 @dataclass(frozen=True)
-class MadeImage:
+class SimulatedImage:
     """A simulated SAR image and what is true about it.
 
     Attributes
@@ -51,14 +51,14 @@ class MadeImage:
     grid: Grid
 
 
-def make_image(
+def simulate_image(
     landscape: Landscape,
     date: dt.date,
     sensor: Sensor,
     pixel_m: float,
     seed: int,
     orbit: Pass = "ascending",
-) -> MadeImage:
+) -> SimulatedImage:
     """Simulate one acquisition.
 
     Parameters
@@ -80,7 +80,7 @@ def make_image(
     front: BaseGeometry = landscape.glacier.calving_front(date)
     if not seen.all():
         front = _within(front, seen, grid)
-    return MadeImage(decibel, display(decibel, rng), zones, front, grid)
+    return SimulatedImage(decibel, display(decibel, rng), zones, front, grid)
 
 
 def _within(front: BaseGeometry, seen: np.ndarray, grid: Grid) -> BaseGeometry:
@@ -118,7 +118,7 @@ def random_landscape(seed: int) -> Landscape:
 
 def random_image(
     number: int, seed: int = 0, *, pixels: int = 512, per_glacier: int = 8
-) -> MadeImage:
+) -> SimulatedImage:
     """Simulate image `number` of an endless supply, about `pixels` along its longer side.
 
     Parameters
@@ -127,7 +127,7 @@ def random_image(
         The same image follows from the same numbers everywhere.
     pixels : int
     per_glacier : int
-        So many images in a row show the same glacier at different times.
+        Number of images in a row that show the same glacier at different times.
     """
     landscape = random_landscape(seed * 1_000_003 + number // per_glacier)
     rng = np.random.default_rng((seed, 10, number))
@@ -135,4 +135,4 @@ def random_image(
     sensor = SENSORS[str(rng.choice(list(SENSORS)))]
     pixel_m = max(max(landscape.glacier.parameters.extent_m) / pixels, sensor.pixel_m)
     orbit: Pass = "ascending" if rng.random() < 0.5 else "descending"
-    return make_image(landscape, date, sensor, pixel_m, number, orbit)
+    return simulate_image(landscape, date, sensor, pixel_m, number, orbit)

@@ -1,4 +1,4 @@
-"""A torch data set of made scenes, drawn on the fly: nothing is read from or written to a disk."""
+"""A torch data set of simulated scenes, drawn on the fly without touching the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from icefront.zones import NO_DATA
 
 
 class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
-    """An endless supply of made scenes with their zones, squeezed to one size.
+    """An endless supply of simulated scenes with their zones, squeezed to one size.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ class SimulatedScenes(Dataset[tuple[Tensor, Tensor]]):
         Side of what is given out, in pixels.
     seed : int
     per_glacier : int
-        So many scenes in a row show one glacier; making a new one costs as much as some scenes.
+        Number of scenes in a row that show one glacier; simulating another takes as long as a few
+        scenes.
 
     Examples
     --------
