@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
 from PIL import Image
 from shapely.geometry import LineString, MultiLineString
 from typer.testing import CliRunner
@@ -24,24 +26,25 @@ from icefront.annotators.consensus import (
     seaward_by_compass,
 )
 from icefront.annotators.study import (
-    Sides,
+    SeawardSources,
     read_flow,
     split_variances,
     study_annotators,
 )
-from icefront.annotators.traces import Trace, mask_to_line, read_traces
+from icefront.annotators.traces import TracedFront, mask_to_line, read_traces
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.fronts import distance_errors
 from icefront.fronts.distances import line_distances, mean_distance, points_along
+from icefront.reporting.style import BLUE, VERMILION
 from tests.helpers.simulated_annotators import PEOPLE, write_study
 
 NAME = "JAC_2010-02-07_TSX_6_1_005"
 """CaFFe's way to name an image with pixels of 6 m."""
 
 
-def as_trace(line: shapely.Geometry, spacing: float = 5.0) -> Trace:
-    return Trace(line, points_along(line, spacing), points_along(line, spacing / 8))
+def as_trace(line: shapely.Geometry, spacing: float = 5.0) -> TracedFront:
+    return TracedFront(line, points_along(line, spacing), points_along(line, spacing / 8))
 
 
 def test_distances_of_lines_do_not_depend_on_where_their_points_fall():
@@ -77,7 +80,7 @@ def test_transects_cross_lines_where_they_should():
 
 
 def test_one_who_is_far_off_does_not_move_the_consensus():
-    def drawn(shift: float) -> Trace:
+    def drawn(shift: float) -> TracedFront:
         x = np.linspace(0, 5000, 400)
         return as_trace(LineString(np.stack([x, 300 * np.sin(x / 900) + shift], axis=1)))
 
@@ -125,7 +128,7 @@ def test_ten_annotators_are_recovered_to_a_tenth(tmp_path: Path):
     images, problems = read_traces(tmp_path, ignore=[tmp_path / "flow.gpkg"])
     assert problems == []
     study = study_annotators(
-        images, sides=Sides(flow=read_flow(tmp_path / "flow.gpkg")), progress=False
+        images, sides=SeawardSources(flow=read_flow(tmp_path / "flow.gpkg")), progress=False
     )
     assert {person.name for person in study.people} == set(PEOPLE)
     for person in study.people:
@@ -189,8 +192,12 @@ def test_the_command_writes_everything_and_ends_with_the_sentence(small: Path, t
     assert consensus.crs.to_epsg() == 32624
     assert (consensus.length > 6000).all()
     assert set(consensus["seaward_side_from"]) == {"flow"}
-    for picture in ("matrix.png", "people.png"):
-        assert np.asarray(Image.open(out / picture).convert("L")).std() > 15
+    people = np.asarray(Image.open(out / "people.png").convert("RGB"))
+    for colour in (BLUE, VERMILION):  # people and the model, the larger marks being people's
+        assert (people == np.round(255 * np.array(to_rgb(colour)))).all(axis=2).sum() > 100
+    cells = np.asarray(Image.open(out / "matrix.png").convert("RGB")).astype(int)
+    farthest = np.round(255 * np.array(colormaps["cividis"](1.0)[:3]))
+    assert (np.abs(cells - farthest) <= 1).all(axis=2).sum() > 1000
     assert len(list(out.glob("traces_*.png"))) == 1
     assert "3 people agree" in (out / "annotators.md").read_text()
     code, text = run(*options, "--out", out)
@@ -233,7 +240,7 @@ def test_masks_follow_the_protocol_and_zones_tell_the_sea(tmp_path: Path):
     images, problems = read_traces(tmp_path)
     assert problems == []
     assert [image.name for image in images] == [NAME]
-    study = study_annotators(images, sides=Sides(zones=tmp_path / "zones"), progress=False)
+    study = study_annotators(images, sides=SeawardSources(zones=tmp_path / "zones"), progress=False)
     expected = distance_errors(drawn["Ada"], drawn["Bo"], 6.0).mean()
     assert study.matrix.loc["Ada", "Bo"] == pytest.approx(expected)
     biases = {person.name: person.bias for person in study.people}

@@ -21,15 +21,15 @@ import shapely
 from scipy.ndimage import gaussian_filter1d
 from shapely.geometry.base import BaseGeometry
 
-from icefront.annotators.traces import Trace
+from icefront.annotators.traces import TracedFront
 from icefront.fronts.distances import evenly
 from icefront.zones import GLACIER, OCEAN
 
 TRANSECTS = 200
 """Transects along a front of the usual length."""
 
-SMOOTHING_SHARE = 0.05
-"""Their direction is smoothed over this share of the length of the front."""
+_SMOOTHING_FRACTION = 0.05
+"""Their direction is smoothed over this fraction of the length of the front."""
 
 ROUNDS = 4
 """How often the consensus is drawn anew."""
@@ -130,8 +130,8 @@ def crossings(transects: Transects, line: BaseGeometry, reach: float) -> np.ndar
         below = side < 0
         which, segment = np.nonzero(below[:, 1:] != below[:, :-1])
         before, after = side[which, segment], side[which, segment + 1]
-        share = (before / (before - after))[:, None]
-        hit = points[segment] * (1 - share) + points[segment + 1] * share
+        fraction = (before / (before - after))[:, None]
+        hit = points[segment] * (1 - fraction) + points[segment + 1] * fraction
         away = ((hit - transects.origins[which]) * transects.directions[which]).sum(axis=1)
         order = np.argsort(-np.abs(away), kind="stable")  # the nearest is written last
         order = order[np.abs(away[order]) <= reach]
@@ -152,17 +152,17 @@ def medoid(distances: Mapping[tuple[str, str], float]) -> str:
 
 
 def draw_consensus(
-    people: Mapping[str, Trace], start: str, others: Mapping[str, Trace] | None = None
+    people: Mapping[str, TracedFront], start: str, others: Mapping[str, TracedFront] | None = None
 ) -> Consensus:
     """Draw the consensus of all people and measure everybody against it.
 
     Parameters
     ----------
-    people : mapping of str to Trace
+    people : mapping of str to TracedFront
         At least two.
     start : str
         The person from whose trace it starts, best the `medoid`.
-    others : mapping of str to Trace, optional
+    others : mapping of str to TracedFront, optional
         Models; measured, but without a say.
 
     Returns
@@ -172,7 +172,7 @@ def draw_consensus(
     """
     line = people[start].line
     usual = float(np.median([trace.line.length for trace in people.values()]))
-    spacing, smoothing = usual / TRANSECTS, usual * SMOOTHING_SHARE
+    spacing, smoothing = usual / TRANSECTS, usual * _SMOOTHING_FRACTION
     everybody = {**people, **(others or {})}
     needed = max(2, (len(people) + 1) // 2)
     points = shapely.get_coordinates(line)
@@ -219,14 +219,14 @@ def biweight(values: np.ndarray) -> np.ndarray:
     median absolute deviation; taken twice more from its own result.
     """
     middle = np.nanmedian(values, axis=0)
-    spread = np.nanmedian(np.abs(values - middle), axis=0)
-    safe = np.where(spread > 0, spread, 1.0)
+    deviation = np.nanmedian(np.abs(values - middle), axis=0)
+    safe = np.where(deviation > 0, deviation, 1.0)
     for _ in range(3):
-        share = (values - middle) / (BIWEIGHT_REACH * safe)
-        weight = np.where(np.abs(share) < 1, (1 - share**2) ** 2, 0.0)
+        scaled = (values - middle) / (BIWEIGHT_REACH * safe)
+        weight = np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0)
         total = weight.sum(axis=0)
         moved = np.nansum(weight * values, axis=0) / np.where(total > 0, total, 1.0)
-        middle = np.where((spread > 0) & (total > 0), moved, middle)
+        middle = np.where((deviation > 0) & (total > 0), moved, middle)
     return np.asarray(middle)
 
 
@@ -239,7 +239,7 @@ def middle_line(transects: Transects, offsets: np.ndarray, needed: int) -> shape
     offsets : float (P, T)
         Of each person, NaN without a front.
     needed : int
-        So many people make a front.
+        Least number of people that make a front.
     """
     enough = np.isfinite(offsets).sum(axis=0) >= needed
     middle = np.full(offsets.shape[1], np.nan)
@@ -254,7 +254,7 @@ def middle_line(transects: Transects, offsets: np.ndarray, needed: int) -> shape
     return shapely.MultiLineString(lines)
 
 
-def without(consensus: Consensus, people: Mapping[str, Trace], left_out: str) -> BaseGeometry:
+def without(consensus: Consensus, people: Mapping[str, TracedFront], left_out: str) -> BaseGeometry:
     """Consensus of all people but one, on the transects of all; to measure that one fairly."""
     rows = np.stack([consensus.offsets[name] for name in people if name != left_out])
     return middle_line(consensus.transects, rows, max(1, (len(rows) + 1) // 2))

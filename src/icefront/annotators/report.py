@@ -342,7 +342,7 @@ def _widened(low: np.ndarray, high: np.ndarray, margin: float) -> tuple[np.ndarr
 
 
 _CLOSE_UP_FRACTION = 1 / 14
-"""Half the side of the close-up, as a share of the length of the front."""
+"""Half the side of the close-up, as a fraction of the length of the front."""
 
 
 def _close_up(
@@ -352,11 +352,11 @@ def _close_up(
     consensus = image.consensus
     offsets = np.stack([consensus.offsets[name] for name in image.traced.people])
     known = np.isfinite(offsets).sum(axis=0) > 1
-    spread = np.zeros(offsets.shape[1])
-    spread[known] = np.nanstd(offsets[:, known], axis=0)
-    spread = uniform_filter1d(spread, 9, mode="nearest")
+    deviation = np.zeros(offsets.shape[1])
+    deviation[known] = np.nanstd(offsets[:, known], axis=0)
+    deviation = uniform_filter1d(deviation, 9, mode="nearest")
     centre = shapely.get_coordinates(
-        place(shapely.Point(consensus.transects.origins[int(spread.argmax())]))
+        place(shapely.Point(consensus.transects.origins[int(deviation.argmax())]))
     )[0]
     # In the frame a unit is a metre, in a scene a pixel.
     scale = middle.length / consensus.line.length

@@ -51,7 +51,7 @@ from icefront.annotators.consensus import (
     seaward_by_zones,
     without,
 )
-from icefront.annotators.traces import Frame, Trace, TracedImage
+from icefront.annotators.traces import ImageFrame, TracedFront, TracedImage
 from icefront.datasets.caffe import read_zones
 from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
@@ -164,7 +164,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Sides:
+class SeawardSources:
     """What tells the seaward side, in the order in which it is asked.
 
     Attributes
@@ -185,7 +185,7 @@ class Sides:
 def study_annotators(
     images: Sequence[TracedImage],
     *,
-    sides: Sides | None = None,
+    sides: SeawardSources | None = None,
     unit: str = "m",
     problems: Sequence[str] = (),
     seed: int = 0,
@@ -197,7 +197,7 @@ def study_annotators(
     ----------
     images : sequence of TracedImage
         From `icefront.annotators.traces.read_traces`.
-    sides : Sides, optional
+    sides : SeawardSources, optional
         Without it biases have no sign and are not given.
     unit : str
         ``m`` or ``px``, for words only.
@@ -218,7 +218,7 @@ def study_annotators(
     """
     if not images:
         raise IcefrontError("There are no images that several people traced.")
-    sides = sides or Sides()
+    sides = sides or SeawardSources()
     trouble = list(problems)
     people = list(dict.fromkeys(name for image in images for name in image.people))
     models = list(dict.fromkeys(name for image in images for name in image.models))
@@ -276,7 +276,7 @@ def study_annotators(
 
 def _study_image(
     image: TracedImage,
-    sides: Sides,
+    sides: SeawardSources,
     rows: list[tuple[str, str, str, float, int]],
     problems: list[str],
 ) -> StudiedImage:
@@ -291,7 +291,7 @@ def _study_image(
     consensus, sign_from = _with_sign(image, consensus, sides, problems)
     whole = as_trace(consensus.line)
     for name, trace in everybody.items():
-        middle: Trace | None = whole
+        middle: TracedFront | None = whole
         if name in image.people:
             middle = as_trace(without(consensus, image.people, name))
         if middle is not None:
@@ -300,16 +300,16 @@ def _study_image(
     return StudiedImage(image, consensus, sign_from, float(np.mean(list(human.values()))))
 
 
-def as_trace(line: BaseGeometry) -> Trace | None:
+def as_trace(line: BaseGeometry) -> TracedFront | None:
     """Make a trace of a consensus line; None if it is empty."""
     if line.is_empty:
         return None
     spacing = line.length / 500
-    return Trace(line, points_along(line, spacing), points_along(line, spacing / FINER))
+    return TracedFront(line, points_along(line, spacing), points_along(line, spacing / FINER))
 
 
 def _with_sign(
-    image: TracedImage, consensus: Consensus, sides: Sides, problems: list[str]
+    image: TracedImage, consensus: Consensus, sides: SeawardSources, problems: list[str]
 ) -> tuple[Consensus, str]:
     """Turn the consensus to the sea by the first of the sources that tells."""
     length = consensus.line.length
@@ -344,14 +344,14 @@ def _with_sign(
     return consensus, "not known"
 
 
-def zones_of(name: str, frame: Frame, folder: Path) -> Placed | None:
+def zones_of(name: str, frame: ImageFrame, folder: Path) -> Placed | None:
     """Find the zone map of an image; None if there is none.
 
     Parameters
     ----------
     name : str
         Of the image; the file is ``NAME.png`` or ``.tif``, with or without ``_zones``.
-    frame : Frame
+    frame : ImageFrame
         Of the image.
     folder : Path
 

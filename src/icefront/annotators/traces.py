@@ -39,12 +39,12 @@ VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
 RESERVED = ("images", "sar_images", "zones")
 """Folders beside those of the people that hold no traces."""
 
-THICK_SHARE = 0.2
-"""A mask with more front than this share of its pixels is no front."""
+_LARGEST_FRACTION = 0.2
+"""A mask with a larger fraction of front pixels is refused."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class ImageFrame:
     """Metric coordinates of one image: x to the right or east, y up or north.
 
     Attributes
@@ -71,7 +71,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Trace:
+class TracedFront:
     """One front as one person (or model) drew it.
 
     Attributes
@@ -93,7 +93,7 @@ class Trace:
         """Search tree of the ends."""
         return KDTree(self.ends)
 
-    def distances_to(self, other: Trace) -> np.ndarray:
+    def distances_to(self, other: TracedFront) -> np.ndarray:
         """All distances between two traces, both ways, as in the CaFFe protocol; in metres."""
         there = other.tree.query(self.points)[0]
         return np.concatenate([there, self.tree.query(other.points)[0]])
@@ -104,9 +104,9 @@ class TracedImage:
     """One image with what people and models drew on it."""
 
     name: str
-    frame: Frame
-    people: dict[str, Trace]
-    models: dict[str, Trace] = field(default_factory=dict)
+    frame: ImageFrame
+    people: dict[str, TracedFront]
+    models: dict[str, TracedFront] = field(default_factory=dict)
 
     @property
     def glacier(self) -> str:
@@ -266,11 +266,11 @@ def _read_lines(file: Path) -> gpd.GeoDataFrame:
 
 def _read_mask(file: Path) -> np.ndarray:
     mask = read_grey(file) > 0
-    share = float(mask.mean())
-    if share > THICK_SHARE:
+    fraction = float(mask.mean())
+    if fraction > _LARGEST_FRACTION:
         raise IcefrontError(
-            f"{file} has {share:.0%} of its pixels on the front: give a mask of the front, not of "
-            "zones."
+            f"{file} has {fraction:.0%} of its pixels on the front: give a mask of the front, not "
+            "of zones."
         )
     return mask
 
@@ -298,7 +298,7 @@ def _traced_image(
     if mapped:
         frame = _map_frame([raw.lines for raw in mapped if raw.lines is not None])
     elif in_pixels:
-        frame = Frame(None, (1.0, 1.0), None)
+        frame = ImageFrame(None, (1.0, 1.0), None)
     else:
         size = pixel_size_m if pixel_size_m is not None else from_name(name).resolution_m
         if size is None:
@@ -306,10 +306,10 @@ def _traced_image(
                 f"{name} is left out: it has neither a CRS nor a resolution in its name; give "
                 "--pixel-size."
             )
-        frame = Frame(None, pixel_sides(size), None)
-    traces: list[dict[str, Trace]] = []
+        frame = ImageFrame(None, pixel_sides(size), None)
+    traces: list[dict[str, TracedFront]] = []
     for group in (people, models):
-        drawn: dict[str, Trace] = {}
+        drawn: dict[str, TracedFront] = {}
         for owner, raws in group.items():
             trace = _trace(raws, frame)
             if trace is None:
@@ -322,7 +322,7 @@ def _traced_image(
     return TracedImage(name, frame, traces[0], traces[1])
 
 
-def _map_frame(series: Sequence[gpd.GeoSeries]) -> Frame:
+def _map_frame(series: Sequence[gpd.GeoSeries]) -> ImageFrame:
     """Make an equal-area projection about the traces: true to scale within a scene."""
     bounds = np.array([s.to_crs(4326).total_bounds for s in series])
     # Across the date line the mean of longitudes is on the other side of the world.
@@ -330,10 +330,10 @@ def _map_frame(series: Sequence[gpd.GeoSeries]) -> Frame:
     east = np.degrees(np.arctan2(np.sin(longitudes).mean(), np.cos(longitudes).mean()))
     north = float(bounds[:, [1, 3]].mean())
     crs = CRS.from_proj4(f"+proj=laea +lat_0={north:.4f} +lon_0={east:.4f} +datum=WGS84 +units=m")
-    return Frame(crs, None, CRS.from_user_input(series[0].crs))
+    return ImageFrame(crs, None, CRS.from_user_input(series[0].crs))
 
 
-def _trace(raws: Sequence[_Raw], frame: Frame) -> Trace | None:
+def _trace(raws: Sequence[_Raw], frame: ImageFrame) -> TracedFront | None:
     """Bring what one person drew on one image to metres."""
     lines: list[BaseGeometry] = []
     pixels: list[np.ndarray] = []
@@ -355,9 +355,9 @@ def _trace(raws: Sequence[_Raw], frame: Frame) -> Trace | None:
         return None
     if pixels:
         points = np.concatenate(pixels)
-        return Trace(line, points, points)
+        return TracedFront(line, points, points)
     spacing = min(frame.sides) if frame.sides is not None else line.length / 500
-    return Trace(line, points_along(line, spacing), points_along(line, spacing / FINER))
+    return TracedFront(line, points_along(line, spacing), points_along(line, spacing / FINER))
 
 
 def mask_to_line(mask: np.ndarray) -> shapely.MultiLineString:

@@ -46,7 +46,7 @@ def annotators(
 ) -> None:
     """Measure how well people agree on fronts, and how close models come to them."""
     from icefront.annotators.report import default_folder, person_table, write_study
-    from icefront.annotators.study import Sides, read_flow, study_annotators
+    from icefront.annotators.study import SeawardSources, read_flow, study_annotators
     from icefront.annotators.traces import read_traces
     from icefront.errors import IcefrontError
     from icefront.extraction.settings import parse_pixel_size
@@ -73,7 +73,7 @@ def annotators(
         in_pixels=in_pixels,
         ignore=beside,
     )
-    sides = Sides(zone_folder, None if flow is None else read_flow(flow), seaward)
+    sides = SeawardSources(zone_folder, None if flow is None else read_flow(flow), seaward)
     study = study_annotators(
         traced, sides=sides, unit="px" if in_pixels else "m", problems=problems
     )
