@@ -13,6 +13,7 @@ sys.path.insert(0, str(HERE / "_extensions"))
 
 # The examples of the gallery simulate and train: what they cache stays inside the build folder.
 os.environ["ICEFRONT_CACHE"] = str(BUILD / "cache")
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same figures on every machine
 
 project = "icefront"

@@ -30,6 +30,7 @@ for sensor in ("S1", "TSX", "ENVISAT"):
         f" --start 2018-02-01 --end 2018-10-01 --pixel-size 40 --out {sensor}".split(),
         cwd=folder,
         check=True,
+        capture_output=True,
     )
 truth = gpd.read_file(folder / "S1/truth.gpkg", layer="fronts")
 truth[["glacier", "date", "scene"]]
