@@ -18,7 +18,7 @@ from icefront.simulation.archives import STAMP
 Split = Literal["train", "validation", "test"]
 AskedSize = PixelSize | Literal["auto", "name"]
 
-SQUEEZED = (256, 256)
+_SQUEEZED = (256, 256)
 """Size of every image of the squeezed set, whatever its shape was."""
 
 
@@ -36,7 +36,7 @@ class Selection:
     left_out : list of str
         Images that cannot be scored, a sentence each.
     simulated : bool
-        The images were made by `icefront simulate`.
+        The images are by `icefront simulate`.
     """
 
     dataset: CaffeDataset
@@ -55,7 +55,7 @@ def select_images(
     sensors: Sequence[str] = (),
     pixel_size: AskedSize = "auto",
 ) -> Selection:
-    """Find the images of a split that can be scored; what does not fit is collected, not refused.
+    """Find the images of a split that can be scored, and note what is left out and why.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def select_images(
     dataset = CaffeDataset(
         root, folder, glaciers=glaciers or None, names=names, damaged="skip", pixel_size_m="name"
     )
-    made = (Path(data) / STAMP).is_file()
-    chosen = Selection(dataset, split, "m", made, left_out=list(dataset.problems))
-    if made:
+    simulated = (Path(data) / STAMP).is_file()
+    chosen = Selection(dataset, split, "m", simulated, left_out=list(dataset.problems))
+    if simulated:
         chosen.notes.append("The images are simulated.")
     _only_sensors(dataset, sensors)
     _only_boxed(chosen)
@@ -150,4 +150,4 @@ def _decide_size(chosen: Selection, asked: AskedSize) -> None:
 
 def _is_squeezed(path: Path) -> bool:
     with Image.open(path) as file:
-        return file.size == SQUEEZED
+        return file.size == _SQUEEZED
