@@ -17,7 +17,7 @@ from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.pretraining import experiment, run
 from icefront.pretraining.module import Pretraining
-from icefront.pretraining.run import Keeper, load_pretrained, pretrain
+from icefront.pretraining.run import PretrainingCheckpoints, load_pretrained, pretrain
 from icefront.recipes import read_recipe
 from icefront.training.loop import LastState
 from icefront.training.run import train
@@ -266,7 +266,11 @@ def test_a_run_stopped_at_an_awkward_moment_resumes(
     owner: object
     owner, name, calls = {
         "first epoch": (Pretraining, "validation_step", 0),  # there is no state yet
-        "checkpoints": (Keeper, "_keep", 2),  # the best of epoch 2 is about to be written
+        "checkpoints": (
+            PretrainingCheckpoints,
+            "_write",
+            2,
+        ),  # the best of epoch 2 is about to be written
         "state": (LastState, "on_train_epoch_end", 1),  # it is written, the state is not
         "result": (run, "fit", 0),  # everything but the result is there
     }[moment]

@@ -17,7 +17,7 @@ from icefront.models.registry import build
 from icefront.pretraining import OptSimMIM, OptTranslator, PretrainingConfig
 from icefront.pretraining.baselines import fit_baselines, regressors
 from icefront.pretraining.experiment import compare_runs
-from icefront.pretraining.gradient_check import reach_of
+from icefront.pretraining.gradient_check import check_gradients
 from icefront.pretraining.module import (
     Plateau,
     Pretraining,
@@ -315,7 +315,7 @@ def test_gradients_reach_every_parameter_but_those_of_the_zones(
     module = module_of(method, network)
     batch = torch.utils.data.default_collate([MaskedPairs(crops, 4, 0.3, 1, 0)[i] for i in (0, 1)])
     before = {k: v.clone() for k, v in module.state_dict().items()}
-    reach = reach_of(module, batch)
+    reach = check_gradients(module, batch)
     assert reach.unreached == ()
     assert reach.frozen == ("network.classify.weight", "network.classify.bias")
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
@@ -325,7 +325,7 @@ def test_an_unused_parameter_is_named(crops: PairCrops) -> None:
     module = module_of("opttranslator")
     module.network.forgotten = torch.nn.Linear(3, 3, bias=False)
     module.network.head.requires_grad_(False)
-    reach = reach_of(module, torch.utils.data.default_collate([crops[0], crops[1]]))
+    reach = check_gradients(module, torch.utils.data.default_collate([crops[0], crops[1]]))
     assert reach.unreached == ("network.forgotten.weight",)
     assert "network.head.conv.weight" in reach.frozen
     assert "no gradient reaches: network.forgotten.weight" in reach.sentence()

@@ -1,4 +1,4 @@
-"""Which parameters a run will not teach: found by one step on a copy, before hours are spent."""
+"""Check, by one step on a copy of a module, which parameters a run cannot train."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from icefront.pretraining.samples import prepare
 
 
 @dataclass(frozen=True)
-class Reach:
+class GradientCheck:
     """Names of parameters that are frozen, and of those that no gradient reaches."""
 
     frozen: tuple[str, ...]
@@ -30,8 +30,8 @@ class Reach:
         return "; ".join(said) or "every parameter learns"
 
 
-def reach_of(module: Pretraining, batch: Sample) -> Reach:
-    """Send one batch forth and back through a copy of a module.
+def check_gradients(module: Pretraining, batch: Sample) -> GradientCheck:
+    """Pass one batch forward and backward through a copy of a module.
 
     Parameters that are all zeros, such as the norms that make a block begin as the identity, are
     moved a little in the copy: they hold back gradients for a step only.
@@ -53,7 +53,7 @@ def reach_of(module: Pretraining, batch: Sample) -> Reach:
         loss, _ = probe.loss(prepare(batch, module.mapping))
         loss.backward()
     named = list(probe.named_parameters())
-    return Reach(
+    return GradientCheck(
         tuple(name for name, p in named if not p.requires_grad),
         tuple(
             name for name, p in named if p.requires_grad and (p.grad is None or not p.grad.any())

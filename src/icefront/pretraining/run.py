@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from icefront import __version__
 from icefront.datasets.crops import EpochSampler
 from icefront.datasets.pairs import PairCache, PairCrops, PairWindows, Sample, build_pair_cache
 from icefront.datasets.ssl4sar import Ssl4SarArchive, plot_pairs
@@ -26,15 +24,16 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import read_own, write_own
-from icefront.models.registry import MODELS, PRETRAINED, build
+from icefront.models.registry import PRETRAINED, build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.pretraining import METHODS
 from icefront.pretraining.baselines import fit_baselines, score_reconstruction
 from icefront.pretraining.config import PretrainingConfig
-from icefront.pretraining.gradient_check import reach_of
+from icefront.pretraining.gradient_check import check_gradients
 from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.samples import MaskedPairs, prepare
 from icefront.recipes import read_recipe, validated
+from icefront.training.cards import card_of_member, run_provenance
 from icefront.training.loop import (
     RESUME,
     begin,
@@ -97,25 +96,9 @@ def split_archive(archive: Ssl4SarArchive, config: PretrainingConfig) -> Splits:
     if not validation:
         raise IcefrontError(
             f"{archive.root} has no images to validate with in unlabeled_data_raw_val; give a "
-            "share of the others (data.validation: 0.1)."
+            "fraction of the others (data.validation: 0.1)."
         )
     return Splits(train, validation, held_out)
-
-
-def card_for(config: PretrainingConfig) -> ModelCard:
-    """Make the card of the network that a recipe pretrains."""
-    if config.model not in MODELS:
-        raise IcefrontError(
-            f"There is no model named {config.model!r}; the family has {', '.join(MODELS)}."
-        )
-    member = MODELS[config.model]
-    return replace(
-        member,
-        name=config.name,
-        architecture={**member.architecture, **config.architecture},
-        input_mapping=config.input_mapping or member.input_mapping,
-        scores={},
-    )
 
 
 def _provenance(
@@ -125,12 +108,8 @@ def _provenance(
     splits: Splits,
     start: StartingWeights,
 ) -> dict[str, Any]:
-    recipe = config.model_dump(mode="json")
-    recipe = {k: v for k, v in recipe.items() if k not in ("out", "workers", "devices")}
-    recipe["data"] = {**recipe["data"], "root": archive.root.name}
-    if recipe["init"] not in (None, "imagenet"):
-        recipe["init"] = Path(recipe["init"]).name
     return {
+        **run_provenance(config, start),
         "stage": PRETRAINED,
         "method": config.method,
         "archive": archive.root.name,
@@ -138,18 +117,11 @@ def _provenance(
         "glaciers": sorted({archive.images[i].glacier for i in splits.train}),
         "images": len(splits.train),
         "leakage": archive.leakage,
-        "init": start.origin,
-        "parameters_from": start.parts,
-        "icefront": __version__,
-        "torch": torch.__version__,
-        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "seed": config.seed,
-        "recipe": recipe,
     }
 
 
-class Keeper(Callback):
-    """Steers the learning rate, keeps the best and the last network, draws reconstructions.
+class PretrainingCheckpoints(Callback):
+    """Adapt the learning rate, write the best and the last network, draw reconstructions.
 
     The network goes into a checkpoint of ours; what the method adds to it lies beside, in
     ``…_heads.safetensors``.
@@ -159,7 +131,7 @@ class Keeper(Callback):
         self.card, self.shown, self.out = card, shown, out
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Do not go on with a run that had ended for want of gain."""
+        """Stop a resumed run that had ended because its loss no longer fell."""
         assert isinstance(pl_module, Pretraining)
         trainer.should_stop = self._is_over(pl_module)
 
@@ -185,12 +157,12 @@ class Keeper(Callback):
             return
         scores = {"validation": {k: float(v) for k, v in trainer.callback_metrics.items()}}
         for name in ("best", "last") if better else ("last",):
-            self._keep(pl_module, name, epoch, scores)
+            self._write(pl_module, name, epoch, scores)
         every = pl_module.config.pictures_every
         if epoch % every == 0 or epoch in (1, pl_module.config.epochs):
             self._draw(trainer, pl_module, epoch)
 
-    def _keep(self, module: Pretraining, name: str, epoch: int, scores: dict[str, Any]) -> None:
+    def _write(self, module: Pretraining, name: str, epoch: int, scores: dict[str, Any]) -> None:
         provenance = {**self.card.provenance, "epoch": epoch, "steps": module.global_step}
         card = replace(self.card, scores=scores, provenance=provenance)
         write_own(self.out / f"{name}.safetensors", module.network, card, remedy=RESUME)
@@ -327,7 +299,7 @@ def pretrain(
     L.seed_everything(config.seed, verbose=False)
     archive = Ssl4SarArchive(config.data.root, exclude=config.data.exclude)
     splits = split_archive(archive, config)
-    card = card_for(config)
+    card = card_of_member(config)
     network = build(card)
     _check_window(config, network)
     start = load_starting_weights(network, config.init, config.model)
@@ -339,10 +311,10 @@ def pretrain(
     pairs = _pairs(config, cache, splits, int(network.token))  # type: ignore[arg-type]
     crops = config.crops_per_epoch or PUBLISHED_REPEATS * len(splits.train)
     windows = pairs["validation"]
-    keeper = Keeper(card, _shown(archive, windows), out)
+    checkpoints = PretrainingCheckpoints(card, _shown(archive, windows), out)
     trainer = make_trainer(
         out,
-        keeper,
+        checkpoints,
         epochs=config.epochs,
         devices=config.devices,
         precision_name=config.precision,
@@ -364,8 +336,8 @@ def pretrain(
         steps,
     )
     first = default_collate([pairs["train"][i] for i in range(2)])
-    reach = reach_of(module, first)
-    log.log(logging.WARNING if reach.unreached else logging.INFO, "%s", reach.sentence())
+    gradients = check_gradients(module, first)
+    log.log(logging.WARNING if gradients.unreached else logging.INFO, "%s", gradients.sentence())
     module.to(memory_format=torch.channels_last)
     if config.compile:
         network.features = torch.compile(network.features)  # type: ignore[assignment, arg-type]
@@ -383,8 +355,8 @@ def pretrain(
         "epochs": module.plateau.epochs,
         "crops": module.plateau.epochs * length,
         "warnings": [archive.leakage] if archive.leaked else [],
-        "frozen": list(reach.frozen),
-        "unreached": list(reach.unreached),
+        "frozen": list(gradients.frozen),
+        "unreached": list(gradients.unreached),
     }
     if trainer.is_global_zero:
         if splits.held_out:

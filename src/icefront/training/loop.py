@@ -176,7 +176,7 @@ def quieten() -> None:
 
 def make_trainer(
     out: Path,
-    keeper: Callback,
+    checkpoints: Callback,
     *,
     epochs: int | None,
     devices: int | str,
@@ -184,22 +184,22 @@ def make_trainer(
     clip: float | None,
     progress: bool,
 ) -> L.Trainer:
-    """Make the loop of a run: logs in its folder, the keeper's checkpoints, the state last.
+    """Make the loop of a run: logs in its folder, checkpoints, the state last.
 
     Parameters
     ----------
     out : Path
         Folder of the run.
-    keeper : Callback
+    checkpoints : Callback
         Writes checkpoints.
     epochs : int or None
-        At most; None for as long as the keeper or the module wants.
+        At most; None for as long as the callback or the module wants.
     devices, precision_name, clip
         Of the recipe.
     progress : bool
         Show a bar.
     """
-    callbacks: list[Callback] = [keeper, LastState(out / STATE)]
+    callbacks: list[Callback] = [checkpoints, LastState(out / STATE)]
     if progress:
         callbacks.append(RichProgressBar(leave=False))
     return L.Trainer(

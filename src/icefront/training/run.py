@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
-from icefront import __version__
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler, ZoneCache, build_zone_cache
 from icefront.datasets.image_cache import default_cache_folder
@@ -26,10 +23,11 @@ from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
-from icefront.models.registry import MODELS, build
+from icefront.models.registry import build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.recipes import read_recipe
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
+from icefront.training.cards import card_of_member, run_provenance
 from icefront.training.config import DataConfig, TrainingConfig
 from icefront.training.loop import (
     RESUME,
@@ -46,7 +44,7 @@ from icefront.training.scores import score_images, summarise
 
 log = logging.getLogger("icefront.training")
 
-_PREPARATION = ("input_mapping", "whole", "window", "target", "stride")
+_PREPARATION = ("whole", "window", "target", "stride")
 
 
 @dataclass(frozen=True)
@@ -102,29 +100,23 @@ def split_data(config: DataConfig, seed: int) -> Splits:
 
 def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
     """Make the card of the model that a recipe trains."""
-    if config.model not in MODELS:
-        raise IcefrontError(
-            f"There is no model named {config.model!r}; the family has {', '.join(MODELS)}."
-        )
-    member = MODELS[config.model]
     given = {k: getattr(config, k) for k in _PREPARATION if getattr(config, k) is not None}
     sizes = list(config.training_pixel_sizes_m)
     if splits is not None and not sizes:
         found = {splits.labels.pixel_size_m(i) for i in splits.train} - {None}
         sizes = sorted((list(s) if isinstance(s, tuple) else s for s in found), key=str)
     return replace(
-        member,
-        name=config.name,
-        architecture={**member.architecture, **config.architecture},
+        card_of_member(config),
         pixel_size_m=config.pixel_size_m,
         training_pixel_sizes_m=sizes,
-        scores={},
         **given,
     )
 
 
-class Keeper(Callback):
-    """Validates on whole scenes and keeps the best and the last network as our checkpoints."""
+class ZoneCheckpoints(Callback):
+    """Validate on whole scenes, and write the best and the last network as checkpoints."""
+
+    state_key = "Keeper"  # under which states of 0.1.0 hold the best scores
 
     def __init__(self, config: TrainingConfig, splits: Splits, card: ModelCard, out: Path) -> None:
         self.config, self.splits, self.card, self.out = config, splits, card, out
@@ -163,7 +155,7 @@ class Keeper(Callback):
         for key, is_better in better.items():
             if is_better:
                 self.best[key] = summary[key]
-                self.keep(pl_module, f"best_{key}", {"validation": summary})
+                self.write(pl_module, f"best_{key}", {"validation": summary})
         log.info(
             "epoch %d: mean IoU %.3f, MDE %.2f, %d without front",
             trainer.current_epoch,
@@ -173,7 +165,7 @@ class Keeper(Callback):
         )
         pl_module.pause(time.monotonic() - began)
 
-    def keep(self, module: ZoneTraining, name: str, scores: dict[str, Any]) -> ModelCard:
+    def write(self, module: ZoneTraining, name: str, scores: dict[str, Any]) -> ModelCard:
         """Write ``name.safetensors`` and its card."""
         card = replace(
             self.card,
@@ -208,28 +200,12 @@ def _provenance(
     if warned:
         more["warnings"] = warned
     return {
-        "icefront": __version__,
-        "torch": torch.__version__,
-        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        **run_provenance(config, start),
         "data": Path(config.data.root).name,
         "glaciers": glaciers,
         "images": len(splits.train),
-        "init": start.origin,
-        "parameters_from": start.parts,
-        "seed": config.seed,
-        "recipe": _portable(config.model_dump(mode="json")),
         **more,
     }
-
-
-def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what belongs to one machine from a recipe."""
-    out = {k: v for k, v in recipe.items() if k not in ("out", "workers", "devices")}
-    folders = {k: Path(out["data"][k]).name for k in ("root", "textures") if out["data"].get(k)}
-    out["data"] = {**out["data"], **folders}
-    if out.get("init") not in (None, "imagenet"):
-        out["init"] = Path(out["init"]).name
-    return out
 
 
 def made_scenes(
@@ -329,10 +305,10 @@ def train(
         seed=config.seed,
         other_scenes=made,
     )
-    keeper = Keeper(config, splits, card, out)
+    checkpoints = ZoneCheckpoints(config, splits, card, out)
     trainer = make_trainer(
         out,
-        keeper,
+        checkpoints,
         epochs=config.epochs,
         devices=config.devices,
         precision_name=config.precision,
@@ -371,7 +347,7 @@ def train(
         if splits.test:
             scores = held_out_scores(module.evaluated, splits, config.data.min_length_m, progress)
             result["test"] = scores
-        keeper.keep(module, "last", {"test": scores} if scores else {})
+        checkpoints.write(module, "last", {"test": scores} if scores else {})
         write_result(out, result)
     return result
 
