@@ -1,0 +1,242 @@
+"""Files that icefront 0.1.0 wrote go on working (data/0.1.0/README.md says what they are)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+import icefront
+from icefront.cli import app
+from icefront.evaluation.calibration import read_calibration
+from icefront.pretraining.config import PretrainingConfig
+from icefront.pretraining.experiment import ExperimentConfig
+from icefront.projects.catalogue import DONE, NO_FRONT, Catalogue
+from icefront.projects.config import read_config
+from icefront.projects.run import run_monitoring
+from icefront.recipes import read_recipe
+from icefront.training.config import TrainingConfig
+from icefront.training.run import train
+from tests.helpers.scenes import GREYS, GreyLevels, landscape, write_tif
+from tests.helpers.simulated_caffe import make_caffe
+from tests.helpers.simulated_ssl4sar import make_ssl4sar
+
+WRITTEN = Path(__file__).parent / "data" / "0.1.0"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Return a copy of the files: what is opened may be changed."""
+    return Path(shutil.copytree(WRITTEN, tmp_path / "old"))
+
+
+def command(*words: object) -> str:
+    """Run a command that must succeed; return what it prints."""
+    said = CliRunner().invoke(app, [str(word) for word in words])
+    assert said.exit_code == 0, said.output
+    return said.output
+
+
+def rows(project: Path) -> pd.DataFrame:
+    with Catalogue(project) as catalogue:
+        return catalogue.table([DONE, NO_FRONT]).set_index("scene")
+
+
+def run(old: Path, **options: object):
+    return run_monitoring(
+        old / "monitoring.yaml",
+        old / "project",
+        loader=GreyLevels,
+        device="cpu",
+        workers=1,
+        progress=False,
+        **options,
+    )
+
+
+# projects -----------------------------------------------------------------------------------------
+
+
+def test_a_project_goes_on_without_doing_a_scene_again(old: Path) -> None:
+    before = rows(old / "project")
+    image = landscape()
+    image[30:-30, :100] = GREYS[2]
+    image[30:-30, 100:] = GREYS[3]
+    write_tif(old / "scenes" / "Crane_20180501_S1.tif", image)
+    report = run(old)
+    assert (report.found, report.already, report.done, report.failed) == (5, 4, 1, 0)
+    after = rows(old / "project")
+    kept = after.loc[before.index]
+    same = ["state", "length_m", "uncertainty_m", "flag", "finished", "settings", "run"]
+    assert kept[same].equals(before[same])
+    assert kept.geometry.geom_equals_exact(before.geometry, 0).all()
+    assert after["settings"].nunique() == 1
+    assert after["state"].tolist() == [DONE] * 5
+
+
+def test_a_scene_done_again_has_the_front_it_had(old: Path) -> None:
+    before = rows(old / "project")
+    (old / "project" / "catalogue.gpkg").unlink()
+    shutil.rmtree(old / "project" / "scenes")
+    assert run(old).done == 4
+    after = rows(old / "project").loc[before.index]
+    assert after["settings"].equals(before["settings"])
+    assert after["length_m"].to_numpy() == pytest.approx(before["length_m"].to_numpy(), rel=0.02)
+    apart = after.geometry.hausdorff_distance(before.geometry)
+    assert apart.max() < 20
+
+
+def test_a_project_of_the_packaged_model_is_not_of_other_settings(old: Path) -> None:
+    said = command(
+        "monitor", "run", old / "scenes", "--out", old / "project-packaged", "--workers", 1
+    )
+    assert "4 scenes: 4 were there already" in said
+
+
+def test_products_and_review_of_a_project_are_written(old: Path) -> None:
+    project = old / "project"
+    command("monitor", "products", project, "--no-animation")
+    assert (project / "products" / "report.html").is_file()
+    series = pd.read_csv(project / "products" / "series.csv")
+    assert series["date"].nunique() == 4
+    command("monitor", "review", project, "--reject", "Crane_20180105_S1")
+    assert rows(project)["verdict"]["Crane_20180105_S1"] == "rejected"
+
+
+def test_a_lost_catalogue_comes_back_from_the_records(old: Path) -> None:
+    before = rows(old / "project")
+    (old / "project" / "catalogue.gpkg").unlink()
+    report = run(old)
+    assert report.done == 0
+    assert rows(old / "project")["length_m"].equals(before["length_m"])
+
+
+def test_every_key_of_a_configuration_is_known(old: Path) -> None:
+    path = old / "monitoring-every-key.yaml"
+    config, root = read_config(path)
+    assert root == old
+    assert config.model == "tyrion-mini"
+    assert config.glaciers["Crane"].names == ["crane-glacier"]
+    settings = config.model_dump()
+    for key in ("radiometry", "band", "pixel_size", "tta", "exact"):
+        assert settings[key] == yaml.safe_load(path.read_text())[key]
+
+
+# models -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["small-0.safetensors", "runs/stopped/best_mean_iou.safetensors"])
+def test_a_checkpoint_is_loaded_with_its_card(name: str) -> None:
+    model = icefront.load_model(WRITTEN / name)
+    assert (model.card.window, model.card.target, model.card.stride) == (64, 32, 16)
+    zones = model(torch.zeros(1, 1, 64, 64))
+    assert zones.shape == (1, 4, 64, 64)
+
+
+def test_a_pretrained_checkpoint_starts_a_training(old: Path) -> None:
+    make_caffe(old / "caffe-training")
+    init = old / "runs" / "pretrained" / "best.safetensors"
+    result = train(
+        old / "training.yaml",
+        [
+            f"data.root={old / 'caffe-training'}",
+            f"out={old / 'new'}",
+            "name=tuned",
+            "epochs=1",
+            f"init={init}",
+        ],
+        progress=False,
+    )
+    assert Path(result["folder"], "last.safetensors").is_file()
+
+
+def test_a_stopped_training_goes_on_to_the_result_of_the_release(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(old)
+    shutil.rmtree(old / "caffe")
+    make_caffe(old / "caffe")
+    command("train", "--config", "training.yaml", "--resume")
+    result = json.loads((old / "runs" / "stopped" / "result.json").read_text())
+    assert result["crops"] == 16
+    whole = json.loads((WRITTEN / "whole-training.json").read_text())
+    ours = result["test"]["pooled"]
+    assert ours.keys() >= whole.keys()
+    for name, value in whole.items():
+        if isinstance(value, float) and np.isfinite(value):
+            assert ours[name] == pytest.approx(value, rel=1e-3), name
+
+
+def test_a_stopped_pretraining_goes_on(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(old)
+    make_ssl4sar(old / "ssl4sar")
+    command("pretrain", "--config", "pretraining.yaml", "--resume")
+    result = json.loads((old / "runs" / "pretrained" / "result.json").read_text())
+    assert (result["epochs"], result["crops"]) == (2, 16)
+
+
+# recipes ------------------------------------------------------------------------------------------
+
+RECIPES = sorted((WRITTEN / "configs").glob("*.yaml"))
+
+
+def kind_of(path: Path) -> type:
+    values = yaml.safe_load(path.read_text("utf-8"))
+    if path.stem.startswith("experiment"):
+        return ExperimentConfig
+    return PretrainingConfig if "method" in values else TrainingConfig
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_means_what_it_meant(path: Path) -> None:
+    config = read_recipe(path, None, kind_of(path))
+    values = yaml.safe_load(path.read_text("utf-8"))
+    assert config.name == values.get("name", config.name)
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) == 13
+
+
+# benchmarks ---------------------------------------------------------------------------------------
+
+
+def test_kept_predictions_are_scored_again_and_not_predicted(old: Path) -> None:
+    out = old / "benchmark"
+    before = pd.read_csv(WRITTEN / "benchmark" / "images.csv")
+    kept = {path: path.stat().st_mtime_ns for path in (out / "predictions").rglob("*.png")}
+    models = [word for n in range(2) for word in ("--model", old / f"small-{n}.safetensors")]
+    command(
+        "benchmark",
+        *("--data", old / "caffe", "--out", out, *models),
+        *("--ensemble", "--symmetries", 1, "--native", "--no-scenes", "--resume"),
+    )
+    assert kept
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    after = pd.read_csv(out / "images.csv")
+    assert len(after) == len(before)
+    order = ["model", "image"]
+    before, after = (table.sort_values(order, ignore_index=True) for table in (before, after))
+    shared = [name for name in before.columns if name in after.columns]
+    assert {"model", "image", "iou"} <= set(shared)
+    pd.testing.assert_frame_equal(after[shared], before[shared], check_dtype=False)
+
+
+def test_a_folder_of_predictions_is_scored_by_a_calibration(old: Path, tmp_path: Path) -> None:
+    read = read_calibration(old / "calibration.json")
+    assert set(read) == {"small-0", "small-1", "ensemble"}
+    assert read["small-0"].factor(0.9) == pytest.approx(1.5 + 2 * 0.9)
+    said = command(
+        "benchmark",
+        *("--data", old / "caffe", "--out", tmp_path / "out", "--no-scenes"),
+        *("--predictions", old / "benchmark" / "predictions" / "small-0"),
+        *("--calibration", old / "calibration.json"),
+    )
+    assert "small-0" in said
