@@ -21,7 +21,7 @@ SCENES = "scenes"
 THUMBNAIL = 360
 """Longer side of the small pictures in the report, in pixels."""
 
-THUMBNAIL_QUALITY = 60
+THUMBNAIL_QUALITY = 40
 """Of the small pictures, WebP: a page of many models and images stays small."""
 
 _PANEL = 1000
