@@ -148,7 +148,9 @@ def test_a_run_picks_up_what_is_new_changed_or_moved(tmp_path, inline):
     assert table.geometry.centroid.x[0] == pytest.approx(before - 40 * 30, abs=15)
 
 
-def test_a_vanished_a_broken_and_an_empty_scene_cost_nobody_else(tmp_path, inline, monkeypatch):
+def test_a_vanished_a_broken_and_an_empty_scene_leave_the_others_done(
+    tmp_path, inline, monkeypatch
+):
     folder = tmp_path / "scenes"
     paths = write_series(folder, 3)
     (folder / "Crane_20190101_S1.tif").write_bytes(paths[0].read_bytes()[:900])
@@ -179,7 +181,7 @@ def test_a_vanished_a_broken_and_an_empty_scene_cost_nobody_else(tmp_path, inlin
     assert run(source, project, retry=True).failed == 1
 
 
-def test_other_settings_are_not_mixed_in(tmp_path, inline):
+def test_fronts_of_other_settings_are_not_mixed_in(tmp_path, inline):
     write_series(tmp_path / "scenes", 2)
     project = tmp_path / "project"
     run(config(tmp_path), project)
@@ -203,7 +205,7 @@ def test_glaciers_come_from_table_configuration_and_folders(tmp_path, inline):
     assert (str(found["date"]["Tabled"])[:10], found["sensor"]["Tabled"]) == ("2018-07-01", "TSX")
 
 
-def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline):
+def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path, inline):
     """A child is killed again and again; what it said was done is there each time."""
     write_series(tmp_path / "scenes", 12)
     source = config(tmp_path)
@@ -213,11 +215,11 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline)
     length = time.monotonic() - begun
     project, told = tmp_path / "project", tmp_path / "told"
     told.touch()
-    chance = random.Random(1)
+    moments = random.Random(1)
     kills = 0
     for _ in range(40):
         victim = child(source, project, told)
-        time.sleep(chance.uniform(0.02, 0.35) * length)
+        time.sleep(moments.uniform(0.02, 0.35) * length)
         victim.kill()
         victim.join()
         if victim.exitcode == -signal.SIGKILL:
@@ -242,7 +244,7 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_end(tmp_path, inline)
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "before the commit", "after the commit"])
-def test_killed_in_the_middle_of_a_scene(tmp_path, inline, moment):
+def test_a_run_killed_in_the_middle_of_a_scene_goes_on(tmp_path, inline, moment):
     write_series(tmp_path / "scenes", 3)
     source, project = config(tmp_path), tmp_path / "project"
     victim = child(source, project, moment=moment)
@@ -271,7 +273,7 @@ def test_two_runs_at_once_share_the_work(tmp_path, inline):
     same(result(project), result(tmp_path / "whole"))
 
 
-def test_a_scene_that_kills_its_worker_costs_that_scene_alone(tmp_path):
+def test_a_scene_that_kills_its_worker_fails_and_the_others_are_done(tmp_path):
     """Real processes, one of which the system kills."""
     write_series(tmp_path / "scenes", 3)
     image = landscape()
@@ -307,7 +309,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, inline, mon
     assert run(source, project).done == 2
 
 
-def test_a_model_that_cannot_be_loaded_is_no_scenes_fault(tmp_path):
+def test_a_model_that_cannot_be_loaded_ends_the_run_and_leaves_no_project(tmp_path):
     write_series(tmp_path / "scenes", 1)
     said = CliRunner().invoke(
         app,
@@ -339,7 +341,7 @@ def test_mistakes_in_a_configuration_are_one_sentence(tmp_path, text, says):
 
 
 def test_three_commands_from_a_folder_to_the_curve(tmp_path):
-    """The packaged model, processes and all, on a made series."""
+    """The packaged model, processes and all, on a simulated series."""
     scenes, project = tmp_path / "scenes", tmp_path / "project"
     simulate_scenes(scenes, "Kronebreen", count=6, pixel_m=60.0, progress=False)
     box = gpd.read_file(scenes / "truth.gpkg", layer="box")

@@ -1,16 +1,16 @@
-"""The catalogue of a project: one GeoPackage, one row per scene, whatever became of it.
+"""The catalogue of a project: one GeoPackage with one row per scene, whatever its state.
 
 The file is a SQLite database and is written as one: a row changes in a transaction or not at all,
 and a row that was reported done is on the disk (``synchronous = FULL``). The journal is the plain
 rollback journal, not the write-ahead log: a project is then one self-contained file that can be
 copied, opened read-only in QGIS at any time, and kept on a network drive, where a write-ahead log
-does not work. Rows are small and commits rare (two a scene), so that the log's speed is not missed.
+does not work. Rows are small and commits rare (two a scene): a log would save no time.
 
 A run marks a scene as its own before it works on it, and holds a lock file while it lives. A scene
-that belongs to a run whose lock is free belongs to nobody: the run was killed.
+that is marked by a run whose lock is free can be taken again: that run was killed.
 
 Beside the catalogue each finished scene has a record, ``scenes/GLACIER/NAME.json``, with all that
-its row says. A damaged catalogue is never written to; set aside, it is made anew from the records.
+its row says. A damaged catalogue is never written to; set aside, it is rebuilt from the records.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ OWN = "icefront"
 """What ``source`` says of fronts that were extracted here."""
 
 WAIT_S = 60.0
-"""How long a writer waits for another one's transaction."""
+"""How long a writer waits for another one's transaction, in seconds."""
 
 _APPLICATION_ID = 0x47504B47
 _GEOPACKAGE_VERSION = 10300
@@ -125,6 +125,8 @@ class Catalogue:
     ----------
     folder : Path
         The project.
+    wait_s : float
+        How long to wait for another program's transaction, in seconds.
 
     Attributes
     ----------
@@ -140,8 +142,8 @@ class Catalogue:
         If there is none, or it is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, wait_s: float = WAIT_S) -> None:
+        self.folder, self.wait_s = folder, wait_s
         self.path = folder / CATALOGUE
         if not self.path.is_file():
             raise IcefrontError(
@@ -153,7 +155,7 @@ class Catalogue:
 
     def _open(self) -> None:
         # Transactions are begun by hand.
-        self.db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
+        self.db = sqlite3.connect(self.path, timeout=self.wait_s, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA synchronous = FULL")
         (verdict,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
@@ -188,7 +190,7 @@ class Catalogue:
         try:
             yield
         except sqlite3.Error as error:
-            raise _explained(error, self.path) from error
+            raise _explained(error, self.path, self.wait_s) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -268,7 +270,7 @@ class Catalogue:
     def finish(
         self, fid: int, run: str, values: Mapping[str, Any], line: BaseGeometry | None
     ) -> bool:
-        """Put down what became of a scene; it is on the disk when this returns.
+        """Write the outcome of a scene; it is on the disk when this returns.
 
         Parameters
         ----------
@@ -298,7 +300,7 @@ class Catalogue:
         return True
 
     def release(self, run: str) -> int:
-        """Give back the scenes that a run took and did not finish; return how many."""
+        """Give back the scenes that a run took and did not finish; return their number."""
         with self.writing() as db:
             return db.execute(
                 f"UPDATE {LAYER} SET state = ?, run = NULL WHERE state = ? AND run = ?",
@@ -306,7 +308,7 @@ class Catalogue:
             ).rowcount
 
     def release_dead(self) -> int:
-        """Give back the scenes of runs that live no more; return how many."""
+        """Give back the scenes of runs that have ended; return their number."""
         with self._explained():
             runs = [
                 row["run"]
@@ -317,13 +319,13 @@ class Catalogue:
         return sum(self.release(run) for run in runs if not is_alive(self.folder, run))
 
     def counts(self) -> dict[str, int]:
-        """Return how many scenes are in which state."""
+        """Return the number of scenes by state."""
         with self._explained():
             found = self.db.execute(f"SELECT state, count(*) FROM {LAYER} GROUP BY state")
             return {state: number for state, number in found}
 
     def note_extent(self) -> None:
-        """Bring the layer's extent up to date, which other software zooms to."""
+        """Write the extent of the layer, to which other software zooms."""
         from_all = self.table([DONE])
         box: Sequence[float | None] = (None,) * 4
         if len(from_all):
@@ -362,7 +364,7 @@ class Catalogue:
         return gpd.GeoDataFrame(frame, geometry=lines, crs=self.crs)
 
 
-def _explained(error: sqlite3.Error, path: Path) -> IcefrontError:
+def _explained(error: sqlite3.Error, path: Path, wait_s: float = WAIT_S) -> IcefrontError:
     said = str(error)
     if "full" in said:
         return IcefrontError(
@@ -375,7 +377,7 @@ def _explained(error: sqlite3.Error, path: Path) -> IcefrontError:
         )
     if "locked" in said or "busy" in said:
         return IcefrontError(
-            f"{path} is held by another program for more than {WAIT_S:.0f} s: close it there."
+            f"{path} is held by another program for more than {wait_s:g} s: close it there."
         )
     if "disk I/O" in said:
         return IcefrontError(
@@ -384,7 +386,7 @@ def _explained(error: sqlite3.Error, path: Path) -> IcefrontError:
         )
     return IcefrontError(
         f"{path} is damaged ({said.splitlines()[0]}): move it away, and the next 'icefront monitor "
-        f"run' makes it anew from the records in {path.parent / SCENES}."
+        f"run' rebuilds it from the records in {path.parent / SCENES}."
     )
 
 
@@ -392,19 +394,19 @@ def _explained(error: sqlite3.Error, path: Path) -> IcefrontError:
 
 
 def create(folder: Path, crs: CRS) -> Catalogue:
-    """Open the catalogue of a project, made if there is none; from the records if there are some.
+    """Open the catalogue of a project; write an empty one first if there is none.
 
     Parameters
     ----------
     folder : Path
         The project, which exists.
     crs : pyproj.CRS
-        Of a catalogue that is made; must have an EPSG code.
+        Of a new catalogue; must have an EPSG code.
 
     Raises
     ------
     IcefrontError
-        If it cannot be made or is damaged.
+        If it cannot be written or is damaged.
     """
     path = folder / CATALOGUE
     if not path.exists():
@@ -542,7 +544,7 @@ def records(folder: Path) -> Iterable[dict[str, Any]]:
 
 
 def restore(catalogue: Catalogue) -> int:
-    """Fill an empty catalogue from the records of its project; return how many scenes came back."""
+    """Fill an empty catalogue from the records of its project; return the number of scenes."""
     count = 0
     with catalogue.writing():
         for record in records(catalogue.folder):

@@ -69,7 +69,7 @@ class Task:
     fid : int
         Of its row.
     path, name : str
-        The file, and the name of what is made of it.
+        The file, and the name of the files written for it.
     glacier, date, sensor : str or None
         As the catalogue has them; they win over what the file says.
     settings : str
@@ -89,7 +89,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task.
+    """The outcome of a task.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Outcome:
 
 
 class Workers(Protocol):
-    """Whatever extracts scenes: processes of this machine, or a cluster."""
+    """What extracts scenes: processes of this machine, or a cluster."""
 
     def free(self) -> bool:
         """Tell whether another task can be taken."""
@@ -133,7 +133,7 @@ class Workers(Protocol):
 
 
 def work(task: Task, network: nn.Module, job: Job) -> Outcome:
-    """Extract a scene, write its files, and say what its row shall be."""
+    """Extract a scene, write its files, and return the values of its row."""
     from icefront.extraction.outputs import write_zones
     from icefront.extraction.pipeline import extract_scene
     from icefront.inference.predict import card_of
@@ -371,7 +371,7 @@ def _size_and_time(path: str) -> dict[str, Any]:
 def _how_it_ended(code: int | None) -> str:
     if code == -signal.SIGKILL:
         return (
-            "was killed (signal 9), most likely for want of memory; cut the scene, use coarser "
+            "was killed (signal 9), most likely because memory ran out; cut the scene, use coarser "
             "pixels or fewer --workers, and give --retry"
         )
     if code is not None and code < 0:
@@ -461,7 +461,7 @@ class Cluster:
             )
 
     def close(self, *, now: bool = False) -> None:
-        """Let the cluster go; what is under way is called off if `now`."""
+        """Disconnect from the cluster; cancel the tasks under way if `now`."""
         if now:
             self.client.cancel(list(self.tasks))
         self.client.close()
