@@ -118,15 +118,17 @@ def test_a_lost_catalogue_comes_back_from_the_records(old: Path) -> None:
     assert rows(old / "project")["length_m"].equals(before["length_m"])
 
 
-def test_every_key_of_a_configuration_is_known(old: Path) -> None:
+def test_every_key_of_a_configuration_is_known_and_counts(old: Path) -> None:
     path = old / "monitoring-every-key.yaml"
+    values = yaml.safe_load(path.read_text())
     config, root = read_config(path)
     assert root == old
     assert config.model == "tyrion-mini"
     assert config.glaciers["Crane"].names == ["crane-glacier"]
-    settings = config.model_dump()
-    for key in ("radiometry", "band", "pixel_size", "tta", "exact"):
-        assert settings[key] == yaml.safe_load(path.read_text())[key]
+    assert (config.band, config.radiometry, config.pixel_size) == (1, "grey", 30.0)
+    for key in values:
+        path.write_text(yaml.safe_dump({name: values[name] for name in values if name != key}))
+        assert read_config(path)[0] != config, key
 
 
 # models -------------------------------------------------------------------------------------------
