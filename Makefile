@@ -7,7 +7,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: demo test test-fast test-full lint docs benchmark clean
+.PHONY: demo test test-fast test-full lint docs floors benchmark clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,8 +43,17 @@ docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -b html -W --keep-going -q -j auto docs docs/_build/html
 	@echo "Look at docs/_build/html/index.html"
 
+# The fast layers with the lowest direct versions that pyproject.toml allows, in a venv of their own.
+# PyTorch is installed first and kept: any other build would be a CUDA one.
+floors:
+	$(PYTHON) -m venv $(VENV)-floors
+	$(VENV)-floors/bin/python -m pip install --quiet --disable-pip-version-check uv -r constraints.txt
+	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python \
+		--resolution lowest-direct --override constraints.txt -e '.[dev]'
+	$(VENV)-floors/bin/python -m pytest tests/unit tests/reference
+
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo docs/_build docs/api docs/examples
+	rm -rf $(VENV) $(VENV)-floors demo docs/_build docs/api docs/examples

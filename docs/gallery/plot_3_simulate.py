@@ -39,7 +39,7 @@ truth[["glacier", "date", "scene"]]
 # The sensors differ in band, noise, number of looks and angle of view; the seasons in snow, sea
 # ice, mélange and the place of the front.
 
-figure, axes = plt.subplots(3, 3, figsize=(10, 10.4), layout="constrained")
+figure, axes = plt.subplots(3, 3, figsize=(10, 11), layout="constrained")
 for row, sensor in zip(axes, ("S1", "TSX", "ENVISAT"), strict=True):
     fronts = gpd.read_file(folder / sensor / "truth.gpkg", layer="fronts")
     for axis, (_, front) in zip(row, fronts.iterrows(), strict=True):
