@@ -64,6 +64,7 @@ series.events
 # The curve
 # ---------
 
+plt.rcParams["date.converter"] = "concise"
 figure, (chart, curve) = plt.subplots(
     1, 2, figsize=(11, 4.6), width_ratios=[1, 1.6], layout="constrained"
 )

@@ -27,7 +27,7 @@ def run(command: str) -> None:
 
 
 folder = Path(tempfile.mkdtemp())
-run("icefront simulate caffe --out caffe --glacier Mapple --share 0.1 --coarser 3")
+run("icefront simulate caffe --out caffe --glacier Mapple --share 0.08 --coarser 3")
 
 # %%
 # One command
