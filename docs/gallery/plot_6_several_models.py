@@ -34,7 +34,8 @@ print(done.stdout)
 # The same as tables
 # ------------------
 
-pd.read_csv(folder / "comparison/models.csv").round(1)
+models = pd.read_csv(folder / "comparison/models.csv")
+models[["name", "runs", "mean_m", "sd_m", "best_m", "worst_m"]].round(1)
 
 # %%
 # A picture of runs and pairs
