@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
+    from icefront.extraction.pipeline import extract
     from icefront.fronts.lines import extract_front
     from icefront.inference.predict import predict_zones
     from icefront.models.registry import load_model
@@ -19,6 +20,7 @@ __all__ = [
     "IcefrontError",
     "Scene",
     "__version__",
+    "extract",
     "extract_front",
     "load_model",
     "open_scene",
@@ -31,6 +33,7 @@ _HOMES = {
     "open_scene": "icefront.scenes.reading",
     "load_model": "icefront.models.registry",
     "predict_zones": "icefront.inference.predict",
+    "extract": "icefront.extraction.pipeline",
     "extract_front": "icefront.fronts.lines",
 }
 

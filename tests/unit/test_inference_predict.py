@@ -56,7 +56,7 @@ def test_a_network_without_a_card_gets_the_published_windows():
 
 def test_the_stride_can_be_overruled():
     usual, coarse = Lopsided(), Lopsided()
-    predict_zones(usual, scene_of((100, 100)), progress=False)
+    predict_zones(usual, scene_of((100, 100)), windows="card", progress=False)
     predict_zones(coarse, scene_of((100, 100)), stride=32, progress=False)
     assert len(coarse.seen) < len(usual.seen)
     with pytest.raises(IcefrontError, match="stride of 33"):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, PixelSizeText, job
+from icefront.cli.options import Out, Overwrite, job, settings_options
 
 
 @job
+@settings_options("pixel_size")
 def annotators(
     data: Annotated[
         Path,
@@ -40,16 +41,17 @@ def annotators(
         float | None,
         typer.Option(help="Direction of the sea in degrees clockwise from north (or up)."),
     ] = None,
-    pixel_size: PixelSizeText = None,
     pictures: Annotated[int, typer.Option(help="Number of images whose traces are drawn.")] = 20,
     overwrite: Overwrite = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Measure how well people agree on fronts, and how close models come to them."""
     from icefront.annotators.report import default_folder, person_table, write_study
     from icefront.annotators.study import SeawardSources, read_flow, study_annotators
     from icefront.annotators.traces import read_traces
     from icefront.errors import IcefrontError
-    from icefront.extraction.settings import parse_pixel_size
+    from icefront.extraction.settings import extraction_settings
     from icefront.files.atomic import check_folder, explained_writing, staging
     from icefront.reporting.tables import print_table
 
@@ -60,7 +62,7 @@ def annotators(
         if not (sign and name and path):
             raise IcefrontError(f"The fronts {text!r} have no name: write NAME={text}.")
         models[name] = path
-    size = None if pixel_size is None else parse_pixel_size(pixel_size)
+    size = extraction_settings(settings).pixel_size
     in_pixels = size == "pixels"
     zone_folder = default_folder(data, zones, ("zones",))
     image_folder = default_folder(data, images, ("images", "sar_images"))

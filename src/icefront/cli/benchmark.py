@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, job
+from icefront.cli.options import Out, Overwrite, job, settings_options
 from icefront.errors import IcefrontError
 
 
 @job
+@settings_options("windows", "precision", "exact", "device")
 def benchmark(
     data: Annotated[Path, typer.Option(help="Folder in the layout of CaFFe.", show_default=False)],
     out: Out,
@@ -45,13 +46,9 @@ def benchmark(
     hemisphere: Annotated[
         str | None, typer.Option(help="north or south, for the season of glaciers beyond CaFFe.")
     ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="float32 and the published windows; much slower.")
-    ] = False,
     native: Annotated[
         bool, typer.Option("--native", help="No resampling to the model's pixel size.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     calibration: Annotated[
         Path | None, typer.Option(help="calibration.json of an earlier benchmark.")
     ] = None,
@@ -60,6 +57,8 @@ def benchmark(
         bool, typer.Option("--resume", help="Keep finished predictions, score them again.")
     ] = False,
     overwrite: Overwrite = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Score models by the CaFFe protocol: tables, figures, a report."""
     from icefront.extraction.settings import parse_pixel_size
@@ -72,7 +71,9 @@ def benchmark(
         raise IcefrontError("--resume keeps predictions and --overwrite discards them; give one.")
 
     from icefront.evaluation.benchmark import benchmark as run
+    from icefront.evaluation.benchmark_models import BenchmarkSettings
     from icefront.evaluation.report import headline
+    from icefront.recipes import validated
 
     result = run(
         data,
@@ -86,9 +87,7 @@ def benchmark(
         sensors=sensor or (),
         pixel_size=None if size == "pixels" else size,  # type: ignore[arg-type]
         hemisphere=hemisphere,  # type: ignore[arg-type]
-        exact=exact,
-        native=native,
-        device=device,
+        settings=validated({**settings, "native": native}, BenchmarkSettings, "The settings"),
         calibration=calibration,
         scenes=scenes,
         resume=resume,

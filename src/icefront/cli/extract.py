@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import (
-    Band,
-    Model,
-    Out,
-    Overwrite,
-    PixelSizeText,
-    RadiometryName,
-    job,
-)
+from icefront.cli.options import Model, Out, Overwrite, job, settings_options
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
@@ -23,60 +15,29 @@ if TYPE_CHECKING:
 
 
 @job
+@settings_options()
 def extract(
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="SAR images.", show_default=False)
     ],
     out: Out,
     model: Model = None,
-    aoi: Annotated[
-        Path | None, typer.Option(help="Polygons outside of which no front is drawn; any CRS.")
-    ] = None,
-    band: Band = None,
-    radiometry: RadiometryName = "auto",
-    pixel_size: PixelSizeText = None,
-    tta: Annotated[
-        bool, typer.Option("--tta", help="Average over flips and rotations; eight times slower.")
-    ] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Full precision everywhere.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    glacier: Annotated[str | None, typer.Option(help="Name, instead of the file's.")] = None,
-    date: Annotated[
-        str | None, typer.Option(help="Date such as 2018-06-02, instead of the file's.")
-    ] = None,
     overwrite: Overwrite = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Extract the calving front of each scene, as a map layer with uncertainty and pictures."""
-    from icefront.extraction.settings import (
-        parse_band,
-        parse_date,
-        parse_pixel_size,
-        read_area,
-    )
+    from icefront.extraction.settings import extraction_settings
     from icefront.files.atomic import check_folder
 
-    size = None if pixel_size is None else parse_pixel_size(pixel_size)
-    day = None if date is None else parse_date(date)
+    chosen = extraction_settings(settings)
     check_folder(out, overwrite=overwrite)
-    area = None if aoi is None else read_area(aoi)
+    chosen = chosen.model_copy(update={"aoi": chosen.area()})
 
     from icefront.extraction.pipeline import extract_scenes
 
     report = extract_scenes(
-        scenes,
-        out,
-        model=model,
-        aoi=area,
-        band=None if band is None else parse_band(band),
-        radiometry=radiometry,
-        pixel_size=size,
-        tta=tta,
-        exact=exact,
-        device=device,
-        glacier=glacier,
-        date=day,
-        overwrite=overwrite,
-        on_scene=_tell_scene,
+        scenes, out, model=model, settings=chosen, overwrite=overwrite, on_scene=_tell_scene
     )
     if report.files:
         typer.echo(f"{len(report.files)} files are in {out}")
@@ -94,27 +55,27 @@ def _tell_scene(report: SceneReport) -> None:
 
 
 @job
+@settings_options("band", "radiometry", "pixel_size")
 def info(
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="SAR images.", show_default=False)
     ],
-    band: Band = None,
-    radiometry: RadiometryName = "auto",
-    pixel_size: PixelSizeText = None,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Say what the program sees in a file."""
-    from icefront.extraction.settings import parse_band, parse_pixel_size
+    from icefront.extraction.settings import extraction_settings
     from icefront.scenes.describe import describe
 
-    size = None if pixel_size is None else parse_pixel_size(pixel_size)
+    chosen = extraction_settings(settings)
     failed = 0
     for scene in scenes:
         try:
             facts = describe(
                 scene,
-                band=None if band is None else parse_band(band),
-                radiometry=radiometry,
-                pixel_size_m=size,
+                band=chosen.band,
+                radiometry=chosen.radiometry,
+                pixel_size_m=chosen.pixel_size,
             )
         except IcefrontError as error:
             typer.echo(str(error), err=True)

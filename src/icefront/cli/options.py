@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from functools import wraps
@@ -11,25 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from icefront.errors import IcefrontError
+from icefront.extraction.settings import ExtractionSettings
 
 Out = Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
 Model = Annotated[
     str | None,
     typer.Option(help="Name of a model or path of a checkpoint; default: the packaged one."),
-]
-Band = Annotated[
-    str | None, typer.Option(help="Band of the file: number from 1, name or polarisation.")
-]
-RadiometryName = Annotated[
-    str,
-    typer.Option(
-        help="What the values are: auto, grey, stretched, power, amplitude, db or dn.",
-    ),
-]
-PixelSizeText = Annotated[
-    str | None,
-    typer.Option(help="Side of a pixel in metres, rows x columns such as 73.7x61.8, or pixels."),
 ]
 
 
@@ -63,3 +52,75 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
 
     return run
+
+
+_SHORTHANDS = {
+    "tta": "Average over flips and rotations; the same as --symmetries 8.",
+    "exact": "As published, to the digit: --windows card --precision float32; much slower.",
+}
+
+
+def settings_options(
+    *names: str, **helps: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `ExtractionSettings`, and the settings as one argument.
+
+    Parameters
+    ----------
+    *names : str
+        Fields that become options; all fields and shorthands if none is named.
+    **helps : str
+        Help texts other than those of the fields.
+
+    Returns
+    -------
+    decorator
+        Of a command with a keyword argument ``settings``: a dictionary of what was asked for.
+    """
+    fields = ExtractionSettings.model_fields
+    chosen = names or (*fields, *_SHORTHANDS)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(*args: Any, **options: Any) -> None:
+            asked = {name: options.pop(name) for name in chosen}
+            command(*args, **options, settings=_asked(asked))
+
+        own = [
+            parameter
+            for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
+            if name != "settings"
+        ]
+        added = [_option(name, helps.get(name)) for name in chosen]
+        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        del run.__wrapped__  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was asked for: other values are defaults, which a configuration may overrule."""
+    fields = ExtractionSettings.model_fields
+    defaults = {name: fields[name].default if name in fields else False for name in options}
+    return {name: value for name, value in options.items() if value != defaults[name]}
+
+
+def _option(name: str, help_text: str | None) -> inspect.Parameter:
+    """Make an option of a field: text, which the settings read, a number or a flag."""
+    flag = "--" + name.replace("_", "-")
+    default: Any
+    if name in _SHORTHANDS:
+        kind, default, info = bool, False, typer.Option(flag, help=help_text or _SHORTHANDS[name])
+    else:
+        field = ExtractionSettings.model_fields[name]
+        default = field.default
+        kind = int if name == "symmetries" else str if default is not None else str | None  # type: ignore[assignment]
+        info = typer.Option(flag, help=help_text or field.description)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, info],
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Model, job
+from icefront.cli.options import Model, job, settings_options
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -21,6 +21,9 @@ Project = Annotated[
 
 
 @job
+@settings_options(
+    aoi="Polygons in which fronts are drawn; a column 'glacier' tells whose.",
+)
 def run(
     source: Annotated[
         str,
@@ -30,15 +33,6 @@ def run(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the project.", show_default=False)],
     model: Model = None,
-    aoi: Annotated[
-        Path | None,
-        typer.Option(help="Polygons in which fronts are drawn; a column 'glacier' tells whose."),
-    ] = None,
-    tta: Annotated[
-        bool, typer.Option("--tta", help="Average over flips and rotations; eight times slower.")
-    ] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Full precision everywhere.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes; default: one a core, one with a GPU.")
     ] = None,
@@ -50,6 +44,8 @@ def run(
     renew: Annotated[
         bool, typer.Option("--renew", help="Redo what another model or other settings made.")
     ] = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Extract the fronts of all scenes that have none yet; go on where a run stopped."""
     from icefront.projects.run import run_monitoring
@@ -58,16 +54,13 @@ def run(
         source,
         out,
         model=model,
-        aoi=aoi,
-        tta=tta,
-        exact=exact,
-        device=device,
         workers=workers,
         cluster=cluster,
         zones=not no_zones,
         retry=retry,
         renew=renew,
         on_scene=_tell,
+        **settings,
     )
     for note in report.notes:
         typer.echo(note, err=True)

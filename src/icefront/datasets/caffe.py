@@ -23,6 +23,8 @@ from scipy import ndimage
 from icefront.errors import IcefrontError
 from icefront.grid import PixelSize
 from icefront.scenes.metadata import from_name, is_caffe_name
+from icefront.scenes.nodata import INVALID, VALUE, ZERO, remove_black_edges
+from icefront.scenes.scene import Scene
 from icefront.zones import GREY_TO_ZONE, N_ZONES, ZONE_COLOURS
 
 if TYPE_CHECKING:
@@ -332,6 +334,27 @@ class CaffeDataset:
     def image(self, index: int) -> np.ndarray:
         """Grey values, uint8 (H, W)."""
         return read_grey(self.samples[index].image)
+
+    def scene(self, index: int) -> Scene:
+        """Return an image as `icefront.open_scene` reads it: grey values in 0..1, NaN at edges.
+
+        Glacier, date and sensor are those of its name, the pixel size that of the data set.
+        """
+        sample = self.samples[index]
+        grey = self.image(index)
+        codes = np.where(grey > 0, np.uint8(VALUE), np.uint8(ZERO))
+        remove_black_edges(codes)
+        image = grey.astype(np.float32) / 255
+        image[codes == INVALID] = np.nan
+        return Scene(
+            image,
+            pixel_size_m=self.pixel_size_m(index),
+            name=sample.name,
+            path=sample.image,
+            glacier=sample.glacier,
+            date=sample.date,
+            sensor=sample.sensor,
+        )
 
     def zones(self, index: int) -> np.ndarray:
         """Class codes, uint8 (H, W)."""

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from icefront.datasets.caffe import read_box
 from icefront.errors import IcefrontError
-from icefront.evaluation.benchmark_models import Contender, Manner, gather_contenders
+from icefront.evaluation.benchmark_models import BenchmarkSettings, Contender, gather_contenders
 from icefront.evaluation.calibration import (
     NORMAL,
     Calibration,
@@ -39,7 +38,6 @@ from icefront.evaluation.selection import AskedSize, Selection, Split, select_im
 from icefront.files.atomic import check_folder, explained_writing
 from icefront.inference.precision import choose_device
 from icefront.progress import steps
-from icefront.scenes.scene import Scene
 
 PREDICTIONS = "predictions"
 """Folder of the kept predictions, one folder per model in it."""
@@ -58,9 +56,7 @@ def benchmark(
     sensors: Sequence[str] = (),
     pixel_size: AskedSize = "auto",
     hemisphere: Hemisphere | None = None,
-    exact: bool = False,
-    native: bool = False,
-    device: str = "auto",
+    settings: BenchmarkSettings | None = None,
     calibration: str | Path | None = None,
     scenes: bool = True,
     resume: bool = False,
@@ -85,8 +81,8 @@ def benchmark(
         Which images, and in which unit; see `select_images`.
     hemisphere : "north", "south" or None
         Of glaciers that are not CaFFe's, for the season.
-    exact, native, device
-        How scenes are predicted; see `Manner`.
+    settings : BenchmarkSettings, optional
+        How images are predicted; the defaults are those of ``icefront extract``.
     calibration : path, optional
         ``calibration.json`` of an earlier benchmark; intervals are stated by it.
     scenes : bool
@@ -114,8 +110,8 @@ def benchmark(
     stated = {} if calibration is None else read_calibration(calibration)
     contenders = gather_contenders(models, given, ensemble=ensemble, symmetries=symmetries)
     results = [ModelResult(c, calibration=_stated_for(c, stated)) for c in contenders]
-    choose_device(device)
-    manner = Manner(exact, native, device)
+    settings = settings or BenchmarkSettings()
+    choose_device(settings.device)
     if overwrite:
         for old in (PREDICTIONS, SCENES, FIGURES):
             shutil.rmtree(folder / old, ignore_errors=True)
@@ -125,7 +121,7 @@ def benchmark(
     with steps("Scoring", len(selection.dataset) * len(contenders), show=progress) as advance:
         for number, sample in enumerate(selection.dataset.samples):
             try:
-                scored = _score(selection, number, results, manner, folder, resume)
+                scored = _score(selection, number, results, settings, folder, resume)
             except IcefrontError as error:
                 selection.left_out.append(str(error).rstrip("."))
                 advance(len(contenders))
@@ -142,7 +138,7 @@ def benchmark(
             f"{data} has no image in {split} that could be scored: {selection.left_out[0]}."
         )
     images = pd.DataFrame(rows)
-    found = BenchmarkResult(selection, manner, images, group_table(images, results), results)
+    found = BenchmarkResult(selection, settings, images, group_table(images, results), results)
     _add_notes(found)
     write_report(found, folder, gallery)
     return found
@@ -192,7 +188,7 @@ def _score(
     selection: Selection,
     number: int,
     results: Sequence[ModelResult],
-    manner: Manner,
+    settings: BenchmarkSettings,
     out: Path,
     resume: bool,
 ) -> ScoredImage:
@@ -207,24 +203,17 @@ def _score(
             f"{image.shape[1]}×{image.shape[0]}"
         )
     box = None if sample.box is None else read_box(sample.box, image.shape)
-    scene = Scene(
-        image.astype(np.float32) / 255,
-        pixel_size_m=size,
-        name=sample.name,
-        glacier=sample.glacier,
-        date=sample.date,
-        sensor=sample.sensor,
-    )
+    scene = dataset.scene(number)
     scores, fresh = [], []
     for result in results:
         contender = result.contender
         kept = out / PREDICTIONS / contender.label
-        facts = contender.facts(sample.image, size, manner)
+        facts = contender.facts(sample.image, size, settings)
         prediction = None
         if resume and contender.given is None:
             prediction = read_prediction(kept, sample.name, facts)
         if prediction is None or prediction.zones.shape != image.shape:
-            prediction = contender.predict(image, scene, manner)
+            prediction = contender.predict(scene, settings)
             if contender.given is None:
                 fresh.append((kept, prediction, facts))
         score = score_image(prediction.zones, true_zones, true, size, box)

@@ -18,42 +18,32 @@ from icefront.errors import IcefrontError
 from icefront.evaluation.predictions import Prediction, averaged_spread, bare
 from icefront.evaluation.protocol import protocol_front
 from icefront.fronts.uncertainty import disagreement_along, front_logit, uncertainty_along
-from icefront.inference import (
-    card_of,
-    default_layout,
-    exact_layout,
-    predict_ensemble,
-    predict_zones,
-)
 from icefront.inference.ensembles import check_models
-from icefront.inference.grids import wanted_size, zones_on_scene
+from icefront.inference.predict import likeliest_zones, predict
+from icefront.inference.settings import PredictionSettings
 from icefront.inference.symmetries import check_symmetries
+from icefront.models.card import card_of
 from icefront.models.checkpoints import sha256_of
 from icefront.models.registry import load_model, packaged_weights
-from icefront.scenes.resampling import resample
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, N_ZONES, OCEAN
 
 ENSEMBLE = "ensemble"
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How scenes are predicted, the same for all who take part.
+class BenchmarkSettings(PredictionSettings):
+    """How images are predicted, the same for all models.
 
     Attributes
     ----------
-    exact : bool
-        float32 and the windows of the card, as published; otherwise `default_layout` and bfloat16
-        where it is faster.
     native : bool
         Images go to the model at their own pixel size, whatever its card asks for.
-    device : str
+    windows, symmetries, precision, device
+        See `icefront.inference.settings.PredictionSettings`; the symmetries are those of single
+        models.
     """
 
-    exact: bool = False
     native: bool = False
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -83,33 +73,34 @@ class Contender:
     source: str
     given: Path | None = None
 
-    def facts(self, image: Path, pixel_size: object, manner: Manner) -> dict[str, str]:
+    def facts(self, image: Path, pixel_size: object, settings: BenchmarkSettings) -> dict[str, str]:
         """What a prediction of an image follows from."""
-        settings = {
-            "exact": manner.exact,
-            "native": manner.native,
+        said = {
+            "exact": settings.exact,
+            "native": settings.native,
             "symmetries": self.symmetries,
             "pixel_size": pixel_size,
+            "windows": settings.windows,
+            "precision": settings.precision,
+            "views": settings.symmetries,
         }
         return {
             "software": f"icefront {__version__}",
             "model": self.label,
             "model_sha256": self.identity,
-            "settings": json.dumps(settings),
+            "settings": json.dumps(said),
             "input": image.name,
             "input_sha256": sha256_of(image),
         }
 
-    def predict(self, image: np.ndarray, scene: Scene, manner: Manner) -> Prediction:
+    def predict(self, scene: Scene, settings: BenchmarkSettings) -> Prediction:
         """Predict one image.
 
         Parameters
         ----------
-        image : uint8 (H, W)
-            Grey values.
         scene : Scene
-            The same in 0..1, with its name and pixel size.
-        manner : Manner
+            The image in 0..1, with its name and pixel size.
+        settings : BenchmarkSettings
 
         Raises
         ------
@@ -117,59 +108,38 @@ class Contender:
             If zones are given and those of this image are missing, damaged or of another size.
         """
         if self.given is not None:
-            return bare(_given_zones(self.given, scene.name, image.shape))
-        return predict_image(self.models, self.symmetries, scene, manner)
+            return bare(_given_zones(self.given, scene.name, scene.shape))
+        if self.symmetries:
+            settings = settings.model_copy(update={"symmetries": self.symmetries})
+        return predict_image(self.models, scene, settings, ensemble=bool(self.symmetries))
 
 
 def predict_image(
-    models: Sequence[nn.Module], symmetries: int, scene: Scene, manner: Manner
+    models: Sequence[nn.Module], scene: Scene, settings: BenchmarkSettings, *, ensemble: bool
 ) -> Prediction:
-    """Predict the zones of a scene and how sure its front is.
+    """Predict the zones of a scene and how sure its front is, as ``icefront extract`` does.
 
     Parameters
     ----------
     models : sequence of nn.Module
-    symmetries : int
-        0 for a single model as it is; 1, 4 or 8 for an ensemble.
     scene : Scene
-        On the grid of the image; it is resampled where the model asks for another pixel size.
-    manner : Manner
+        On the grid of the image.
+    settings : BenchmarkSettings
+    ensemble : bool
+        Whether standard deviations are wanted.
 
     Returns
     -------
     Prediction
         On the grid of `scene`.
     """
-    card = card_of(models[0])
-    size = None if manner.native else wanted_size(scene, card.pixel_size_m)
-    for_model = scene if size is None else resample(scene, size)
-    layout = exact_layout(card) if manner.exact else default_layout(card)
-    logit_spread = None
+    found = predict(models, scene, settings, ensemble=ensemble, resample=not settings.native)
+    for_model = found.for_model
     class_spread, spread = np.full(N_ZONES, np.nan), None
-    if symmetries:
-        found = predict_ensemble(
-            models,
-            for_model,
-            symmetries=symmetries,
-            layout=layout,
-            device=manner.device,
-            exact=manner.exact,
-            progress=False,
-        )
-        mean, logit_spread = found.mean, found.logit_std
+    if found.std is not None:
         class_spread = found.std.mean(axis=(1, 2), dtype=np.float64)
         spread = averaged_spread(found.std)
-        del found
-    else:
-        mean = predict_zones(
-            models[0],
-            for_model,
-            layout=layout,
-            device=manner.device,
-            exact=manner.exact,
-            progress=False,
-        )
-    zones = zones_on_scene(mean, for_model, scene)
+    zones = likeliest_zones(found.on_scene(), scene, bare=settings.exact)
     index = np.flatnonzero(protocol_front(zones, scene.pixel_size_m))
     rows, columns = np.divmod(index, scene.shape[1])
     # The uncertainty is that of the grid on which the model saw the front.
@@ -181,11 +151,11 @@ def predict_image(
         axis=1,
     )
     sides = for_model.grid.sides_m or (1.0, 1.0)
-    logit = front_logit(mean[GLACIER], mean[OCEAN])
+    logit = front_logit(found.probabilities[GLACIER], found.probabilities[OCEAN])
     width = uncertainty_along(logit, points, sides)
     disagreement = np.zeros(len(index))
-    if logit_spread is not None:
-        disagreement = disagreement_along(logit, logit_spread, points, sides)
+    if found.logit_std is not None:
+        disagreement = disagreement_along(logit, found.logit_std, points, sides)
     return Prediction(
         zones,
         index,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from icefront.datasets.caffe import CaffeSample
-from icefront.evaluation.benchmark_models import Contender, Manner
+from icefront.evaluation.benchmark_models import BenchmarkSettings, Contender
 from icefront.evaluation.calibration import NORMAL, Calibration, FrontErrors
 from icefront.evaluation.groups import GROUPINGS, members_of, sensor_group
 from icefront.evaluation.mde import pool_mde
@@ -58,7 +58,7 @@ class BenchmarkResult:
     ----------
     selection : Selection
         Images, unit, notes and what was left out.
-    manner : Manner
+    settings : BenchmarkSettings
     images : DataFrame
         One row per model and image, see `image_row`.
     groups : DataFrame
@@ -68,7 +68,7 @@ class BenchmarkResult:
     """
 
     selection: Selection
-    manner: Manner
+    settings: BenchmarkSettings
     images: pd.DataFrame
     groups: pd.DataFrame
     models: list[ModelResult]

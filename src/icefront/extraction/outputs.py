@@ -15,7 +15,6 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import rasterio
-from pyproj import CRS
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
@@ -38,9 +37,21 @@ VERSIONED = ("torch", "transformers", "numpy", "scipy", "rasterio", "pyproj", "g
 """Packages whose versions a run records, since its numbers depend on them."""
 
 
-def join_tables(tables: Sequence[gpd.GeoDataFrame], crs: CRS | None) -> gpd.GeoDataFrame:
-    """Put the rows of several scenes into one table in one CRS (None: pixels)."""
-    if crs is not None:
+def joined(
+    tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None]
+) -> gpd.GeoDataFrame:
+    """Put the rows of several scenes into one table.
+
+    Parameters
+    ----------
+    tables : sequence of GeoDataFrame
+        One per scene, all with a CRS or all without.
+    latitudes : sequence of float
+        Of the scenes' centres, in degrees; they choose the CRS, see `common_crs`.
+    """
+    crs = None
+    if tables[0].crs is not None:
+        crs = common_crs((table.crs for table in tables), latitudes)
         tables = [table.to_crs(crs) for table in tables]
     rows = [row for table in tables for row in table.to_dict("records")]
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
@@ -73,14 +84,13 @@ def write_tables(
     drawn = [table for table in tables if table.crs is None]
     files = []
     if mapped:
-        crs = common_crs((table.crs for table in mapped), latitudes)
-        table = join_tables(mapped, crs)
+        table = joined(mapped, latitudes)
         _write_table(table, folder / FRONTS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
         degrees = table.to_crs(4326)
         _write_table(degrees, folder / FRONTS_GEOJSON, driver="GeoJSON", RFC7946="YES")
         files += [folder / FRONTS_GPKG, folder / FRONTS_GEOJSON]
     if drawn:
-        table = join_tables(drawn, None)
+        table = joined(drawn, [])
         _write_table(table, folder / FRONTS_PIXELS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
         files.append(folder / FRONTS_PIXELS_GPKG)
     return files

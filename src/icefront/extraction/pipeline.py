@@ -1,4 +1,4 @@
-"""One or many scenes to fronts on disk."""
+"""One or many scenes to fronts: the one way that every command and Python take."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -20,24 +20,29 @@ from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.outputs import (
     RUN_JSON,
+    joined,
     run_record,
     write_record,
     write_tables,
     write_zones,
 )
 from icefront.extraction.quicklook import draw_quicklook
+from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.files.atomic import check_folder, explained_writing, staging
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
-from icefront.grid import PixelSize, mean_side
-from icefront.inference.grids import wanted_size, zones_on_scene
-from icefront.inference.predict import card_of, predict_zones
-from icefront.models.card import ModelCard
+from icefront.grid import mean_side
+from icefront.inference.predict import likeliest_zones, predict
+from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
+from icefront.scenes.data_arrays import scene_from_xarray
 from icefront.scenes.reading import open_scene
-from icefront.scenes.resampling import resample
 from icefront.scenes.scene import Scene
-from icefront.scenes.working_grid import AskedPixelSize
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    SceneLike = str | os.PathLike[str] | Scene | xr.DataArray
 
 
 @dataclass(frozen=True)
@@ -128,30 +133,61 @@ class ExtractionReport:
         return 2 if len(self.failed) == len(self.scenes) else 1
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is the same for all scenes of a run."""
+def extract(
+    scene: SceneLike | Sequence[SceneLike],
+    model: nn.Module | str | Path | None = None,
+    **settings: Any,
+) -> gpd.GeoDataFrame:
+    """Extract the calving front of a scene, or of several.
 
-    model: nn.Module
-    area: gpd.GeoDataFrame | None
-    band: int | str | None
-    radiometry: str
-    pixel_size_m: AskedPixelSize
-    tta: bool
-    exact: bool
-    device: str
-    glacier: str | None
-    date: dt.date | None
-    progress: bool
+    Parameters
+    ----------
+    scene : path, Scene, xarray.DataArray, or a list of them
+        Image files; scenes as `icefront.open_scene` gives them; arrays (y, x) with rioxarray's
+        CRS.
+    model : nn.Module, str, Path or None
+        A network, or what `icefront.load_model` takes; None is the packaged default.
+    **settings
+        Fields of `icefront.extraction.settings.ExtractionSettings`, named as the options of
+        ``icefront extract``: ``band``, ``radiometry``, ``pixel_size``, ``aoi``, ``glacier``,
+        ``date``, ``windows``, ``symmetries``, ``precision``, ``device``, ``tta``, ``exact``.
+        The first three are about files and arrays.
 
-    def parameters(self) -> dict[str, Any]:
-        """Return what the user asked for as plain types, for the record of the run."""
-        asked = {item.name: getattr(self, item.name) for item in fields(self)}
-        del asked["model"], asked["progress"]
-        if self.area is not None:
-            crs = None if self.area.crs is None else self.area.crs.to_string()
-            asked["area"] = {"crs": crs, "wkt": self.area.union_all().wkt}
-        return asked
+    Returns
+    -------
+    GeoDataFrame
+        A row per scene, as ``icefront extract`` writes them (see docs/extract.md): the front as a
+        line in the CRS that all scenes share (else polar stereographic or EPSG:4326; without CRS
+        in pixels of the file), its length, uncertainty, flag, and the model's identity.
+
+    Raises
+    ------
+    IcefrontError
+        If a scene, the model or a setting is not what it should be.
+
+    Examples
+    --------
+    >>> import icefront, numpy as np
+    >>> from affine import Affine
+    >>> grey = np.full((120, 160), 0.3, "float32")
+    >>> grey[:, :80] += np.random.default_rng(0).gamma(4, 0.1, (120, 80)).astype("float32")
+    >>> scene = icefront.Scene(grey.clip(0, 1), name="made up", pixel_size_m=55.0)
+    >>> table = icefront.extract(scene)
+    >>> table["scene"].item(), table["model"].item()
+    ('made up', 'tyrion-mini')
+    """
+    scenes: list[Any] = list(scene) if isinstance(scene, (list, tuple)) else [scene]
+    if not scenes:
+        raise IcefrontError("No scene was given: name at least one image.")
+    chosen = extraction_settings(settings)
+    network = model if isinstance(model, nn.Module) else load_model(model)
+    done = [extract_scene(item, network, chosen) for item in scenes]
+    if len({item.scene.crs is None for item in done}) > 1:
+        raise IcefrontError(
+            "Some scenes have a coordinate system and some have none: extract them apart, since "
+            "lines in metres and in pixels do not fit into one table."
+        )
+    return joined([item.front for item in done], [item.facts["latitude"] for item in done])
 
 
 def extract_scenes(
@@ -159,18 +195,11 @@ def extract_scenes(
     out: str | Path,
     *,
     model: nn.Module | str | Path | None = None,
-    aoi: gpd.GeoDataFrame | None = None,
-    band: int | str | None = None,
-    radiometry: str = "auto",
-    pixel_size: AskedPixelSize = None,
-    tta: bool = False,
-    exact: bool = False,
-    device: str = "auto",
-    glacier: str | None = None,
-    date: dt.date | None = None,
+    settings: ExtractionSettings | None = None,
     overwrite: bool = False,
     progress: bool = True,
     on_scene: Callable[[SceneReport], None] | None = None,
+    **choices: Any,
 ) -> ExtractionReport:
     """Extract the calving fronts of scenes and write them, their zones and pictures to a folder.
 
@@ -182,18 +211,10 @@ def extract_scenes(
         The folder for the results; all files appear in it at the end, or none.
     model : nn.Module, str, Path or None
         A network, or what `icefront.load_model` takes; None is the packaged default.
-    aoi : GeoDataFrame, optional
-        Polygons, in any CRS, outside of which no front is drawn.
-    band : int or str, optional
-        Band of the files: number from 1, description or polarisation.
-    radiometry : str
-        A mapping of `icefront.scenes.radiometry`, or ``auto``.
-    pixel_size : float, (float, float) or "pixels", optional
-        As `pixel_size_m` of `icefront.open_scene`.
-    tta, exact, device
-        As for `icefront.predict_zones`.
-    glacier, date
-        Instead of what the files say.
+    settings : ExtractionSettings, optional
+        What decides about the fronts; or give its fields by name:
+    **choices
+        As the settings of `extract`.
     overwrite : bool
         Replace files of an earlier run; other files are left alone.
     progress : bool
@@ -217,26 +238,15 @@ def extract_scenes(
     if not files:
         raise IcefrontError("No scene was named: name at least one image file.")
     check_folder(folder, overwrite=overwrite)
+    chosen = extraction_settings(choices) if settings is None else settings
+    chosen = chosen.model_copy(update={"aoi": chosen.area()})
     network = model if isinstance(model, nn.Module) else load_model(model)
-    job = _Job(
-        model=network,
-        area=aoi,
-        band=band,
-        radiometry=radiometry,
-        pixel_size_m=pixel_size,
-        tta=tta,
-        exact=exact,
-        device=device,
-        glacier=glacier,
-        date=date,
-        progress=progress,
-    )
     begun = time.monotonic()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     reports: list[SceneReport] = []
     with staging(folder) as unfinished:
         for path, name in zip(files, distinct_names(files), strict=True):
-            report = _extract_one(path, name, job, unfinished, folder)
+            report = _extract_to(path, name, network, chosen, unfinished, folder, progress)
             reports.append(report)
             if on_scene is not None:
                 on_scene(report)
@@ -249,7 +259,7 @@ def extract_scenes(
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
                 record = run_record(
                     card=card_of(network),
-                    parameters=job.parameters(),
+                    parameters=chosen.record(),
                     scenes=[report.as_dict() for report in reports],
                     files=names,
                     started=started,
@@ -304,30 +314,23 @@ class Extraction:
 
 
 def extract_scene(
-    path: str | Path,
-    *,
+    scene: SceneLike,
     model: nn.Module,
-    aoi: gpd.GeoDataFrame | None = None,
-    band: int | str | None = None,
-    radiometry: str = "auto",
-    pixel_size: AskedPixelSize = None,
-    tta: bool = False,
-    exact: bool = False,
-    device: str = "auto",
-    glacier: str | None = None,
-    date: dt.date | None = None,
+    settings: ExtractionSettings | None = None,
+    *,
     progress: bool = False,
 ) -> Extraction:
     """Extract the calving front of one scene; nothing is written.
 
     Parameters
     ----------
-    path : path
-        The scene's file.
+    scene : path, Scene or xarray.DataArray
     model : nn.Module
-        A network of ours.
-    aoi, band, radiometry, pixel_size, tta, exact, device, glacier, date, progress
-        As for `extract_scenes`.
+        A network with its card.
+    settings : ExtractionSettings, optional
+        The defaults if they are not given.
+    progress : bool
+        Show a bar on stderr, if that is a terminal.
 
     Returns
     -------
@@ -338,61 +341,48 @@ def extract_scene(
     IcefrontError
         If the scene cannot be read, lies outside of the area or does not fit into memory.
     """
-    job = _Job(
-        model=model,
-        area=aoi,
-        band=band,
-        radiometry=radiometry,
-        pixel_size_m=pixel_size,
-        tta=tta,
-        exact=exact,
-        device=device,
-        glacier=glacier,
-        date=date,
-        progress=progress,
-    )
-    return _extracted(os.fspath(path), job)
-
-
-def _extracted(path: str, job: _Job) -> Extraction:
+    settings = settings or ExtractionSettings()
+    card = card_of(model)
     try:
-        scene = _opened(path, job)
-        for_model, note = _prepared(scene, job)
-        if job.area is not None:
-            area_in_scene(job.area, for_model)  # Refused before the network runs.
-        probabilities = predict_zones(
-            job.model,
-            for_model,
-            tta=job.tta,
-            device=job.device,
-            exact=job.exact,
-            progress=job.progress,
-        )
-        front = extract_front(probabilities, for_model, aoi=job.area)
-        zones = zones_on_scene(probabilities, for_model, scene)
+        opened = _opened(scene, settings)
+        area = settings.area()
+        if area is not None:
+            area_in_scene(area, opened)  # Refused before the network runs.
+        predicted = predict([model], opened, settings, progress=progress)
+        probabilities = predicted.on_scene()
+        front = extract_front(probabilities, opened, aoi=area)
+        zones = likeliest_zones(probabilities, opened, bare=settings.exact)
     except MemoryError as error:
         raise IcefrontError(
-            f"{path} does not fit into memory: cut the scene or use coarser pixels."
+            f"{_name_of(scene)} does not fit into memory: cut the scene or use coarser pixels."
         ) from error
     return Extraction(
-        scene=scene,
+        scene=opened,
         zones=zones,
-        front=_identified(front, scene, card_of(job.model)),
-        notes=(*scene.notes, *([note] if note else [])),
-        facts=_facts(scene, for_model),
+        front=_identified(front, opened, predicted.for_model, card),
+        notes=(*opened.notes, *([predicted.note] if predicted.note else [])),
+        facts=_facts(opened, predicted.for_model),
     )
 
 
-def _extract_one(path: str, name: str, job: _Job, unfinished: Path, out: Path) -> SceneReport:
+def _extract_to(
+    path: str,
+    name: str,
+    model: nn.Module,
+    settings: ExtractionSettings,
+    unfinished: Path,
+    out: Path,
+    progress: bool,
+) -> SceneReport:
     """Extract the front of one scene and write its own files; what is wrong with it is reported."""
     begun = time.monotonic()
     try:
-        done = _extracted(path, job)
+        done = extract_scene(path, model, settings, progress=progress)
     except IcefrontError as error:
         return SceneReport(path, error=str(error))
     files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
     with explained_writing(out):
-        write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(job.model))
+        write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(model))
         draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
     return SceneReport(
         path=path,
@@ -404,51 +394,49 @@ def _extract_one(path: str, name: str, job: _Job, unfinished: Path, out: Path) -
     )
 
 
-def _opened(path: str, job: _Job) -> Scene:
-    scene = open_scene(
-        path, band=job.band, pixel_size_m=job.pixel_size_m, radiometry=job.radiometry
-    )
-    return replace(
-        scene,
-        glacier=scene.glacier if job.glacier is None else job.glacier,
-        date=scene.date if job.date is None else job.date,
-    )
-
-
-def _prepared(scene: Scene, job: _Job) -> tuple[Scene, str | None]:
-    """Return the scene as the model wants it, and what was done to it in one sentence."""
-    card = card_of(job.model)
-    size = wanted_size(scene, card.pixel_size_m)
-    if size is None:
-        if card.pixel_size_m is not None and scene.pixel_size_m is None:
-            return scene, (
-                f"The pixel size is unknown, so the scene was taken as it is; the model "
-                f"{card.name} was trained at {card.pixel_size_m:g} m."
+def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
+    """Return a scene as it is, or read from a file or an array, with the user's own facts."""
+    if isinstance(scene, Scene):
+        asked = [
+            name
+            for name, default in (("band", None), ("radiometry", "auto"), ("pixel_size", None))
+            if getattr(settings, name) != default
+        ]
+        if asked:
+            raise IcefrontError(
+                f"{scene.name} is an open scene, for which {' and '.join(asked)} cannot be chosen "
+                "any more: give it to icefront.open_scene."
             )
-        return scene, None
-    resampled = resample(scene, size)
-    rows, columns = resampled.shape
-    return resampled, (
-        f"For the model {card.name} the scene was resampled from "
-        f"{_size_in_words(scene.pixel_size_m)} to {size:g} m ({rows} x {columns} pixels)."
+        opened = scene
+    elif isinstance(scene, (str, os.PathLike)):
+        opened = open_scene(
+            scene,
+            band=settings.band,
+            pixel_size_m=settings.pixel_size,
+            radiometry=settings.radiometry,
+        )
+    else:
+        opened = scene_from_xarray(
+            scene, pixel_size_m=settings.pixel_size, radiometry=settings.radiometry
+        )
+    return replace(
+        opened,
+        glacier=opened.glacier if settings.glacier is None else settings.glacier,
+        date=opened.date if settings.date is None else settings.date,
     )
 
 
-def _size_in_words(size: PixelSize) -> str:
-    if size is None:
-        return "pixels of unknown size"
-    if isinstance(size, tuple):
-        return f"{size[0]:.4g} x {size[1]:.4g} m"
-    return f"{size:.4g} m"
+def _name_of(scene: SceneLike) -> str:
+    return os.fspath(scene) if isinstance(scene, (str, os.PathLike)) else str(scene.name)
 
 
-def _identified(front: gpd.GeoDataFrame, scene: Scene, card: ModelCard) -> gpd.GeoDataFrame:
-    """Say in a front's row which file it is of, on which grid it was drawn, and by what."""
-    drawn_at = front["pixel_size_m"].iloc[0]
-    size = scene.pixel_size_m
+def _identified(
+    front: gpd.GeoDataFrame, scene: Scene, for_model: Scene, card: ModelCard
+) -> gpd.GeoDataFrame:
+    """Say in a front's row on which grid it was drawn, and by what."""
+    seen_at = for_model.pixel_size_m
     front = front.assign(
-        pixel_size_m=drawn_at if size is None else mean_side(size),
-        model_pixel_size_m=drawn_at,
+        model_pixel_size_m=front["pixel_size_m"] if seen_at is None else mean_side(seen_at),
         model=card.name,
         model_sha256=card.sha256,
         icefront_version=__version__,

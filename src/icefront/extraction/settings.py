@@ -1,19 +1,149 @@
-"""What a user asks for in words: pixel sizes, dates and areas of interest."""
+"""What a user decides about an extraction: one validated object, and how words become values.
+
+The command line, YAML and Python read the same names and the same help texts from
+`ExtractionSettings`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
+from pydantic import ConfigDict, Field, field_validator
 
 from icefront.errors import IcefrontError
-from icefront.scenes.working_grid import AskedPixelSize
+from icefront.inference.settings import PredictionSettings
+from icefront.recipes import validated
+
+# The command line builds its options from here: what reads files is imported where it is used.
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from icefront.scenes.working_grid import AskedPixelSize
 
 
-def parse_band(text: str) -> int | str:
-    """Read a band: its number from 1, or its description or polarisation."""
-    return int(text) if text.isdecimal() else text
+class ExtractionSettings(PredictionSettings):
+    """Everything that decides which front a scene gets, beside the model.
+
+    Attributes
+    ----------
+    band : int, str or None
+        Of a file with several: number from 1, description or polarisation.
+    radiometry : str
+        ``auto``, or a kind of `icefront.scenes.radiometry`.
+    pixel_size : float, (float, float), "pixels" or None
+        As `pixel_size_m` of `icefront.open_scene`; in words ``20``, ``73.7x61.8``, ``pixels``.
+    aoi : path, GeoDataFrame, shapely polygon or None
+        Area of interest: polygons outside of which no front is drawn, in any CRS (a bare polygon:
+        in that of the scene).
+    glacier, date : str, datetime.date or None
+        Instead of what the file says.
+    windows, symmetries, precision, device
+        See `icefront.inference.settings.PredictionSettings`, as for ``tta`` and ``exact``.
+
+    Raises
+    ------
+    IcefrontError
+        If a pixel size, a date or a radiometry is not understood.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    band: int | str | None = Field(
+        None, description="Band of the file: number from 1, name or polarisation."
+    )
+    radiometry: str = Field(
+        "auto",
+        description="What the values are: auto, grey, stretched, power, amplitude, db or dn.",
+    )
+    pixel_size: Any = Field(
+        None,
+        description="Side of a pixel in metres, rows x columns such as 73.7x61.8, or pixels.",
+    )
+    aoi: Any = Field(
+        None, description="Polygons outside of which no front is drawn; any vector file and CRS."
+    )
+    glacier: str | None = Field(None, description="Name, instead of the file's.")
+    date: dt.date | None = Field(
+        None, description="Date such as 2018-06-02, instead of the file's."
+    )
+
+    @field_validator("band", mode="before")
+    @classmethod
+    def _band(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+    @field_validator("radiometry")
+    @classmethod
+    def _radiometry(cls, value: str) -> str:
+        from icefront.scenes.radiometry import check_kind
+
+        if value != "auto":
+            check_kind(value)
+        return value
+
+    @field_validator("pixel_size", mode="before")
+    @classmethod
+    def _pixel_size(cls, value: Any) -> AskedPixelSize:
+        from icefront.scenes.survey import check_pixel_size
+
+        return parse_pixel_size(value) if isinstance(value, str) else check_pixel_size(value)
+
+    @field_validator("aoi")
+    @classmethod
+    def _aoi(cls, value: Any) -> Any:
+        # Tables and polygons have `geom_type`; a file is named by its path.
+        if not (value is None or isinstance(value, (str, Path)) or hasattr(value, "geom_type")):
+            raise ValueError("give a vector file, a GeoDataFrame or a polygon")
+        return value
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _date(cls, value: Any) -> Any:
+        return parse_date(value) if isinstance(value, str) else value
+
+    def area(self) -> Any:
+        """Return the area of interest, read if it is a file, or None.
+
+        Raises
+        ------
+        IcefrontError
+            As `read_area`.
+        """
+        return read_area(Path(self.aoi)) if isinstance(self.aoi, (str, Path)) else self.aoi
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as plain types, under the names that ``run.json`` has for them."""
+        found = self.model_dump(exclude={"aoi", "pixel_size"})
+        found |= {"tta": self.symmetries == 8, "exact": self.exact}
+        found["pixel_size_m"] = self.pixel_size
+        if isinstance(self.aoi, (str, Path)):
+            found["area"] = str(self.aoi)
+        elif self.aoi is not None:
+            crs = getattr(self.aoi, "crs", None)
+            whole = self.aoi.union_all() if hasattr(self.aoi, "union_all") else self.aoi
+            found["area"] = {"crs": crs and crs.to_string(), "wkt": whole.wkt}
+        else:
+            found["area"] = None
+        return found
+
+
+def extraction_settings(values: Mapping[str, Any]) -> ExtractionSettings:
+    """Check settings given by name.
+
+    Parameters
+    ----------
+    values : mapping
+        Fields of `ExtractionSettings` and its shorthands ``tta`` and ``exact``.
+
+    Raises
+    ------
+    IcefrontError
+        If a name is unknown or a value does not fit.
+    """
+    return validated(dict(values), ExtractionSettings, "The settings")
 
 
 def parse_pixel_size(text: str) -> AskedPixelSize:
@@ -23,6 +153,11 @@ def parse_pixel_size(text: str) -> AskedPixelSize:
     ------
     IcefrontError
         If it is neither, or not positive.
+
+    Examples
+    --------
+    >>> parse_pixel_size("73.7x61.8")
+    (73.7, 61.8)
     """
     if text.lower() == "pixels":
         return "pixels"
@@ -63,6 +198,8 @@ def read_area(path: Path) -> gpd.GeoDataFrame:
     IcefrontError
         If the file is missing, is no vector file, or has no polygon.
     """
+    import geopandas as gpd
+
     if not path.exists():
         raise IcefrontError(f"The area of interest {path} does not exist: check the path.")
     try:

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.inference.precision import choose_device, precision
-from icefront.inference.predict import BATCHES, card_of, evaluating, prepared
+from icefront.inference.network import BATCHES, evaluating, prepared
+from icefront.inference.precision import choose_device, computing
+from icefront.inference.settings import Precision
 from icefront.inference.symmetries import views
 from icefront.inference.windows import (
     Axis,
@@ -27,12 +28,11 @@ from icefront.inference.windows import (
     axes_of_windows,
     bell_of,
     default_layout,
-    exact_layout,
     overlap,
     stream_windows,
     tent_of,
 )
-from icefront.models.card import ModelCard
+from icefront.models.card import ModelCard, card_of
 from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, LOGIT_LIMIT, N_ZONES, OCEAN
 
@@ -88,7 +88,7 @@ def predict_ensemble(
     symmetries: int = 8,
     layout: Layout | None = None,
     device: str = "auto",
-    exact: bool = False,
+    precision: Precision = "auto",
     progress: bool = True,
 ) -> EnsembleZones:
     """Predict a scene with several models in several symmetries.
@@ -102,9 +102,9 @@ def predict_ensemble(
     symmetries : 1, 4 or 8
         Windows as they are, rotated, or rotated and mirrored.
     layout : Layout, optional
-        Of the windows; by default that of the cards if `exact` holds, else `default_layout`.
-    device, exact, progress
-        As for `predict_zones`.
+        Of the windows; `default_layout` if it is not given.
+    device, precision, progress
+        As for `icefront.inference.predict.predict_zones`.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def predict_ensemble(
     image = prepared(scene, card)
     where = choose_device(device)
     if layout is None:
-        layout = exact_layout(card) if exact else default_layout(card)
+        layout = default_layout(card)
     inside = np.s_[:, :]
     taken_whole = card.whole and max(image.shape) <= card.window
     if taken_whole:
@@ -159,7 +159,7 @@ def predict_ensemble(
     with ExitStack() as stack:
         for model in models:
             stack.enter_context(evaluating(model, where))
-        stack.enter_context(precision(where, exact=exact))
+        stack.enter_context(computing(where, precision))
         for part in parts:
             whole = instead is not None and part.everywhere
             seen = slice(None) if whole else centre

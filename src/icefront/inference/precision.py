@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from icefront.errors import IcefrontError
+from icefront.inference.settings import Precision
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -55,20 +56,21 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def precision(device: torch.device, *, exact: bool) -> Iterator[None]:
-    """Run a network in float32 if `exact` holds, else in bfloat16 where the device is fast in it.
+def computing(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Run a network in a given precision.
 
     Parameters
     ----------
     device : torch.device
         Where the network runs.
-    exact : bool
-        Full float32, without TF32 on GPUs.
+    precision : "auto", "float32" or "bfloat16"
+        ``auto`` is bfloat16 where the device is fast in it. ``float32`` is full, without TF32 on
+        GPUs.
     """
-    fast = not exact and has_fast_bf16(device)
+    fast = precision == "bfloat16" or (precision == "auto" and has_fast_bf16(device))
     with ExitStack() as settings:
         # Set in any case: a caller's autocast must not reach into a run that is meant to be exact.
         settings.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast))
-        if exact and device.type == "cuda":
+        if precision == "float32" and device.type == "cuda":
             settings.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
         yield

@@ -1,147 +1,290 @@
-"""A model and a scene to the probabilities of its zones, on the scene's own grid."""
+"""Models and a scene to the probabilities of its zones: resampled, predicted, brought back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
-from icefront.inference.precision import choose_device, precision
+from icefront.grid import pixel_sides
+from icefront.inference.ensembles import predict_ensemble
+from icefront.inference.network import BATCHES, evaluating, predict_whole, prepared
+from icefront.inference.precision import choose_device, computing
+from icefront.inference.settings import Precision, PredictionSettings, Windows
 from icefront.inference.symmetries import SymmetryAverage
-from icefront.inference.windows import Layout, Network, blend_windows
-from icefront.models.card import ModelCard
-from icefront.scenes.radiometry import equalise
+from icefront.inference.windows import Layout, Network, blend_windows, default_layout, exact_layout
+from icefront.models.card import ModelCard, card_of
+from icefront.recipes import validated
+from icefront.scenes.resampling import resample as resample_scene
+from icefront.scenes.resampling import resample_to
 from icefront.scenes.scene import Scene
-
-BATCHES = {"cpu": 1, "mps": 4, "cuda": 16}
-"""Windows at once by kind of device: a processor gains nothing from more, and memory is spared."""
+from icefront.zones import N_ZONES, NO_DATA, ZoneProbabilities
 
 
-def card_of(model: nn.Module) -> ModelCard:
-    """Return a model's card; that of the default windows for a network without one."""
-    card = getattr(model, "card", None)
-    if isinstance(card, ModelCard):
-        return card
-    return ModelCard(name=type(model).__name__, architecture={})
+@dataclass(frozen=True)
+class Predicted:
+    """What models say about a scene, on the grid on which they saw it.
+
+    Attributes
+    ----------
+    scene : Scene
+        As it was given.
+    for_model : Scene
+        As the models saw it: `scene`, or resampled to the pixel size of their card.
+    probabilities : float32 (4, h, w)
+        Of the zones, on the grid of `for_model`; the mean over all models.
+    std : float32 (4, h, w) or None
+        Of an ensemble: see `icefront.inference.ensembles.EnsembleZones`.
+    logit_std : float32 (h, w) or None
+        Likewise.
+    note : str or None
+        What was done to the scene, in one sentence.
+    """
+
+    scene: Scene
+    for_model: Scene
+    probabilities: np.ndarray
+    std: np.ndarray | None = None
+    logit_std: np.ndarray | None = None
+    note: str | None = None
+
+    def on_scene(self) -> ZoneProbabilities:
+        """Return the probabilities on the grid of the scene, float32 (4, H, W)."""
+        found = self.probabilities
+        if self.for_model is not self.scene:
+            found = resample_to(found, self.for_model, self.scene)
+        return ZoneProbabilities(found, pixel_size_m=self.for_model.grid.side_m)
+
+
+def predict(
+    models: Sequence[nn.Module],
+    scene: Scene,
+    settings: PredictionSettings | None = None,
+    *,
+    ensemble: bool = False,
+    resample: bool = True,
+    layout: Layout | None = None,
+    whole: bool = True,
+    progress: bool = False,
+) -> Predicted:
+    """Predict a scene: the only way from a scene to probabilities.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        One, or several of an ensemble; their cards must agree on windows, input and pixel size.
+    scene : Scene
+        Image in 0..1 with NaN for no data, which enters the network as 0.
+    settings : PredictionSettings, optional
+        The defaults if it is not given.
+    ensemble : bool
+        Give standard deviations too, also for a single model.
+    resample : bool
+        Bring the scene to the pixel size that the card states, if both are known and differ by
+        more than 5 %.
+    layout : Layout, optional
+        Of the windows, instead of what `settings` says; a scene that may be taken as one still is.
+    whole : bool
+        Take a scene that fits into the window as one, if the card allows it.
+    progress : bool
+        Show a bar on stderr, if that is a terminal.
+
+    Returns
+    -------
+    Predicted
+
+    Raises
+    ------
+    IcefrontError
+        If the device does not exist, the models do not fit together or the layout leaves gaps.
+    """
+    settings = settings or PredictionSettings()
+    card = card_of(models[0])
+    for_model, note = for_card(scene, card) if resample else (scene, None)
+    if layout is None:
+        layout = layout_of(models[0], settings)
+    if ensemble or len(models) > 1:
+        found = predict_ensemble(
+            models,
+            for_model,
+            symmetries=settings.symmetries,
+            layout=layout,
+            device=settings.device,
+            precision=settings.precision,
+            progress=progress,
+        )
+        return Predicted(scene, for_model, found.mean, found.std, found.logit_std, note)
+    image = prepared(for_model, card)
+    where = choose_device(settings.device)
+    network: Network = models[0]
+    if settings.symmetries > 1:
+        network = SymmetryAverage(models[0], settings.symmetries)
+    with evaluating(models[0], where), computing(where, settings.precision):
+        if whole and card.whole and max(image.shape) <= card.window:
+            zones = predict_whole(image, network, window=card.window, device=where)
+        else:
+            zones = blend_windows(
+                image,
+                network,
+                window=layout.window,
+                target=layout.target,
+                stride=layout.stride,
+                coarse=layout.coarse,
+                batch=BATCHES.get(where.type, 1),
+                device=where,
+                progress=progress,
+            )
+    return Predicted(scene, for_model, zones, note=note)
 
 
 def predict_zones(
     model: nn.Module,
     scene: Scene,
     *,
-    stride: int | None = None,
-    layout: Layout | None = None,
-    tta: bool = False,
+    windows: Windows = "default",
+    symmetries: int = 1,
+    precision: Precision = "auto",
     device: str = "auto",
+    tta: bool = False,
     exact: bool = False,
+    layout: Layout | None = None,
+    stride: int | None = None,
+    resample: bool = True,
     progress: bool = True,
-) -> np.ndarray:
-    """Predict the probabilities of the four zones of a scene, on the grid of the scene as it is.
+) -> ZoneProbabilities:
+    """Predict the probabilities of the four zones of a scene, on the grid of the scene.
+
+    A scene whose pixel size differs from that of the model's card is resampled for the model, and
+    the probabilities are brought back; one whose pixel size is unknown is taken as it is.
 
     Parameters
     ----------
     model : torch.nn.Module
         From (B, 1, window, window) in 0..1 to logits (B, 4, window, window). Its card, if it has
-        one, tells windows, stride and the mapping of the input.
+        one, tells pixel size, windows and the mapping of the input.
     scene : Scene
         Image in 0..1 with NaN for no data, which enters the network as 0.
-    stride : int, optional
-        Step of the windows in pixels, instead of the card's. A given stride also makes a model
-        that may take a scene as one go by windows.
+    windows, symmetries, precision, device, tta, exact
+        See `icefront.inference.settings.PredictionSettings`.
     layout : Layout, optional
-        Of the windows, instead of the card's; a scene that may be taken as one still is.
-    tta : bool
-        Average over the eight flips and rotations of each window (eight times the time).
-    device : str
-        ``auto`` or a torch device.
-    exact : bool
-        Compute in float32; otherwise bfloat16 where the device is faster with it.
+        Of the windows, instead of `windows`; a scene that may be taken as one still is.
+    stride : int, optional
+        Step of the card's windows in pixels. A given stride also makes a model that may take a
+        scene as one go by windows.
+    resample : bool
+        False predicts the scene on its own pixels, whatever the card says.
     progress : bool
         Show a bar on stderr, if that is a terminal.
 
     Returns
     -------
-    float32 (4, H, W)
-        Probabilities of no data, rock, glacier, ocean; they sum to 1 everywhere, also where the
-        scene has no data.
+    ZoneProbabilities
+        float32 (4, H, W): probabilities of no data, rock, glacier, ocean; they sum to 1
+        everywhere, also where the scene has no data. The attribute `pixel_size_m` is that of the
+        grid on which the model saw the scene.
 
     Raises
     ------
     IcefrontError
-        If the device does not exist or the stride leaves gaps.
+        If a setting is unknown, the device does not exist or the stride leaves gaps.
+    """
+    settings = validated(
+        {
+            "windows": windows,
+            "symmetries": symmetries,
+            "precision": precision,
+            "device": device,
+            "tta": tta,
+            "exact": exact,
+        },
+        PredictionSettings,
+        "The settings",
+    )
+    if stride is not None:
+        card = card_of(model)
+        layout = Layout(card.window, card.target, stride)
+    return predict(
+        [model],
+        scene,
+        settings,
+        resample=resample,
+        layout=layout,
+        whole=stride is None,
+        progress=progress,
+    ).on_scene()
+
+
+def layout_of(model: nn.Module, settings: PredictionSettings) -> Layout:
+    """Return the windows of a model: the one place that decides.
+
+    A network without a card says nothing about what it tolerates and gets the published windows.
     """
     card = card_of(model)
-    image = prepared(scene, card)
-    chosen = layout or Layout(card.window, card.target, card.stride)
-    where = choose_device(device)
-    network: Network = SymmetryAverage(model) if tta else model
-    with evaluating(model, where), precision(where, exact=exact):
-        if card.whole and stride is None and max(image.shape) <= card.window:
-            return predict_whole(image, network, window=card.window, device=where)
-        return blend_windows(
-            image,
-            network,
-            window=chosen.window,
-            target=chosen.target,
-            stride=chosen.stride if stride is None else stride,
-            coarse=chosen.coarse,
-            batch=BATCHES.get(where.type, 1),
-            device=where,
-            progress=progress,
-        )
+    if settings.windows == "card" or getattr(model, "card", None) is None:
+        return exact_layout(card)
+    return default_layout(card)
 
 
-def prepared(scene: Scene, card: ModelCard) -> np.ndarray:
-    """The image of a scene as a model takes it, float32 (H, W) in 0..1 with NaN for no data."""
-    return equalise(scene.image) if card.input_mapping == "equalised" else scene.image
-
-
-def predict_whole(
-    image: np.ndarray, network: Network, *, window: int, device: str | torch.device = "cpu"
-) -> np.ndarray:
-    """Predict an image that fits into one window, centred in it and surrounded by no data.
+def for_card(scene: Scene, card: ModelCard, tolerance: float = 0.05) -> tuple[Scene, str | None]:
+    """Bring a scene to the pixel size a model's card asks for.
 
     Parameters
     ----------
-    image : float (H, W)
-        Grey values in 0..1 with NaN for no data, at most `window` on each side.
-    network : callable
-        From (1, 1, window, window) to logits (1, 4, window, window).
-    window : int
-        Side of the window in pixels.
-    device : str or torch.device
-        Where the window is put for the network.
+    scene : Scene
+        Its pixel size may be one number, rows and columns, or unknown.
+    card : ModelCard
+    tolerance : float
+        Relative difference of pixel sizes that is left as it is.
 
     Returns
     -------
-    float32 (4, H, W)
-        Probabilities of the zones.
+    Scene
+        The scene itself where nothing had to be done.
+    str or None
+        What was done, or could not be, in one sentence.
     """
-    height, width = image.shape
-    top, left = (window - height) // 2, (window - width) // 2
-    inside = np.s_[top : top + height, left : left + width]
-    given = np.zeros((1, 1, window, window), np.float32)
-    given[0, 0][inside] = np.nan_to_num(image, nan=0.0)
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(given).to(device)).float()
-        zones = torch.softmax(logits[0], dim=0).cpu().numpy()
-    return np.ascontiguousarray(zones[:, inside[0], inside[1]])
+    wanted, size = card.pixel_size_m, scene.pixel_size_m
+    if wanted is None:
+        return scene, None
+    if size is None:
+        return scene, (
+            f"The pixel size is unknown, so the scene was taken as it is; the model {card.name} "
+            f"was trained at {wanted:g} m."
+        )
+    if all(abs(side / wanted - 1) <= tolerance for side in pixel_sides(size)):
+        return scene, None
+    resampled = resample_scene(scene, wanted)
+    rows, columns = resampled.shape
+    given = f"{size[0]:.4g} x {size[1]:.4g}" if isinstance(size, tuple) else f"{size:.4g}"
+    return resampled, (
+        f"For the model {card.name} the scene was resampled from {given} m to {wanted:g} m "
+        f"({rows} x {columns} pixels)."
+    )
 
 
-@contextmanager
-def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put a model on a device in evaluation mode, and afterwards back to where it was."""
-    modes = {module: module.training for module in model.modules()}
-    parameter = next(model.parameters(), None)
-    home = None if parameter is None else parameter.device
-    model.eval().to(device)
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        if home is not None:
-            model.to(home)
+def likeliest_zones(probabilities: np.ndarray, scene: Scene, *, bare: bool = False) -> np.ndarray:
+    """Take the likeliest zone of each pixel; no data where the scene has none.
+
+    Parameters
+    ----------
+    probabilities : float32 (4, H, W)
+        On the grid of `scene`.
+    scene : Scene
+    bare : bool
+        Take what the network says also where the scene has no data, as published.
+
+    Returns
+    -------
+    uint8 (H, W)
+        Zone codes.
+    """
+    most = np.array(probabilities[0])
+    zones = np.zeros(most.shape, np.uint8)
+    for code in range(1, N_ZONES):
+        zones[probabilities[code] > most] = code
+        np.maximum(most, probabilities[code], out=most)
+    if not bare:
+        zones[~scene.valid] = NO_DATA
+    return zones

@@ -67,15 +67,20 @@ class SymmetryAverage:
     ----------
     network : callable
         From windows (B, 1, side, side) to logits (B, 4, side, side).
+    symmetries : 1, 4 or 8
+        See `views`.
     """
 
-    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self.network = network
+    def __init__(
+        self, network: Callable[[torch.Tensor], torch.Tensor], symmetries: int = 8
+    ) -> None:
+        check_symmetries(symmetries)
+        self.network, self.symmetries = network, symmetries
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         """Return the logarithm of the mean probabilities: logits of them, (B, 4, side, side)."""
         total: torch.Tensor | None = None
-        for zones in views(self.network, windows):
+        for zones in views(self.network, windows, self.symmetries):
             total = zones if total is None else total + zones
         assert total is not None
-        return torch.log((total / 8).clamp_min(torch.finfo(torch.float32).tiny))
+        return torch.log((total / self.symmetries).clamp_min(torch.finfo(torch.float32).tiny))

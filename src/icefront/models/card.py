@@ -50,3 +50,11 @@ class ModelCard:
     def as_dict(self) -> dict[str, Any]:
         """Return the card as plain types, for JSON."""
         return asdict(self)
+
+
+def card_of(model: object) -> ModelCard:
+    """Return a model's card; that of the default windows for a network without one."""
+    card = getattr(model, "card", None)
+    if isinstance(card, ModelCard):
+        return card
+    return ModelCard(name=type(model).__name__, architecture={})

@@ -9,17 +9,14 @@ from typing import Any
 
 import geopandas as gpd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from icefront.errors import IcefrontError
-from icefront.extraction.settings import read_area
+from icefront.extraction.settings import ExtractionSettings, read_area
+from icefront.recipes import Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GlacierConfig(_Strict):
+class GlacierConfig(Strict):
     """What is known of one glacier.
 
     Attributes
@@ -32,12 +29,12 @@ class GlacierConfig(_Strict):
         Vector file; fronts are drawn inside of its polygons only.
     """
 
-    names: list[str] = []
-    scenes: list[str] = []
+    names: list[str] = Field([])
+    scenes: list[str] = Field([])
     aoi: str | None = None
 
 
-class MonitoringConfig(_Strict):
+class MonitoringConfig(ExtractionSettings):
     """A project. Paths are relative to the configuration's folder.
 
     Attributes
@@ -52,20 +49,22 @@ class MonitoringConfig(_Strict):
     aoi : str or None
         For all glaciers without one of their own. Where the file has a column ``glacier``, each
         takes its own polygons.
-    model, band, radiometry, pixel_size, tta, exact
-        As for ``icefront extract``.
+    model : str or None
+        Name of a model or path of a checkpoint.
+    band, radiometry, pixel_size, glacier, date, windows, symmetries, precision, device, tta, exact
+        As for ``icefront extract``: see `icefront.extraction.settings.ExtractionSettings`.
     """
 
-    scenes: list[str] = []
+    scenes: list[str] = Field([])
     table: str | None = None
-    glaciers: dict[str, GlacierConfig] = {}
-    aoi: str | None = None
+    glaciers: dict[str, GlacierConfig] = Field({})
     model: str | None = None
-    band: int | str | None = None
-    radiometry: str = "auto"
-    pixel_size: float | None = Field(None, gt=0)
-    tta: bool = False
-    exact: bool = False
+
+    def extraction(self) -> ExtractionSettings:
+        """Return how a scene is extracted; areas of interest are each glacier's own."""
+        fields = ExtractionSettings.model_fields
+        values = {name: getattr(self, name) for name in fields if name != "aoi"}
+        return ExtractionSettings.model_construct(**values, aoi=None)
 
 
 def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
@@ -111,6 +110,8 @@ def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
             about["scenes"] = [about["scenes"]]
     try:
         return MonitoringConfig.model_validate(found), path.parent
+    except IcefrontError as error:
+        raise IcefrontError(f"{path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -14,7 +14,7 @@ import platform
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from torch import nn
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.extraction.pipeline import distinct_names
+from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.grid import common_crs
-from icefront.inference.predict import card_of
+from icefront.inference.settings import SHORTHANDS
+from icefront.models.card import card_of
 from icefront.models.registry import load_model
 from icefront.progress import steps
 from icefront.projects import catalogue as catalogues
@@ -54,6 +56,7 @@ from icefront.projects.scene_files import (
     read_header,
 )
 from icefront.projects.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
+from icefront.recipes import validated
 
 MOST_WORKERS = 16
 CRS_SAMPLE = 500
@@ -170,10 +173,6 @@ def run_monitoring(
     out: str | Path,
     *,
     model: str | None = None,
-    aoi: str | Path | None = None,
-    tta: bool = False,
-    exact: bool = False,
-    device: str = "auto",
     workers: int | None = None,
     cluster: str | None = None,
     zones: bool = True,
@@ -182,6 +181,7 @@ def run_monitoring(
     progress: bool = True,
     on_scene: Callable[[SceneOutcome], None] | None = None,
     loader: Callable[[], nn.Module] | None = None,
+    **settings: Any,
 ) -> RunReport:
     """Extract the fronts of all scenes that have none yet, and keep them in a catalogue.
 
@@ -191,10 +191,8 @@ def run_monitoring(
         A folder of scenes, or a YAML file (`icefront.projects.config.MonitoringConfig`).
     out : path
         The project: a folder, made if it does not exist.
-    model, aoi, tta, exact
-        As for ``icefront extract``; they win over the configuration.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    model : str, optional
+        As for ``icefront extract``; it wins over the configuration.
     workers : int, optional
         Processes; by default one a core, one only with a GPU.
     cluster : str, optional
@@ -211,6 +209,9 @@ def run_monitoring(
         Called when a scene is done and in the catalogue.
     loader : callable, optional
         Returns the network instead of `model`; must be picklable.
+    **settings
+        Fields of `icefront.extraction.settings.ExtractionSettings`; they win over the
+        configuration.
 
     Returns
     -------
@@ -226,7 +227,7 @@ def run_monitoring(
     begun = time.monotonic()
     folder = Path(out)
     config, root = read_config(source)
-    config = _overruled(config, model=model, aoi=aoi, tta=tta, exact=exact)
+    config = _overruled(config, model=model, **settings)
     if workers is not None and workers < 1:
         raise IcefrontError(f"{workers} workers extract nothing; give 1 or more.")
     listed = list_scenes(config, root, folder)
@@ -235,14 +236,8 @@ def run_monitoring(
     areas = Areas(config, root)
     load = loader or Loader(_model_of(config, root))
     card = card_of(load())
-    options = {
-        "band": config.band,
-        "radiometry": config.radiometry,
-        "pixel_size": config.pixel_size,
-        "tta": config.tta,
-        "exact": config.exact,
-    }
-    parameters = {"model": card.name, "model_sha256": card.sha256, **options}
+    extraction = config.extraction()
+    parameters = {"model": card.name, "model_sha256": card.sha256, **_decisive(extraction)}
     _prepare(folder)
     run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     report = RunReport(folder, run, found=len(listed))
@@ -258,10 +253,10 @@ def run_monitoring(
         (waiting,) = catalogue.db.execute(
             f"SELECT count(*) FROM {catalogues.LAYER} WHERE state = ?", (NEW,)
         ).fetchone()
-        count = min(workers or default_workers(device), max(waiting, 1))
+        count = min(workers or default_workers(extraction.device), max(waiting, 1))
         job = Job(
             load=load,
-            options={**options, "device": device},
+            settings=extraction,
             folder=folder.absolute(),
             zones=zones,
             threads=1 if count > 1 or workers is not None else 0,
@@ -288,11 +283,38 @@ def run_monitoring(
 def _overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
     """Let what was asked for on the command line win over the configuration."""
     changes = {name: value for name, value in asked.items() if value not in (None, False)}
-    if "aoi" in changes:
-        changes["aoi"] = os.path.abspath(changes["aoi"])
-    if "model" in changes and Path(changes["model"]).exists():
-        changes["model"] = os.path.abspath(changes["model"])
-    return config.model_copy(update=changes)
+    for name in ("aoi", "model"):
+        if name in changes and (name == "aoi" or Path(changes[name]).exists()):
+            changes[name] = os.path.abspath(changes[name])
+    if not changes:
+        return config
+    # A shorthand such as `tta` wins over what it stands for in the file.
+    values = config.model_dump()
+    for name, meaning in SHORTHANDS.items():
+        if name in changes:
+            values |= meaning
+    return validated(values | changes, MonitoringConfig, "The settings")
+
+
+def _decisive(settings: ExtractionSettings) -> dict[str, Any]:
+    """Return what a front depends on beside its scene, model and area, as plain types.
+
+    Version 0.1.0 knew the first five keys, and fronts with the same digest go on being valid: the
+    others are named only where they are not implied.
+    """
+    tta = settings.symmetries == 8
+    found = {
+        "band": settings.band,
+        "radiometry": settings.radiometry,
+        "pixel_size": settings.pixel_size,
+        "tta": tta,
+        "exact": settings.exact,
+    }
+    if not tta and settings.symmetries != 1:
+        found["symmetries"] = settings.symmetries
+    if not settings.exact and (settings.windows, settings.precision) != ("default", "auto"):
+        found |= {"windows": settings.windows, "precision": settings.precision}
+    return found
 
 
 def _model_of(config: MonitoringConfig, root: Path) -> str | None:
@@ -377,7 +399,8 @@ def _plan(
             row = _moved(catalogue, item)
         if row is None:
             header = read_header(item.path)
-            glacier = glacier_of(item, header.metadata.glacier, config)
+            glacier = config.glacier or glacier_of(item, header.metadata.glacier, config)
+            item = replace(item, date=config.date or item.date)
             changes.append((None, _new_row(item, header, glacier, stem, digest_of(glacier))))
             continue
         update, is_changed, is_other = _compared(row, item, config, digest_of, retry, renew)
@@ -435,7 +458,7 @@ def _compared(
     if str(item.path) != row["path"]:
         update["path"] = str(item.path)
     said = {
-        "glacier": glacier_of(item, row["glacier"], config),
+        "glacier": config.glacier or glacier_of(item, row["glacier"], config),
         "date": None if item.date is None else item.date.isoformat(),
         "sensor": item.sensor,
     }

@@ -26,6 +26,7 @@ import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
+from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, writing
 from icefront.projects.catalogue import RESULTS, plain, scene_folder, state_of
 
@@ -43,8 +44,8 @@ class Job:
     ----------
     load : callable
         Returns the network; must be picklable.
-    options : dict
-        Keyword arguments of `icefront.extraction.pipeline.extract_scene`.
+    settings : ExtractionSettings
+        How a scene is extracted; area and glacier are each task's own.
     folder : Path
         The project.
     zones : bool
@@ -54,7 +55,7 @@ class Job:
     """
 
     load: Callable[[], nn.Module]
-    options: dict[str, Any]
+    settings: ExtractionSettings
     folder: Path
     zones: bool = True
     threads: int = 1
@@ -136,19 +137,14 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     """Extract a scene, write its files, and return the values of its row."""
     from icefront.extraction.outputs import write_zones
     from icefront.extraction.pipeline import extract_scene
-    from icefront.inference.predict import card_of
+    from icefront.models.card import card_of
 
     begun = time.monotonic()
     values: dict[str, Any] = {"state": "failed"}
     try:
         values |= signature(Path(task.path))
-        done = extract_scene(
-            task.path,
-            model=network,
-            aoi=task.area,
-            glacier=task.glacier,
-            **job.options,
-        )
+        own = {"aoi": task.area, "glacier": task.glacier}
+        done = extract_scene(task.path, network, job.settings.model_copy(update=own))
         if done.scene.crs is None:
             raise IcefrontError(
                 f"{task.path} has no coordinate system, so that its front has no place on the "

@@ -16,8 +16,7 @@ from icefront.evaluation.protocol import protocol_front, score_image
 from icefront.fronts import distance_errors
 from icefront.fronts.minimum_length import MIN_LENGTH_M
 from icefront.grid import PixelSize
-from icefront.inference.predict import predict_zones
-from icefront.scenes.scene import Scene
+from icefront.inference.predict import likeliest_zones, predict_zones
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ def score_images(
     for i in track(chosen, "Scoring", disable=not progress, transient=True):
         sample, true = dataset.samples[i], dataset.zones(i)
         size: PixelSize = dataset.pixel_size_m(i)
-        scene = Scene(dataset.image(i).astype(np.float32) / 255, name=sample.name)
+        scene = dataset.scene(i)
         probabilities = predict_zones(network, scene, tta=tta, exact=exact, progress=False)
-        zones = probabilities.argmax(0).astype(np.uint8)
+        zones = likeliest_zones(probabilities, scene, bare=exact)
         unit = 1.0 if size is None else size
         box = dataset.box(i)
         from_zones = protocol_front(true, size, box, min_length_m)

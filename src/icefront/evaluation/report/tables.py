@@ -275,7 +275,7 @@ def _intro(result: BenchmarkResult) -> str:
     own = result.of(result.models[0].contender.label)
     how = (
         "float32, published windows"
-        if result.manner.exact
+        if result.settings.exact
         else "default windows (about an eighth of the published number)"
     )
     return (

@@ -1,0 +1,71 @@
+"""A network at work: its input, its mode, its batches, and a scene that fits into one window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from icefront.inference.windows import Network
+from icefront.models.card import ModelCard
+from icefront.scenes.radiometry import equalise
+from icefront.scenes.scene import Scene
+
+BATCHES = {"cpu": 1, "mps": 4, "cuda": 16}
+"""Windows at once by kind of device: a processor gains nothing from more, and memory is spared."""
+
+
+def prepared(scene: Scene, card: ModelCard) -> np.ndarray:
+    """The image of a scene as a model takes it, float32 (H, W) in 0..1 with NaN for no data."""
+    return equalise(scene.image) if card.input_mapping == "equalised" else scene.image
+
+
+def predict_whole(
+    image: np.ndarray, network: Network, *, window: int, device: str | torch.device = "cpu"
+) -> np.ndarray:
+    """Predict an image that fits into one window, centred in it and surrounded by no data.
+
+    Parameters
+    ----------
+    image : float (H, W)
+        Grey values in 0..1 with NaN for no data, at most `window` on each side.
+    network : callable
+        From (1, 1, window, window) to logits (1, 4, window, window).
+    window : int
+        Side of the window in pixels.
+    device : str or torch.device
+        Where the window is put for the network.
+
+    Returns
+    -------
+    float32 (4, H, W)
+        Probabilities of the zones.
+    """
+    height, width = image.shape
+    top, left = (window - height) // 2, (window - width) // 2
+    inside = np.s_[top : top + height, left : left + width]
+    given = np.zeros((1, 1, window, window), np.float32)
+    given[0, 0][inside] = np.nan_to_num(image, nan=0.0)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(given).to(device)).float()
+        zones = torch.softmax(logits[0], dim=0).cpu().numpy()
+    return np.ascontiguousarray(zones[:, inside[0], inside[1]])
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put a model on a device in evaluation mode, and afterwards back to where it was."""
+    modes = {module: module.training for module in model.modules()}
+    parameter = next(model.parameters(), None)
+    home = None if parameter is None else parameter.device
+    model.eval().to(device)
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        if home is not None:
+            model.to(home)
