@@ -300,9 +300,9 @@ def test_models_an_ensemble_and_what_is_kept(
     seen: list[str] = []
     predict = Contender.predict
 
-    def counted(self, image, scene, manner):
+    def counted(self, scene, settings):
         seen.append(f"{self.label}/{scene.name}")
-        return predict(self, image, scene, manner)
+        return predict(self, scene, settings)
 
     monkeypatch.setattr(Contender, "predict", counted)
     first, second = sorted(images["image"].unique())[:2]
@@ -327,11 +327,11 @@ def test_an_interrupted_run_goes_on(
 ) -> None:
     predict, seen = Contender.predict, []
 
-    def stopping(self, image, scene, manner):
+    def stopping(self, scene, settings):
         if len(seen) == 2:
             raise KeyboardInterrupt
         seen.append(scene.name)
-        return predict(self, image, scene, manner)
+        return predict(self, scene, settings)
 
     monkeypatch.setattr(Contender, "predict", stopping)
     options = {"models": checkpoints[:1], "sensors": ["S1", "TSX/TDX"], "scenes": False}

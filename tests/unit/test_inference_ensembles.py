@@ -76,7 +76,7 @@ def test_running_sums_equal_the_statistics_of_all_views(symmetries: int) -> None
     models = [Lopsided(1), Lopsided(2)]
     scene, layout = scene_of((23, 41)), Layout(32, 16, 12)
     found = predict_ensemble(
-        models, scene, symmetries=symmetries, layout=layout, exact=True, device="cpu"
+        models, scene, symmetries=symmetries, layout=layout, precision="float32", device="cpu"
     )
     assert found.views == 2 * symmetries
     values, weights = everything(models, scene.image, layout, symmetries)
@@ -91,7 +91,8 @@ def test_running_sums_equal_the_statistics_of_all_views(symmetries: int) -> None
 
 def test_one_model_without_symmetries_is_the_model() -> None:
     model, scene = Lopsided(3), scene_of((40, 33))
-    found = predict_ensemble([model], scene, symmetries=1, exact=True, device="cpu")
+    layout = exact_layout(CARD)
+    found = predict_ensemble([model], scene, symmetries=1, layout=layout, device="cpu")
     alone = blend_windows(scene.image, model, window=32, target=16, stride=8)
     np.testing.assert_allclose(found.mean, alone, atol=1e-5)
 
@@ -99,11 +100,11 @@ def test_one_model_without_symmetries_is_the_model() -> None:
 def test_equal_models_have_no_standard_deviation_and_symmetries_commute() -> None:
     card = dataclasses.replace(CARD, whole=True)
     model, scene = Lopsided(4, card), scene_of((32, 32))
-    same = predict_ensemble([model, model], scene, symmetries=1, exact=True, device="cpu")
+    same = predict_ensemble([model, model], scene, symmetries=1, precision="float32", device="cpu")
     assert same.std.max() < 1e-6
     turned = Scene(np.rot90(scene.image[:, ::-1]).copy())
-    a = predict_ensemble([model], scene, exact=True, device="cpu")
-    b = predict_ensemble([model], turned, exact=True, device="cpu")
+    a = predict_ensemble([model], scene, precision="float32", device="cpu")
+    b = predict_ensemble([model], turned, precision="float32", device="cpu")
     np.testing.assert_allclose(b.mean, np.rot90(a.mean[:, :, ::-1], 1, (1, 2)), atol=1e-5)
     np.testing.assert_allclose(b.std, np.rot90(a.std[:, :, ::-1], 1, (1, 2)), atol=1e-5)
 

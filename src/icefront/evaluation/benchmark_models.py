@@ -75,15 +75,16 @@ class Contender:
 
     def facts(self, image: Path, pixel_size: object, settings: BenchmarkSettings) -> dict[str, str]:
         """What a prediction of an image follows from."""
-        said = {
+        said: dict[str, object] = {
             "exact": settings.exact,
             "native": settings.native,
             "symmetries": self.symmetries,
             "pixel_size": pixel_size,
-            "windows": settings.windows,
-            "precision": settings.precision,
-            "views": settings.symmetries,
         }
+        if not settings.exact:
+            # The default windows are not those of version 0.1.0: predictions must not be mixed.
+            said["windows"] = "at fronts" if settings.windows == "default" else "card"
+            said["precision"] = settings.precision
         return {
             "software": f"icefront {__version__}",
             "model": self.label,
