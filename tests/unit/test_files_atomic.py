@@ -1,9 +1,15 @@
 """Writing whole or not at all: what stays on the disk after failures of each kind."""
 
 import os
+import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
+from pyogrio.errors import DataSourceError
+from rasterio._err import CPLE_AppDefinedError
+from rasterio.errors import RasterioError
+from safetensors import SafetensorError
 
 from icefront.errors import IcefrontError
 from icefront.files import atomic
@@ -21,20 +27,39 @@ def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> No
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("odd"), IcefrontError("said")])
-def test_a_failure_leaves_the_earlier_file_and_nothing_else(
-    error: BaseException, tmp_path: Path
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (TypeError("a mistake of the program"), TypeError),
+        (RuntimeError("a mistake of the program"), RuntimeError),
+        (MemoryError(), MemoryError),
+        (IcefrontError("explained"), IcefrontError),
+        (PermissionError(13, "Permission denied"), IcefrontError),
+        (RasterioError("the driver fails"), IcefrontError),
+        (CPLE_AppDefinedError(1, 1, "TIFFAppendToStrip fails"), IcefrontError),
+        (DataSourceError("the layer fails"), IcefrontError),
+        (sqlite3.OperationalError("database is locked"), IcefrontError),
+        (SafetensorError("I/O error"), IcefrontError),
+        (zipfile.LargeZipFile("too large"), IcefrontError),
+        (RuntimeError("[enforce fail at inline_container.cc:672] unexpected pos"), IcefrontError),
+        (RuntimeError("NetCDF: HDF error"), IcefrontError),
+        (RuntimeError("write: No space left on device"), IcefrontError),
+    ],
+    ids=repr,
+)
+def test_failures_of_files_are_explained_mistakes_pass_and_the_earlier_file_stays(
+    error: BaseException, raised: type[BaseException], tmp_path: Path
 ) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
-    expected = IcefrontError if isinstance(error, Exception) else KeyboardInterrupt
 
     def fail() -> None:
         with writing(path) as part:
             part.write_text("half")
             raise error
 
-    with pytest.raises(expected):
+    with pytest.raises(raised):
         fail()
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "old")]
 

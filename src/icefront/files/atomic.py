@@ -120,7 +120,7 @@ def writing(path: Path, *, sync: bool = False, remedy: str = NAME_ANOTHER_FOLDER
     Raises
     ------
     IcefrontError
-        If the block fails with anything but a mistake already explained, such as on a full disk.
+        If the file cannot be written, such as on a full disk.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -159,10 +159,11 @@ def free_space(folder: Path) -> int:
 
 @contextmanager
 def explained_writing(out: Path, *, remedy: str = NAME_ANOTHER_FOLDER) -> Iterator[None]:
-    """Turn any failure of writing a file, whatever library wrote it, into one sentence.
+    """Turn a failure of writing a file, whatever library wrote it, into one sentence.
 
     Raster and vector libraries raise errors of their own, some without the system's error number;
-    what they say and how much room is left tell a full disk.
+    their messages and the room that is left tell a full disk. Other exceptions of the block, such
+    as the TypeError of a calculation, pass as they are.
 
     Parameters
     ----------
@@ -174,20 +175,57 @@ def explained_writing(out: Path, *, remedy: str = NAME_ANOTHER_FOLDER) -> Iterat
     Raises
     ------
     IcefrontError
-        If the block fails with anything but a mistake already explained.
+        If a file cannot be written.
     """
     try:
         yield
-    except (IcefrontError, MemoryError):
+    except IcefrontError:
         raise
     except Exception as error:
+        if not _is_of_writing(error, out):
+            raise
         raise _explained(error, out, remedy) from error
 
+
+_WRITERS = frozenset(
+    {
+        "PIL",
+        "_sqlite3",
+        "fiona",
+        "h5netcdf",
+        "h5py",
+        "netCDF4",
+        "pyogrio",
+        "rasterio",
+        "safetensors",
+        "safetensors_rust",
+        "sqlite3",
+        "zipfile",
+    }
+)
+"""Packages whose exceptions are failures of files; those of other libraries are OSErrors."""
+
+_WRITER_WORDS = ("inline_container", "parent directory", "netcdf:")
+"""Words of the plain RuntimeErrors that torch and netCDF4 raise for failures of files."""
 
 _FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("no space left", "disk is full", "disk full", "quota exceeded")
 _LITTLE_ROOM = 100_000
 """Bytes; with fewer left after a failed write the disk is called full."""
+
+
+def _is_of_writing(error: Exception, out: Path) -> bool:
+    """Tell whether an exception is a failure of a file rather than of the program.
+
+    A plain RuntimeError counts where its words or a full disk say so.
+    """
+    if isinstance(error, OSError):
+        return True
+    if any(kind.__module__.partition(".")[0] in _WRITERS for kind in type(error).__mro__):
+        return True
+    if type(error) is not RuntimeError:
+        return False
+    return any(words in str(error).lower() for words in _WRITER_WORDS) or _is_full(error, out)
 
 
 def _explained(error: BaseException, out: Path, remedy: str = NAME_ANOTHER_FOLDER) -> IcefrontError:

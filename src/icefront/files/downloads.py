@@ -24,7 +24,7 @@ from typing import Any
 
 from icefront import __version__
 from icefront.errors import IcefrontError
-from icefront.files.atomic import free_space, move_into_place
+from icefront.files.atomic import explained_writing, free_space, move_into_place
 from icefront.progress import steps
 
 TRIES = 5
@@ -64,10 +64,6 @@ def readable(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError
-
-
-class _DiskError(Exception):
-    """The disk, not the server."""
 
 
 class _Passing(Exception):
@@ -280,11 +276,9 @@ def _continue(
         with part.path.open("ab" if start else "wb") as sink:
             size = start
             while chunk := answer.read(CHUNK):
-                try:
+                with explained_writing(part.path.parent):  # the disk, not the server
                     sink.write(chunk)
                     sink.flush()
-                except OSError as error:
-                    raise _DiskError(str(error)) from error
                 size += len(chunk)
                 advance(len(chunk))
                 if total is not None and size > total:
