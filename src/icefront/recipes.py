@@ -174,8 +174,9 @@ def validated(values: dict[str, Any], kind: type[Recipe], source: str) -> Recipe
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        where = "".join(f"{part}." for part in first["loc"])[:-1]
         what = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             what = "there is no such key"
-        raise IcefrontError(f"{source}: {where}: {what}.") from None
+        place = f"{source}: {where}" if where else source
+        raise IcefrontError(f"{place}: {what}.") from None

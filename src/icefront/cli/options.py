@@ -77,7 +77,9 @@ def settings_options(
     decorator
         Of a command with a keyword argument ``settings``: a dictionary of what was asked for.
     """
-    fields = ExtractionSettings.model_fields
+    # What a scene is comes before how it is predicted, which the settings inherit.
+    own = ExtractionSettings.__annotations__
+    fields = sorted(ExtractionSettings.model_fields, key=lambda name: name not in own)
     chosen = names or (*fields, *_SHORTHANDS)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -86,14 +88,14 @@ def settings_options(
             asked = {name: options.pop(name) for name in chosen}
             command(*args, **options, settings=_asked(asked))
 
-        own = [
+        given = [
             parameter
             for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
             if name != "settings"
         ]
         added = [_option(name, helps.get(name)) for name in chosen]
-        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        run.__signature__ = inspect.Signature([*given, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*given, *added)}
         del run.__wrapped__  # type: ignore[attr-defined]
         return run
 

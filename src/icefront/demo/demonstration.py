@@ -173,7 +173,9 @@ def _draw(
             bottom = top - height * size
             scenery.plot((x - left) / 1e3, (y - bottom) / 1e3, color=colour, linewidth=1.4)
     scenery.set(xlim=extent[:2], ylim=extent[2:], xlabel="km", ylabel="km")
-    scenery.set_title(f"{len(found)} fronts of a made glacier, {dates[0]:%Y} to {dates[-1]:%Y}")
+    scenery.set_title(
+        f"{len(found)} fronts of a simulated glacier, {dates[0]:%Y} to {dates[-1]:%Y}"
+    )
 
     origin = position_along(truth.geometry.iloc[0], flow) or 0.0
     for lines, style, label in (
