@@ -21,7 +21,7 @@ import icefront
 from icefront import IcefrontError
 from icefront.cli import app
 from icefront.evaluation.benchmark import benchmark
-from icefront.evaluation.benchmark_models import Contender
+from icefront.evaluation.benchmark_models import BenchmarkModel
 from icefront.evaluation.report.figures import published_figure
 from icefront.evaluation.report.tables import comparable, published_words
 from icefront.evaluation.results import BenchmarkResult
@@ -298,13 +298,13 @@ def test_models_an_ensemble_and_what_is_kept(
     assert "--resume" in text
 
     seen: list[str] = []
-    predict = Contender.predict
+    predict = BenchmarkModel.predict
 
     def counted(self, scene, settings):
         seen.append(f"{self.label}/{scene.name}")
         return predict(self, scene, settings)
 
-    monkeypatch.setattr(Contender, "predict", counted)
+    monkeypatch.setattr(BenchmarkModel, "predict", counted)
     first, second = sorted(images["image"].unique())[:2]
     (out / "predictions/small-0" / f"{first}.png").unlink()
     damaged = out / "predictions/ensemble" / f"{second}.png"
@@ -325,7 +325,7 @@ def test_models_an_ensemble_and_what_is_kept(
 def test_an_interrupted_run_goes_on(
     small: Path, checkpoints: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict, seen = Contender.predict, []
+    predict, seen = BenchmarkModel.predict, []
 
     def stopping(self, scene, settings):
         if len(seen) == 2:
@@ -333,14 +333,14 @@ def test_an_interrupted_run_goes_on(
         seen.append(scene.name)
         return predict(self, scene, settings)
 
-    monkeypatch.setattr(Contender, "predict", stopping)
+    monkeypatch.setattr(BenchmarkModel, "predict", stopping)
     options = {"models": checkpoints[:1], "sensors": ["S1", "TSX/TDX"], "scenes": False}
     options["progress"] = False
     with pytest.raises(KeyboardInterrupt):
         benchmark(small, tmp_path / "out", **options)
     assert not (tmp_path / "out/report.html").exists()
     assert not list((tmp_path / "out").rglob("*.part*"))
-    monkeypatch.setattr(Contender, "predict", predict)
+    monkeypatch.setattr(BenchmarkModel, "predict", predict)
     resumed = benchmark(small, tmp_path / "out", resume=True, **options)
     whole = benchmark(small, tmp_path / "whole", **options)
     pd.testing.assert_frame_equal(resumed.images, whole.images)

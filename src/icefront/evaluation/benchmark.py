@@ -1,6 +1,6 @@
 """The CaFFe benchmark: models on the images of a split, scored by the protocol.
 
-Every image is read once, predicted by all that take part, scored and drawn; its predictions are
+Every image is read once, predicted by every model, scored and drawn; its predictions are
 kept as soon as they are there, so that an interrupted run goes on and finished predictions are
 scored again without a network. An image that cannot be scored costs a sentence, not the run.
 """
@@ -16,7 +16,11 @@ import pandas as pd
 
 from icefront.datasets.caffe import read_box
 from icefront.errors import IcefrontError
-from icefront.evaluation.benchmark_models import BenchmarkSettings, Contender, gather_contenders
+from icefront.evaluation.benchmark_models import (
+    BenchmarkModel,
+    BenchmarkSettings,
+    load_benchmark_models,
+)
 from icefront.evaluation.calibration import (
     NORMAL,
     Calibration,
@@ -76,7 +80,7 @@ def benchmark(
     given : sequence of path
         Folders of zones that other programs predicted.
     ensemble : bool
-        All models together take part too, averaged over `symmetries` (1, 4 or 8).
+        All models together are scored too, averaged over `symmetries` (1, 4 or 8).
     split, glaciers, sensors, pixel_size
         Which images, and in which unit; see `select_images`.
     hemisphere : "north", "south" or None
@@ -108,8 +112,8 @@ def benchmark(
         data, split, glaciers=glaciers, sensors=sensors, pixel_size=pixel_size
     )
     stated = {} if calibration is None else read_calibration(calibration)
-    contenders = gather_contenders(models, given, ensemble=ensemble, symmetries=symmetries)
-    results = [ModelResult(c, calibration=_stated_for(c, stated)) for c in contenders]
+    loaded = load_benchmark_models(models, given, ensemble=ensemble, symmetries=symmetries)
+    results = [ModelResult(m, calibration=_stated_for(m, stated)) for m in loaded]
     settings = settings or BenchmarkSettings()
     choose_device(settings.device)
     if overwrite:
@@ -118,13 +122,13 @@ def benchmark(
 
     rows: list[dict[str, Any]] = []
     gallery = Gallery(folder if scenes else None, selection.unit)
-    with steps("Scoring", len(selection.dataset) * len(contenders), show=progress) as advance:
+    with steps("Scoring", len(selection.dataset) * len(loaded), show=progress) as advance:
         for number, sample in enumerate(selection.dataset.samples):
             try:
                 scored = _score(selection, number, results, settings, folder, resume)
             except IcefrontError as error:
                 selection.left_out.append(str(error).rstrip("."))
-                advance(len(contenders))
+                advance(len(loaded))
                 continue
             with explained_writing(folder):
                 for kept, prediction, facts in scored.fresh:
@@ -132,7 +136,7 @@ def benchmark(
             rows += _add_scores(scored, hemisphere)
             with explained_writing(folder):
                 gallery.add(scored)
-            advance(len(contenders))
+            advance(len(loaded))
     if not rows:
         raise IcefrontError(
             f"{data} has no image in {split} that could be scored: {selection.left_out[0]}."
@@ -173,13 +177,13 @@ def _add_scores(scored: ScoredImage, hemisphere: Hemisphere | None) -> list[dict
     return rows
 
 
-def _stated_for(contender: Contender, stated: dict[str, Calibration]) -> Calibration:
+def _stated_for(model: BenchmarkModel, stated: dict[str, Calibration]) -> Calibration:
     if not stated:
         return NORMAL
-    if contender.label in stated:
-        return stated[contender.label]
+    if model.label in stated:
+        return stated[model.label]
     raise IcefrontError(
-        f"The calibration is of {', '.join(stated)}, not of {contender.label}; give one of the "
+        f"The calibration is of {', '.join(stated)}, not of {model.label}; give one of the "
         "same models."
     )
 
@@ -206,15 +210,15 @@ def _score(
     scene = dataset.scene(number)
     scores, fresh = [], []
     for result in results:
-        contender = result.contender
-        kept = out / PREDICTIONS / contender.label
-        facts = contender.facts(sample.image, size, settings)
+        model = result.model
+        kept = out / PREDICTIONS / model.label
+        facts = model.facts(sample.image, size, settings)
         prediction = None
-        if resume and contender.given is None:
+        if resume and model.given is None:
             prediction = read_prediction(kept, sample.name, facts)
         if prediction is None or prediction.zones.shape != image.shape:
-            prediction = contender.predict(scene, settings)
-            if contender.given is None:
+            prediction = model.predict(scene, settings)
+            if model.given is None:
                 fresh.append((kept, prediction, facts))
         score = score_image(prediction.zones, true_zones, true, size, box)
         true = score.true
@@ -227,14 +231,14 @@ def _add_notes(found: BenchmarkResult) -> None:
     """Add a sentence for each thing that a reader of the numbers must know."""
     notes = found.selection.notes
     for result in found.models:
-        own = found.of(result.contender.label)
+        own = found.of(result.label)
         dry = int((~own["ocean_found"]).sum())
         if dry:
             notes.append(
-                f"{result.contender.label} predicts no ocean at all in {dry} of {len(own)} images: "
+                f"{result.label} predicts no ocean at all in {dry} of {len(own)} images: "
                 "they have no front and do not enter its mean."
             )
-    first = found.of(found.models[0].contender.label)
+    first = found.of(found.models[0].label)
     if untrue := int((~first["true_front"]).sum()):
         notes.append(
             f"{untrue} images have no true front (inside the box); they count in the zone scores "

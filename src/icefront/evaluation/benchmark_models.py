@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark: models, an ensemble of them, or zones that others predicted."""
+"""What a benchmark scores: models, an ensemble of them, or zones that other programs predicted."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class BenchmarkSettings(PredictionSettings):
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One that takes part.
+class BenchmarkModel:
+    """A model, an ensemble, or a folder of predicted zones, that a benchmark scores.
 
     Attributes
     ----------
@@ -180,14 +180,14 @@ def _given_zones(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
     raise IcefrontError(f"{folder} has no zones of {name} ({name}.png or {name}_zones.png).")
 
 
-def gather_contenders(
+def load_benchmark_models(
     models: Sequence[str | Path],
     given: Sequence[str | Path] = (),
     *,
     ensemble: bool = False,
     symmetries: int = 8,
-) -> list[Contender]:
-    """Load all who take part and give each a label of its own.
+) -> list[BenchmarkModel]:
+    """Load what a benchmark scores, each under a label of its own.
 
     Parameters
     ----------
@@ -196,14 +196,14 @@ def gather_contenders(
     given : sequence of str or Path
         Folders of predicted zones, PNG files in CaFFe's grey values named like the images.
     ensemble : bool
-        All models together take part too.
+        All models together are scored too.
     symmetries : 1, 4 or 8
         Of the ensemble.
 
     Raises
     ------
     IcefrontError
-        If there is nobody, a model cannot be loaded, or the models do not fit together.
+        If nothing is named, a model cannot be loaded, or the models do not fit together.
     """
     if not models and not given:
         raise IcefrontError(
@@ -212,7 +212,7 @@ def gather_contenders(
         )
     if ensemble and not models:
         raise IcefrontError("An ensemble is made of models: name them with --model.")
-    contenders: list[Contender] = []
+    found: list[BenchmarkModel] = []
     taken = {ENSEMBLE} if ensemble else set()
 
     def label_of(wish: str) -> str:
@@ -228,18 +228,18 @@ def gather_contenders(
         card = card_of(network)
         path = packaged_weights(str(name))
         identity = card.sha256 or sha256_of(path or Path(name))
-        contenders.append(Contender(label_of(card.name), (network,), 0, identity, Path(name).name))
+        found.append(BenchmarkModel(label_of(card.name), (network,), 0, identity, Path(name).name))
     if ensemble:
-        together = tuple(c.models[0] for c in contenders)
+        together = tuple(m.models[0] for m in found)
         check_models([card_of(m) for m in together])
         check_symmetries(symmetries)
-        joined = hashlib.sha256("".join(c.identity for c in contenders).encode()).hexdigest()
+        joined = hashlib.sha256("".join(m.identity for m in found).encode()).hexdigest()
         words = f"{len(together)} models × {symmetries} symmetries"
-        contenders.append(Contender(ENSEMBLE, together, symmetries, joined, words))
+        found.append(BenchmarkModel(ENSEMBLE, together, symmetries, joined, words))
     for folder in map(Path, given):
         if not folder.is_dir():
             raise IcefrontError(f"There is no folder of predictions {folder}.")
-        contenders.append(
-            Contender(label_of(folder.name), (), 0, "", f"zones in {folder.name}", folder)
+        found.append(
+            BenchmarkModel(label_of(folder.name), (), 0, "", f"zones in {folder.name}", folder)
         )
-    return contenders
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from icefront.datasets.caffe import CaffeSample
-from icefront.evaluation.benchmark_models import BenchmarkSettings, Contender
+from icefront.evaluation.benchmark_models import BenchmarkModel, BenchmarkSettings
 from icefront.evaluation.calibration import NORMAL, Calibration, FrontErrors
 from icefront.evaluation.groups import GROUPINGS, members_of, sensor_group
 from icefront.evaluation.mde import pool_mde
@@ -33,7 +33,7 @@ class ModelResult:
 
     Attributes
     ----------
-    contender : Contender
+    model : BenchmarkModel
     errors : list of float64 (N_i,)
         Distances of each image, empty without a front.
     zones : list of ZoneScores
@@ -43,11 +43,16 @@ class ModelResult:
         By which intervals are stated.
     """
 
-    contender: Contender
+    model: BenchmarkModel
     errors: list[np.ndarray] = field(default_factory=list)
     zones: list[ZoneScores] = field(default_factory=list)
     fronts: list[FrontErrors | None] = field(default_factory=list)
     calibration: Calibration = NORMAL
+
+    @property
+    def label(self) -> str:
+        """Return the name of the model in tables and of its folder."""
+        return self.model.label
 
 
 @dataclass
@@ -116,7 +121,7 @@ def image_row(
         np.nan if scored.pixel_size is None else np.asarray(scored.pixel_size, float), (2,)
     )
     row: dict[str, Any] = {
-        "model": result.contender.label,
+        "model": result.label,
         "image": sample.name,
         "glacier": sample.glacier,
         "date": sample.date.isoformat(),
@@ -175,7 +180,7 @@ def group_table(images: pd.DataFrame, results: Sequence[ModelResult]) -> pd.Data
     """
     rows = []
     for result in results:
-        own = images[images["model"] == result.contender.label].reset_index(drop=True)
+        own = images[images["model"] == result.label].reset_index(drop=True)
         for grouping in GROUPINGS:
             for common, members in members_of(own, grouping):
                 errors = [result.errors[k] for k in members]
@@ -183,7 +188,7 @@ def group_table(images: pd.DataFrame, results: Sequence[ModelResult]) -> pd.Data
                 zones = average_scores([result.zones[k] for k in members])
                 part = own.iloc[members]
                 row: dict[str, Any] = {
-                    "model": result.contender.label,
+                    "model": result.label,
                     "grouping": " × ".join(grouping) or "all",
                     **{k: common.get(k, "") for k in ("glacier", "season", "sensor", "resolution")},
                     "images": len(members),

@@ -60,7 +60,7 @@ def error_figure(result: BenchmarkResult) -> Figure:
         # A curve of a hundred thousand points draws no better than one of a thousand.
         fraction = np.linspace(0, 1, 1001)
         values = np.maximum(np.quantile(pooled, fraction), least)
-        label = f"{model.contender.label}: mean {distance_text(float(pooled.mean()), unit)}"
+        label = f"{model.label}: mean {distance_text(float(pooled.mean()), unit)}"
         left.plot(
             values,
             100 * fraction,
@@ -87,7 +87,7 @@ def error_figure(result: BenchmarkResult) -> Figure:
         left.legend(fontsize=9, frameon=False, labelcolor=INK, loc="upper left")
     labels = []
     for k, model in enumerate(result.models):
-        own = result.of(model.contender.label)
+        own = result.of(model.label)
         values = own["mde"].dropna().to_numpy()
         y = count - 1 - k
         if values.size:
@@ -106,7 +106,7 @@ def error_figure(result: BenchmarkResult) -> Figure:
             right.plot([low, high], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt")
             right.plot(middle, y, marker="|", color=INK, markersize=17, markeredgewidth=2.4)
         lost = int((~own["front_found"]).sum())
-        labels.append(f"{model.contender.label}\n{lost} without front")
+        labels.append(f"{model.label}\n{lost} without front")
     _logarithmic(right, "x")
     right.set_yticks(range(count - 1, -1, -1), labels)
     right.set_ylim(-0.6, count - 0.4)
@@ -134,7 +134,7 @@ def group_figure(result: BenchmarkResult) -> Figure:
         dress_axes(axis)
         axis.set_title(f"by {name}", loc="left", fontsize=10, fontweight="bold", color=INK, pad=3)
         for k, model in enumerate(result.models):
-            own = part[part["model"] == model.contender.label].set_index("name")
+            own = part[part["model"] == model.label].set_index("name")
             shift = 0.5 * (k - (len(result.models) - 1) / 2) / max(len(result.models), 2)
             for y, group in enumerate(names):
                 row = own.loc[group]
@@ -167,7 +167,7 @@ def group_figure(result: BenchmarkResult) -> Figure:
     axes[-1].set_xlabel(f"MDE ({unit})", color=INK)
     handles = [
         axes[0].plot([], [], marker=marker(k), color=colour(k), linestyle="none",
-                     label=m.contender.label)[0]
+                     label=m.label)[0]
         for k, m in enumerate(result.models)
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper left", ncol=4, frameon=False, fontsize=9.5,
@@ -184,9 +184,9 @@ def published_figure(result: BenchmarkResult) -> Figure | None:
     ]
     overall = result.groups[result.groups["grouping"] == "all"].set_index("model")
     for k, model in enumerate(result.models):
-        mde = float(overall.loc[model.contender.label, "mde"])
+        mde = float(overall.loc[model.label, "mde"])
         if np.isfinite(mde):
-            rows.append((model.contender.label, mde, (), float("nan"), k))
+            rows.append((model.label, mde, (), float("nan"), k))
     rows.sort(key=lambda r: -r[1])
     figure = new_figure(9.6, 0.36 * len(rows) + 0.9)
     axis = figure.subplots()
@@ -225,7 +225,7 @@ def calibration_figure(result: BenchmarkResult, facts: dict[str, dict[str, Any]]
     left.plot([0, 100], [0, 100], color=MUTED, linewidth=1)
     ends = []
     for k, model in enumerate(result.models):
-        label = model.contender.label
+        label = model.label
         if label not in facts:
             continue
         one = facts[label]
@@ -309,7 +309,7 @@ def all_figures(
         "calibration": lambda: calibration_figure(result, facts),
     }
     for model in result.models:
-        label = model.contender.label
+        label = model.label
         makers[f"extremes-{label}"] = lambda label=label: extremes_figure(result, gallery, label)  # type: ignore[misc]
     found = {}
     for name, make in makers.items():

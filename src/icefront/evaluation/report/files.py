@@ -64,7 +64,7 @@ def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
     for model in result.models:
         one = calibration_of(result, model)
         if one is not None:
-            facts[model.contender.label] = one
+            facts[model.label] = one
     figures = all_figures(result, gallery, facts)
     for name, content in figures.items():
         with writing(out / FIGURES / f"{name}.png") as part:
@@ -90,11 +90,11 @@ def _summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[
     overall = result.groups[result.groups["grouping"] == "all"].set_index("model")
     models = {}
     for model in result.models:
-        label = model.contender.label
+        label = model.label
         row = overall.loc[label].to_dict()
         models[label] = {
-            "source": model.contender.source,
-            "sha256": model.contender.identity,
+            "source": model.model.source,
+            "sha256": model.model.identity,
             **{k: v for k, v in row.items() if k not in ("grouping", *_KEYS)},
         }
         if label in facts:
@@ -109,7 +109,7 @@ def _summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[
         "unit": chosen.unit,
         "exact": result.settings.exact,
         "native": result.settings.native,
-        "images_scored": len(result.of(result.models[0].contender.label)),
+        "images_scored": len(result.of(result.models[0].label)),
         "images_left_out": len(chosen.left_out),
         "left_out": chosen.left_out,
         "notes": chosen.notes,
@@ -129,7 +129,7 @@ def _page(
 ) -> str:
     """Return the report as one HTML page that needs no other file."""
     chosen = result.selection
-    labels = [m.contender.label for m in result.models]
+    labels = [m.label for m in result.models]
     scenes = []
     for name, rows in result.images.groupby("image", sort=True):
         first = rows.iloc[0]
@@ -166,10 +166,7 @@ def _page(
         left_out=chosen.left_out,
         models=Table(
             ["model", "from", "SHA-256"],
-            [
-                (m.contender.label, m.contender.source, m.contender.identity[:12])
-                for m in result.models
-            ],
+            [(m.label, m.model.source, m.model.identity[:12]) for m in result.models],
             numbers=(),
             title="Models",
             folded=True,

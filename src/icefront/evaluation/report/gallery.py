@@ -50,7 +50,7 @@ class Gallery:
         """Draw one scene."""
         captions, panels = [], []
         for result, prediction, score in scored.scores:
-            label = result.contender.label
+            label = result.label
             half = prediction.uncertainty(score.predicted) * result.calibration.factor(_LEVEL)
             if scored.pixel_size is not None:
                 half = half / mean_side(scored.pixel_size)

@@ -31,7 +31,7 @@ def comparable(result: BenchmarkResult) -> bool:
     chosen = result.selection
     if chosen.unit != "m" or chosen.split != "test" or chosen.simulated:
         return False
-    counts = result.of(result.models[0].contender.label)["glacier"].value_counts().to_dict()
+    counts = result.of(result.models[0].label)["glacier"].value_counts().to_dict()
     return counts == TEST_IMAGES
 
 
@@ -54,7 +54,7 @@ def headline(result: BenchmarkResult) -> list[str]:
 def _overall(result: BenchmarkResult) -> list[dict[str, Any]]:
     rows = []
     for model in result.models:
-        label = model.contender.label
+        label = model.label
         groups = result.groups
         row = groups[(groups["model"] == label) & (groups["grouping"] == "all")].iloc[0].to_dict()
         own = result.of(label)
@@ -127,7 +127,7 @@ def published_table(result: BenchmarkResult) -> Table:
     if unit == "m":
         rows.sort(key=lambda r: -r[0])
     cells = [row for _, row in rows]
-    own = {m.contender.label for m in result.models}
+    own = {m.label for m in result.models}
     return Table(
         ["model", "MDE (m)", "runs", "without front", "source"],
         cells,
@@ -144,7 +144,7 @@ def published_words(result: BenchmarkResult) -> str:
             "protocol (as far as the names tell: the images of this run are not checked to be "
             "the originals)."
         )
-    counts = result.of(result.models[0].contender.label)["glacier"].value_counts()
+    counts = result.of(result.models[0].label)["glacier"].value_counts()
     images = ", ".join(f"{glacier} {count}" for glacier, count in counts.items())
     in_pixels = "" if result.selection.unit == "m" else ", and in pixels"
     simulated = ", simulated" if result.selection.simulated else ""
@@ -158,7 +158,7 @@ def published_words(result: BenchmarkResult) -> str:
 def group_tables(result: BenchmarkResult) -> list[Table]:
     """Return a table per grouping: MDE, images without a front and IoU per group and model."""
     unit = result.selection.unit
-    labels = [m.contender.label for m in result.models]
+    labels = [m.label for m in result.models]
     tables = []
     for grouping in GROUPINGS[1:]:
         name = " × ".join(grouping)
@@ -197,7 +197,7 @@ def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any
     if not known:
         return None
     errors = [e for _, e in known]
-    own = result.of(model.contender.label)
+    own = result.of(model.label)
     glaciers = [str(own["glacier"].iloc[k]) for k, _ in known]
     limits = _LIMITS[result.selection.unit]
     fitted = fit(errors, f"{len(errors)} images of {', '.join(sorted(set(glaciers)))}")
@@ -272,7 +272,7 @@ def calibration_words(facts: dict[str, Any]) -> str:
 
 def _intro(result: BenchmarkResult) -> str:
     chosen = result.selection
-    own = result.of(result.models[0].contender.label)
+    own = result.of(result.models[0].label)
     how = (
         "float32, published windows"
         if result.settings.exact
