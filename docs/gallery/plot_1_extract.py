@@ -21,10 +21,8 @@ from pathlib import Path
 import geopandas as gpd
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 import icefront
-from icefront.extraction import extract_scenes
 
 folder = Path(tempfile.mkdtemp())
 
@@ -56,11 +54,10 @@ by_command[["scene", "date", "length_m", "uncertainty_m", "flag"]]
 # %%
 # Python
 # ------
-# `extract_scenes` is what the command calls; it takes a model that is loaded already as well.
+# `icefront.extract` takes a path, an opened scene, an `xarray.DataArray`, or a list of them.
 
-report = extract_scenes(paths, folder / "again", aoi=box, progress=False)
-by_python = pd.concat([scene.front for scene in report.scenes], ignore_index=True)
-by_python.geometry.geom_equals_exact(by_command.geometry, tolerance=0)
+by_python = icefront.extract(paths, aoi=box)
+by_python.geometry.geom_equals(by_command.geometry)
 
 # %%
 # Look at them
