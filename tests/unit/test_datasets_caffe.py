@@ -151,6 +151,25 @@ def test_cache_returns_the_pixels_and_is_built_once(root: Path, tmp_path: Path) 
     assert build_zone_cache(cleaned, tmp_path / "cache", progress=False) != cache
 
 
+def test_crops_map_an_image_once_and_see_a_block_that_is_written_again(
+    root: Path, tmp_path: Path
+) -> None:
+    dataset = CaffeDataset(root)
+    cache = build_zone_cache(dataset, tmp_path / "cache", progress=False)
+    first, again = cache.arrays(3)[0], cache.arrays(3)[0]
+    assert np.shares_memory(first, again)
+    block = cache.blocks[3]
+    assert not np.shares_memory(block.mapped(), block.mapped())
+    data = block.path.read_bytes()
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(bytes(value ^ 255 for value in data))
+    damaged.replace(block.path)
+    # It is another file now, which the open mapping does not show.
+    cache = build_zone_cache(dataset, tmp_path / "cache", progress=False)
+    assert np.array_equal(cache.arrays(3)[0], dataset.image(3))
+    assert not np.shares_memory(cache.arrays(3)[0], first)
+
+
 def test_images_already_in_the_cache_are_not_decoded_for_another_choice(
     root: Path, tmp_path: Path
 ) -> None:

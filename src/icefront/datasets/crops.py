@@ -39,7 +39,7 @@ class ZoneCache:
 
     def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return image and zones, uint8 (H, W) each, read-only views of the file."""
-        image, zones = self.blocks[index].mapped()
+        image, zones = self.blocks[index].mapped(keep_open=True)
         return image, zones
 
 

@@ -1,9 +1,10 @@
 """The cache of decoded images: a memory-mapped file for each image, whole or not there.
 
 Decoding images for every crop would starve a GPU, and holding a data set in memory does not scale.
-Each image is decoded once into a file of its own, which a crop maps for as long as it takes to copy
-its pixels. What a process holds is therefore one crop, whatever the number of images and workers;
-the operating system keeps the pages that are in use.
+Each image is decoded once into a file of its own, which is mapped to copy the pixels of a crop. A
+mapping is dropped after each crop, so that a process holds one crop whatever the number of images
+and workers, or is kept open where crops are small and opening would cost as much as they do. The
+operating system keeps the pages that are in use.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import mmap
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +61,37 @@ class Block:
     path: Path
     shape: tuple[int, int, int]
 
-    def mapped(self) -> np.ndarray:
-        """Map the file, uint8 (C, H, W), read-only; drop it soon."""
-        # numpy.memmap does the same in three times the time, which shows in crops a second.
-        with self.path.open("rb", buffering=0) as file:
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(pages, np.uint8).reshape(self.shape)
+    def mapped(self, *, keep_open: bool = False) -> np.ndarray:
+        """Map the file, uint8 (C, H, W), read-only.
+
+        Parameters
+        ----------
+        keep_open : bool
+            Keep the mapping for the next call, which takes a file descriptor; drop the array soon
+            otherwise.
+        """
+        return (_kept_mapping if keep_open else _mapping)(self.path, self.shape)
+
+
+def _mapping(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    # numpy.memmap does the same in three times the time, which shows in crops a second.
+    with path.open("rb", buffering=0) as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(pages, np.uint8).reshape(shape)
+
+
+def _file_limit() -> int:
+    """Return how many files a process may have open."""
+    try:
+        import resource
+    except ImportError:  # not on Windows, where mappings do not count
+        return 2048
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2048 if soft == resource.RLIM_INFINITY else soft
+
+
+# All training images of CaFFe, unless few files may be open.
+_kept_mapping = lru_cache(maxsize=min(512, _file_limit() // 2))(_mapping)
 
 
 @dataclass(frozen=True)
@@ -196,6 +223,7 @@ def _write_block(path: Path, values: np.ndarray, index: Path) -> dict[str, Any]:
     data = np.ascontiguousarray(values).data
     with writing(path, sync=True, remedy=_REMEDY) as part:
         part.write_bytes(data)
+    _kept_mapping.cache_clear()  # one may be of the file that was replaced
     entry = {
         "file": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
