@@ -179,6 +179,22 @@ def test_the_report_holds_everything_itself_and_escapes_names(made):
     assert "CALFIN" in text
 
 
+def test_the_report_counts_in_words_that_agree_and_lists_what_was_proposed(found, made):
+    text = (made / "report.html").read_text()
+    assert "Proposed from the fronts: centreline, box, width." in text
+    for one in found.series.values():
+        count = int(one[METHOD].table["outlier"].sum())
+        assert f"{count} outlier{'' if count == 1 else 's'}, " in text
+    assert not re.search(r"\b1 outliers", text)
+
+
+def test_the_lines_say_what_was_proposed_in_both_layers(made):
+    for layer in ("centreline", "box"):
+        lines = gpd.read_file(made / "lines.gpkg", layer=layer)
+        assert lines["glacier"].tolist() == ["Crane", TWO]
+        assert lines[["centreline_proposed", "box_proposed", "width_proposed"]].all(axis=None)
+
+
 def test_the_files_of_a_strange_name_are_plain(made):
     names = {path.name for path in made.iterdir()}
     assert {"Crane_map.png", "Two_b_more_b_map.png"} <= names

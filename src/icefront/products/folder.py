@@ -13,9 +13,10 @@ import pandas as pd
 from icefront.files.atomic import explained_writing, staging
 from icefront.products.animation import write_animation
 from icefront.products.figures import figures_of, newest_background
+from icefront.products.measure_files import write_lines, write_table
 from icefront.products.netcdf import SERIES_NC, write_netcdf
 from icefront.products.report import REPORT, write_report
-from icefront.products.vectors import GEOPACKAGE, write_series, write_vectors
+from icefront.products.vectors import write_vectors
 from icefront.progress import steps
 from icefront.projects.results import METHOD, ProjectResults, load_results
 from icefront.reporting.pictures import figure_png
@@ -23,7 +24,9 @@ from icefront.timeseries.series import summary
 
 PRODUCTS = "products"
 SUMMARY_CSV = "summary.csv"
-LINES_GPKG = "lines.gpkg"
+SERIES_FILES = ("series.csv", "series.parquet")
+
+_MILLIMETRES = "%.3f"
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def write_products(
     with staging(folder) as unfinished:
         with explained_writing(folder):
             write_vectors(results.fronts, unfinished)
-            write_series(results.measured, unfinished)
+            _write_series(results.measured, unfinished)
             write_netcdf(results, unfinished / SERIES_NC)
-            _write_lines(results, unfinished / LINES_GPKG)
+            write_lines(results.lines, unfinished)
             _write_summary(results, unfinished / SUMMARY_CSV)
             pictures: dict[str, dict[str, Path]] = {}
             animations: dict[str, Path] = {}
@@ -136,16 +139,16 @@ def _stems(glaciers: list[str]) -> dict[str, str]:
     return stems
 
 
-def _write_lines(results: ProjectResults, path: Path) -> None:
-    """Write centrelines and boxes, so that they can be mended and given back."""
-    for layer in ("centreline", "box"):
-        about = results.lines[["glacier", "width_m", f"{layer}_proposed"]]
-        table = gpd.GeoDataFrame(about, geometry=list(results.lines[layer]), crs=results.lines.crs)
-        table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
+def _write_series(measured: pd.DataFrame, folder: Path) -> None:
+    """Write the measures, a row per front and method, as CSV and Parquet."""
+    table = measured.drop(columns="front")
+    table["date"] = pd.to_datetime(table["date"]).dt.date
+    for name in SERIES_FILES:
+        write_table(table, folder / name, float_format=_MILLIMETRES)
 
 
 def _write_summary(results: ProjectResults, path: Path) -> None:
     rows = [
         summary(series) for by_method in results.series.values() for series in by_method.values()
     ]
-    path.write_text(pd.DataFrame(rows).to_csv(index=False, float_format="%.3f"), "utf-8")
+    write_table(pd.DataFrame(rows), path, float_format=_MILLIMETRES)

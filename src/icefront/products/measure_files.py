@@ -21,6 +21,9 @@ FORMATS = ("csv", "parquet")
 LINES_GPKG = "lines.gpkg"
 RECORD_JSON = "measures.json"
 
+GEOPACKAGE = "1.3"
+"""Version of the format of GeoPackages: newer ones make older software warn."""
+
 
 def check_format(name: str) -> None:
     """Refuse a format of tables that cannot be written here."""
@@ -77,6 +80,51 @@ def _gathered(parts: list[pd.DataFrame], series: list[Series]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else named[0]
 
 
+def write_table(table: pd.DataFrame, path: Path, *, float_format: str = "%.10g") -> Path:
+    """Write a table as CSV or Parquet, as the name of the file says.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path
+        Ends with ``.csv`` or ``.parquet``.
+    float_format : str
+        Of numbers in CSV; Parquet has them as they are.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False, float_format=float_format, date_format="%Y-%m-%d")
+    else:
+        table.to_parquet(path, index=False)
+    return path
+
+
+def write_lines(lines: gpd.GeoDataFrame, folder: Path) -> Path:
+    """Write centrelines and boxes, so that they can be improved and given back.
+
+    Parameters
+    ----------
+    lines : GeoDataFrame
+        As `icefront.measures.reference_lines` returns it.
+    folder : Path
+
+    Returns
+    -------
+    Path
+        ``lines.gpkg`` with the layers ``centreline`` and ``box``.
+    """
+    path = folder / LINES_GPKG
+    facts = lines[["glacier", "width_m", *(name for name in lines if name.endswith("_proposed"))]]
+    for layer in ("centreline", "box"):
+        table = gpd.GeoDataFrame(facts, geometry=list(lines[layer]), crs=lines.crs)
+        table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
+    return path
+
+
 def write_measures(
     folder: Path,
     tables: Mapping[str, pd.DataFrame],
@@ -105,20 +153,9 @@ def write_measures(
         ``lines.gpkg`` (layers ``centreline`` and ``box``) and ``measures.json``.
     """
     check_format(form)
-    names = []
-    for name, table in tables.items():
-        path = folder / f"{name}.{form}"
-        if form == "csv":
-            table.to_csv(path, index=False, float_format="%.10g", date_format="%Y-%m-%d")
-        else:
-            table.to_parquet(path, index=False)
-        names.append(path.name)
-    facts = ["glacier", "width_m", "centreline_proposed", "box_proposed", "width_proposed"]
-    path = folder / LINES_GPKG
-    for number, layer in enumerate(("centreline", "box")):
-        layered = gpd.GeoDataFrame(lines[facts], geometry=lines[layer].values, crs=lines.crs)
-        layered.to_file(path, layer=layer, driver="GPKG", mode="a" if number else "w")
-    names.append(path.name)
+    paths = [write_table(table, folder / f"{name}.{form}") for name, table in tables.items()]
+    paths.append(write_lines(lines, folder))
+    names = [path.name for path in paths]
     said = {
         "icefront": __version__,
         "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

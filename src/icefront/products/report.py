@@ -104,7 +104,7 @@ def _glacier(
     ]
     about = f"The curvilinear box is {line['width_m']:.0f} m wide."
     if proposed:
-        about += f" Nobody has drawn the {' and '.join(proposed)}: proposed from the fronts."
+        about += f" Proposed from the fronts: {', '.join(proposed)}."
     trend = np.isfinite(fit.rate)
     season = np.isfinite(fit.amplitude)
     return {
@@ -158,7 +158,8 @@ def _facts(
     largest = f"largest {series.events['drop_m'].max():.0f} m" if len(series.events) else ""
     facts.append(("calving events", str(len(series.events)), largest))
     outliers = int(series.table["outlier"].sum())
-    facts.append(("fronts", str(len(series.table)), f"{outliers} outliers, {doubtful} to check"))
+    found = f"{outliers} outlier{'' if outliers == 1 else 's'}, {doubtful} to check"
+    facts.append(("fronts", str(len(series.table)), found))
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Tables in other people's formats: vectors with the columns of the field, series, a QGIS style."""
+"""Fronts in other people's formats: vectors with the columns of the field, a QGIS style."""
 
 from __future__ import annotations
 
@@ -15,18 +15,14 @@ import shapely
 from matplotlib.colors import to_hex
 
 from icefront.products.figures import date_colours
+from icefront.products.measure_files import GEOPACKAGE
 
 FRONTS_GPKG = "fronts.gpkg"
 FRONTS_GEOJSON = "fronts.geojson"
 FRONTS_SHP = "fronts.shp"
 STYLE = "fronts.qml"
-SERIES_CSV = "series.csv"
-SERIES_PARQUET = "series.parquet"
 FRONTS_LAYER = "fronts"
 EXCHANGE_LAYER = "exchange"
-
-GEOPACKAGE = "1.3"
-"""Version of the format: newer ones make older software warn."""
 
 MANY_YEARS = 12
 """Beyond this number of years the style has as many classes of equal length instead."""
@@ -166,22 +162,9 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
                 if file.suffix != ".shp":
                     paths.append(folder / file.name)
     content = io.BytesIO()
-    exchange.to_crs(4326).to_file(content, driver="GeoJSON", RFC7946="YES")
+    exchange.to_crs(4326).to_file(content, layer=FRONTS_LAYER, driver="GeoJSON", RFC7946="YES")
     paths[1].write_bytes(content.getvalue())
     paths[3].write_text(style, "utf-8")
-    return paths
-
-
-def write_series(measured: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write the measures, a row per front and method, as CSV and Parquet."""
-    table = measured.drop(columns="front")
-    table["date"] = pd.to_datetime(table["date"]).dt.date
-    paths = [folder / SERIES_CSV]
-    paths[0].write_text(table.to_csv(index=False, float_format="%.3f"), "utf-8")
-    content = io.BytesIO()
-    table.to_parquet(content, index=False)
-    paths.append(folder / SERIES_PARQUET)
-    paths[1].write_bytes(content.getvalue())
     return paths
 
 
