@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Split = Literal["train", "test"]
+SIMULATION_STAMP = "simulation.json"
+"""File in a folder of simulated images that names what they were simulated with."""
+
 _UNKNOWN = 255
 
 

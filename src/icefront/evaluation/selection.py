@@ -9,11 +9,10 @@ from typing import Literal
 
 from PIL import Image
 
-from icefront.datasets.caffe import CaffeDataset, validation_split
+from icefront.datasets.caffe import SIMULATION_STAMP, CaffeDataset, validation_split
 from icefront.errors import IcefrontError
 from icefront.evaluation.groups import sensor_group
 from icefront.grid import PixelSize
-from icefront.simulation.archives import STAMP
 
 Split = Literal["train", "validation", "test"]
 AskedSize = PixelSize | Literal["auto", "name"]
@@ -88,7 +87,7 @@ def select_images(
     dataset = CaffeDataset(
         root, folder, glaciers=glaciers or None, names=names, damaged="skip", pixel_size_m="name"
     )
-    simulated = (Path(data) / STAMP).is_file()
+    simulated = (Path(data) / SIMULATION_STAMP).is_file()
     chosen = Selection(dataset, split, "m", simulated, left_out=list(dataset.problems))
     if simulated:
         chosen.notes.append("The images are simulated.")

@@ -25,6 +25,7 @@ from PIL import Image
 from rasterio.features import rasterize
 
 from icefront import __version__
+from icefront.datasets.caffe import SIMULATION_STAMP
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.grid import Grid
@@ -263,8 +264,8 @@ def _chosen(known: dict[str, Preset], glaciers: Sequence[str] | None) -> dict[st
     return known if not glaciers else {name: known[name] for name in glaciers}
 
 
-STAMP = "simulation.json"
-"""What the images of a folder were made with."""
+STAMP = SIMULATION_STAMP
+"""File that names what the images of a folder were simulated with."""
 
 
 def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
