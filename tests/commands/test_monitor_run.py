@@ -1,5 +1,6 @@
 """Runs: killed, crashed, run twice, on files that change, and at the end always the same."""
 
+import functools
 import json
 import multiprocessing
 import os
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.files import atomic
-from icefront.projects import run as runs
+from icefront.projects import catalogue as catalogues
 from icefront.projects import workers
 from icefront.projects.catalogue import (
     CATALOGUE,
@@ -46,14 +47,15 @@ RESULT = [
 ]
 
 
-@pytest.fixture
-def inline(monkeypatch):
-    monkeypatch.setattr(runs, "Processes", Inline)
-    monkeypatch.setattr(Inline, "pause", 0.0)
-
-
 def run(source, out, **more):
-    options = {"loader": GreyLevels, "progress": False, "device": "cpu", "workers": 1}
+    """Run in this very process, unless other workers are named."""
+    options = {
+        "loader": GreyLevels,
+        "progress": False,
+        "device": "cpu",
+        "workers": 1,
+        "start_workers": Inline,
+    }
     return run_monitoring(source, out, **options | more)
 
 
@@ -63,18 +65,17 @@ CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload([__name__])
 
 
-def run_in_child(source, project, told=None, moment=None, pause=0.0, report=None):
-    """Run, say which scenes are done, and die at a moment; what a child process does."""
-    runs.Processes, Inline.pause = Inline, pause
+def run_in_child(source, project, log=None, moment=None, pause=0.0, report=None):
+    """Run, log which scenes are done, and die at a moment; what a child process does."""
 
     def die(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def tell(scene):
+    def note(scene):
         if moment == "after the commit":
             die()
-        if told is not None:
-            with told.open("a") as file:
+        if log is not None:
+            with log.open("a") as file:
                 file.write(scene.name + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -85,8 +86,9 @@ def run_in_child(source, project, told=None, moment=None, pause=0.0, report=None
             die() if path.parent.parent.name == SCENES else move(part, path)
         )
     elif moment == "before the commit":
-        runs.catalogues.blob_of = die
-    found = run(source, project, on_scene=tell)
+        catalogues.blob_of = die
+    paused = functools.partial(Inline, pause=pause)
+    found = run(source, project, on_scene=note, start_workers=paused)
     if report is not None:
         report.write_text(str(found.done))
 
@@ -110,7 +112,7 @@ def same(first, second):
     assert first.geometry.geom_equals_exact(second.geometry, 0).all()
 
 
-def test_a_run_picks_up_what_is_new_changed_or_moved(tmp_path, inline):
+def test_a_run_picks_up_what_is_new_changed_or_moved(tmp_path):
     paths = write_series(tmp_path / "scenes", 4)
     late = tmp_path / "late.tif"
     shutil.move(paths.pop(), late)
@@ -148,9 +150,7 @@ def test_a_run_picks_up_what_is_new_changed_or_moved(tmp_path, inline):
     assert table.geometry.centroid.x[0] == pytest.approx(before - 40 * 30, abs=15)
 
 
-def test_a_vanished_a_broken_and_an_empty_scene_leave_the_others_done(
-    tmp_path, inline, monkeypatch
-):
+def test_a_vanished_a_broken_and_an_empty_scene_leave_the_others_done(tmp_path, monkeypatch):
     folder = tmp_path / "scenes"
     paths = write_series(folder, 3)
     (folder / "Crane_20190101_S1.tif").write_bytes(paths[0].read_bytes()[:900])
@@ -181,7 +181,7 @@ def test_a_vanished_a_broken_and_an_empty_scene_leave_the_others_done(
     assert run(source, project, retry=True).failed == 1
 
 
-def test_fronts_of_other_settings_are_not_mixed_in(tmp_path, inline):
+def test_fronts_of_other_settings_are_not_mixed_in(tmp_path):
     write_series(tmp_path / "scenes", 2)
     project = tmp_path / "project"
     run(config(tmp_path), project)
@@ -193,7 +193,7 @@ def test_fronts_of_other_settings_are_not_mixed_in(tmp_path, inline):
     assert run(other, project, renew=True).done == 2
 
 
-def test_glaciers_come_from_table_configuration_and_folders(tmp_path, inline):
+def test_glaciers_come_from_table_configuration_and_folders(tmp_path):
     for glacier in ("a", "b", "c"):
         write_series(tmp_path / "scenes" / f"folder {glacier}", 1, glacier=f"2{glacier}")
     table = "path,glacier,date,sensor\nscenes/folder c/2c_20180105_S1.tif,Tabled,2018-07-01,TSX\n"
@@ -205,20 +205,20 @@ def test_glaciers_come_from_table_configuration_and_folders(tmp_path, inline):
     assert (str(found["date"]["Tabled"])[:10], found["sensor"]["Tabled"]) == ("2018-07-01", "TSX")
 
 
-def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path, inline):
-    """A child is killed again and again; what it said was done is there each time."""
+def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path):
+    """A child is killed again and again; what it logged as done is there each time."""
     write_series(tmp_path / "scenes", 12)
     source = config(tmp_path)
     whole = tmp_path / "whole"
     begun = time.monotonic()
     run(source, whole)
     length = time.monotonic() - begun
-    project, told = tmp_path / "project", tmp_path / "told"
-    told.touch()
+    project, log = tmp_path / "project", tmp_path / "log"
+    log.touch()
     moments = random.Random(1)
     kills = 0
     for _ in range(40):
-        victim = child(source, project, told)
+        victim = child(source, project, log)
         time.sleep(moments.uniform(0.02, 0.35) * length)
         victim.kill()
         victim.join()
@@ -228,13 +228,13 @@ def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path, inli
             assert victim.exitcode == 0
         if (project / CATALOGUE).exists():
             done = set(result(project).query("state == 'done'")["name"])
-            assert set(told.read_text().split()) <= done
+            assert set(log.read_text().split()) <= done
             if kills >= 10 or len(done) == 12:
                 # A new project for the kills that are left.
                 if kills >= 10:
                     break
                 shutil.rmtree(project)
-                told.write_text("")
+                log.write_text("")
     assert kills >= 10
     report = run(source, project)
     assert report.done + report.already == 12
@@ -244,7 +244,7 @@ def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path, inli
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "before the commit", "after the commit"])
-def test_a_run_killed_in_the_middle_of_a_scene_goes_on(tmp_path, inline, moment):
+def test_a_run_killed_in_the_middle_of_a_scene_goes_on(tmp_path, moment):
     write_series(tmp_path / "scenes", 3)
     source, project = config(tmp_path), tmp_path / "project"
     victim = child(source, project, moment=moment)
@@ -257,7 +257,7 @@ def test_a_run_killed_in_the_middle_of_a_scene_goes_on(tmp_path, inline, moment)
     same(result(project), result(tmp_path / "whole"))
 
 
-def test_two_runs_at_once_share_the_work(tmp_path, inline):
+def test_two_runs_at_once_share_the_work(tmp_path):
     write_series(tmp_path / "scenes", 10)
     source, project = config(tmp_path), tmp_path / "project"
     both = [
@@ -280,7 +280,7 @@ def test_a_scene_that_kills_its_worker_fails_and_the_others_are_done(tmp_path):
     image[:5, :5] = DEADLY
     write_tif(tmp_path / "scenes" / "Crane_20180110_S1.tif", image)
     project = tmp_path / "project"
-    report = run(config(tmp_path), project, loader=Deadly, workers=1)
+    report = run(config(tmp_path), project, loader=Deadly, start_workers=workers.Processes)
     assert (report.done, report.failed) == (3, 1)
     (error,) = result(project).query("state == 'failed'")["error"]
     assert "Crane_20180110_S1.tif" in error
@@ -288,7 +288,7 @@ def test_a_scene_that_kills_its_worker_fails_and_the_others_are_done(tmp_path):
     assert "--retry" in error
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, inline, monkeypatch):
+def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, monkeypatch):
     write_series(tmp_path / "scenes", 4)
     source, project = config(tmp_path), tmp_path / "project"
     move, calls = atomic.move_into_place, []
@@ -311,17 +311,17 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, inline, mon
 
 def test_a_model_that_cannot_be_loaded_ends_the_run_and_leaves_no_project(tmp_path):
     write_series(tmp_path / "scenes", 1)
-    said = CliRunner().invoke(
+    done = CliRunner().invoke(
         app,
         ["monitor", "run", str(tmp_path / "scenes"), "--out", str(tmp_path / "p"), "--model", "no"],
     )
-    assert said.exit_code == 2
-    assert "no model or checkpoint 'no'" in said.stderr
+    assert done.exit_code == 2
+    assert "no model or checkpoint 'no'" in done.stderr
     assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("scenes: [nowhere]", "do not exist"),
         ("scenes: ['*.none']", "No file fits"),
@@ -331,13 +331,13 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_leaves_no_project(tmp_pa
         ("a: [", "no YAML"),
     ],
 )
-def test_mistakes_in_a_configuration_are_one_sentence(tmp_path, text, says):
+def test_mistakes_in_a_configuration_are_one_sentence(tmp_path, text, expected):
     path = tmp_path / "project.yaml"
     path.write_text(text)
-    said = CliRunner().invoke(app, ["monitor", "run", str(path), "--out", str(tmp_path / "p")])
-    assert said.exit_code == 2
-    assert says in said.stderr
-    assert len(said.stderr.strip().splitlines()) == 1
+    done = CliRunner().invoke(app, ["monitor", "run", str(path), "--out", str(tmp_path / "p")])
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_three_commands_from_a_folder_to_the_curve(tmp_path):
@@ -347,18 +347,18 @@ def test_three_commands_from_a_folder_to_the_curve(tmp_path):
     box = gpd.read_file(scenes / "truth.gpkg", layer="box")
     box.to_file(tmp_path / "box.gpkg", layer="box")
     words = ["monitor", "run", str(scenes), "--out", str(project), "--workers", "1"]
-    said = CliRunner().invoke(app, [*words, "--aoi", str(tmp_path / "box.gpkg")])
-    assert said.exit_code == 0, said.output
-    assert "6 scenes: 0 were there already" in said.stdout
+    done = CliRunner().invoke(app, [*words, "--aoi", str(tmp_path / "box.gpkg")])
+    assert done.exit_code == 0, done.output
+    assert "6 scenes: 0 were there already" in done.stdout
     truth = ["--centreline", str(scenes / "truth.gpkg"), "--box", str(tmp_path / "box.gpkg")]
-    said = CliRunner().invoke(app, ["monitor", "products", str(project), *truth, "--no-animation"])
-    assert said.exit_code == 0, said.output
+    done = CliRunner().invoke(app, ["monitor", "products", str(project), *truth, "--no-animation"])
+    assert done.exit_code == 0, done.output
     assert (project / "products" / "report.html").exists()
-    said = CliRunner().invoke(app, ["monitor", "review", str(project), *truth, "--count", "1"])
-    assert said.exit_code == 0, said.output
+    done = CliRunner().invoke(app, ["monitor", "review", str(project), *truth, "--count", "1"])
+    assert done.exit_code == 0, done.output
     assert len(list((project / "review").glob("*.png"))) == 1
-    name = said.stdout.split()[3].rstrip(":")
-    said = CliRunner().invoke(app, ["monitor", "review", str(project), "--reject", name])
-    assert said.exit_code == 0, said.output
+    name = done.stdout.split()[3].rstrip(":")
+    done = CliRunner().invoke(app, ["monitor", "review", str(project), "--reject", name])
+    assert done.exit_code == 0, done.output
     record = json.loads(next((project / RUNS).glob("*.json")).read_text())
     assert record["parameters"]["model"] == "tyrion-mini"

@@ -30,10 +30,8 @@ class Deadly(GreyLevels):
 class Inline:
     """Work in this very process: for runs that are killed as a whole."""
 
-    pause = 0.0
-
-    def __init__(self, job, count):
-        self.job, self.network, self.tasks = job, job.load(), []
+    def __init__(self, job, count, pause=0.0):
+        self.job, self.network, self.tasks, self.pause = job, job.load(), [], pause
 
     def free(self):
         return not self.tasks

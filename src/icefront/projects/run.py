@@ -181,6 +181,7 @@ def run_monitoring(
     progress: bool = True,
     on_scene: Callable[[SceneOutcome], None] | None = None,
     loader: Callable[[], nn.Module] | None = None,
+    start_workers: Callable[[Job, int], Workers] = Processes,
     **settings: Any,
 ) -> RunReport:
     """Extract the fronts of all scenes that have none yet, and keep them in a catalogue.
@@ -209,6 +210,9 @@ def run_monitoring(
         Called when a scene is done and in the catalogue.
     loader : callable, optional
         Returns the network instead of `model`; must be picklable.
+    start_workers : callable, optional
+        Returns the workers for a job and their largest number; processes of this machine by
+        default. `cluster` wins over it.
     **settings
         Fields of `icefront.extraction.settings.ExtractionSettings`; they win over the
         configuration.
@@ -261,7 +265,7 @@ def run_monitoring(
             zones=zones,
             threads=1 if count > 1 or workers is not None else 0,
         )
-        pool: Workers = Cluster(job, cluster) if cluster else Processes(job, count)
+        pool: Workers = Cluster(job, cluster) if cluster else start_workers(job, count)
         try:
             with steps("Scenes", waiting, show=progress) as advance:
                 _work_off(catalogue, pool, run, digests, areas, report, advance, on_scene)
