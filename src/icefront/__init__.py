@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from icefront.errors import IcefrontError
+from icefront.lazy import on_first_use
 
 if TYPE_CHECKING:
     from icefront.extraction.pipeline import extract
@@ -27,20 +28,14 @@ __all__ = [
     "predict_zones",
 ]
 
-# Loaded on first use: torch alone takes a second, and `icefront info` does not need it.
-_HOMES = {
-    "Scene": "icefront.scenes.scene",
-    "open_scene": "icefront.scenes.reading",
-    "load_model": "icefront.models.registry",
-    "predict_zones": "icefront.inference.predict",
-    "extract": "icefront.extraction.pipeline",
-    "extract_front": "icefront.fronts.lines",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'icefront' has no attribute {name!r}")
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "scenes.scene": ["Scene"],
+        "scenes.reading": ["open_scene"],
+        "models.registry": ["load_model"],
+        "inference.predict": ["predict_zones"],
+        "extraction.pipeline": ["extract"],
+        "fronts.lines": ["extract_front"],
+    },
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["IcefrontError"]
+
 
 class IcefrontError(Exception):
     """A mistake a user can mend.

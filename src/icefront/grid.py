@@ -24,6 +24,8 @@ from pyproj import CRS, Transformer
 
 from icefront.errors import IcefrontError
 
+__all__ = ["Grid", "PixelSize", "common_crs", "working_crs"]
+
 PixelSize = float | tuple[float, float] | None
 """Side of a pixel in metres: one number, (rows, columns), or None where it is unknown (pixels)."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+__all__ = ["steps"]
+
 
 @contextmanager
 def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from icefront.errors import IcefrontError
 
+__all__ = ["Strict", "read_recipe", "read_yaml", "validated"]
+
 
 class Strict(BaseModel):
     """A group of keys; it cannot be changed and has no others.

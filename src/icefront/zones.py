@@ -10,6 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+__all__ = [
+    "GLACIER",
+    "NO_DATA",
+    "OCEAN",
+    "ROCK",
+    "ZONE_COLOURS",
+    "ZONE_GREYS",
+    "ZONE_NAMES",
+    "ZoneProbabilities",
+]
+
 NO_DATA, ROCK, GLACIER, OCEAN = 0, 1, 2, 3
 N_ZONES = 4
 ZONE_NAMES = ("no data", "rock", "glacier", "ocean and mélange")

@@ -15,7 +15,7 @@ from tests.helpers.paths import ROOT
 SOURCE = ROOT / "src"
 
 ROOMS = (
-    ("errors", "zones", "progress", "recipes", "glaciers"),
+    ("errors", "zones", "progress", "recipes", "lazy", "glaciers"),
     ("grid",),
     ("files",),
     ("reporting",),

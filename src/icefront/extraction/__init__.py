@@ -7,18 +7,42 @@ the output folder together, or not at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from icefront.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from icefront.extraction.pipeline import ExtractionReport, SceneReport, extract_scenes
+    from icefront.extraction.pipeline import (
+        Extraction,
+        ExtractionReport,
+        SceneReport,
+        extract,
+        extract_scene,
+        extract_scenes,
+    )
+    from icefront.extraction.settings import ExtractionSettings
 
-__all__ = ["ExtractionReport", "SceneReport", "extract_scenes"]
+__all__ = [
+    "Extraction",
+    "ExtractionReport",
+    "ExtractionSettings",
+    "SceneReport",
+    "extract",
+    "extract_scene",
+    "extract_scenes",
+]
 
-
-def __getattr__(name: str) -> Any:
-    # On first use: the command line reads its options from here without waiting for torch.
-    if name in __all__:
-        from importlib import import_module
-
-        return getattr(import_module("icefront.extraction.pipeline"), name)
-    raise AttributeError(f"module 'icefront.extraction' has no attribute {name!r}")
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "pipeline": [
+            "Extraction",
+            "ExtractionReport",
+            "SceneReport",
+            "extract",
+            "extract_scene",
+            "extract_scenes",
+        ],
+        "settings": ["ExtractionSettings"],
+    },
+)

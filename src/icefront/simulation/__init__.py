@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from icefront.lazy import on_first_use
 
 if TYPE_CHECKING:
     from icefront.simulation.archives import (
@@ -41,20 +42,16 @@ __all__ = [
     "simulate_ssl4sar",
 ]
 
-_MODULES = {
-    "archives": ("STAMP", "simulate_caffe", "simulate_scenes", "simulate_ssl4sar"),
-    "calving": ("FrontHistory", "FrontParameters"),
-    "glacier": ("Glacier", "GlacierParameters"),
-    "presets": ("arctic_presets", "caffe_presets", "preset"),
-    "radar": ("SENSORS", "Sensor"),
-    "samples": ("SimulatedImage", "random_image", "simulate_image"),
-    "surfaces": ("Landscape",),
-    "torch_dataset": ("SimulatedScenes",),
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "archives": ["STAMP", "simulate_caffe", "simulate_scenes", "simulate_ssl4sar"],
+        "calving": ["FrontHistory", "FrontParameters"],
+        "glacier": ["Glacier", "GlacierParameters"],
+        "presets": ["arctic_presets", "caffe_presets", "preset"],
+        "radar": ["SENSORS", "Sensor"],
+        "samples": ["SimulatedImage", "random_image", "simulate_image"],
+        "surfaces": ["Landscape"],
+        "torch_dataset": ["SimulatedScenes"],
+    },
+)
