@@ -174,6 +174,8 @@ def validated(values: dict[str, Any], kind: type[Recipe], source: str) -> Recipe
     """
     try:
         return kind.model_validate(values)
+    except IcefrontError as error:
+        raise IcefrontError(f"{source}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{part}." for part in first["loc"])[:-1]

@@ -325,10 +325,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_leaves_no_project(tmp_pa
     [
         ("scenes: [nowhere]", "do not exist"),
         ("scenes: ['*.none']", "No file fits"),
-        ("scene: [x]", "Extra inputs"),
-        ("- a", "holds no settings"),
+        ("scene: [x]", "scene: there is no such key"),
+        ("- a", "is not a configuration: a mapping"),
         ("table: none.csv", "does not exist"),
-        ("a: [", "no YAML"),
+        ("a: [", "is not a YAML configuration"),
+        ("pixel_size: 3 furlongs", "project.yaml: A pixel size of '3 furlongs'"),
+        ("glaciers: {Crane: {scene: [x]}}", "glaciers.Crane.scene: there is no such key"),
     ],
 )
 def test_mistakes_in_a_configuration_are_one_sentence(tmp_path, text, expected):

@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import geopandas as gpd
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings, read_area
-from icefront.recipes import Strict
+from icefront.recipes import Strict, read_yaml, validated
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _by_name(value: Any) -> Any:
+    return {str(name): {} for name in value} if isinstance(value, list) else value
+
+
+_Paths = Annotated[list[str], BeforeValidator(_listed)]
+"""Files, folders and patterns; one needs no brackets."""
 
 
 class GlacierConfig(Strict):
@@ -30,7 +41,7 @@ class GlacierConfig(Strict):
     """
 
     names: list[str] = Field([])
-    scenes: list[str] = Field([])
+    scenes: _Paths = Field([])
     aoi: str | None = None
 
 
@@ -45,7 +56,7 @@ class MonitoringConfig(ExtractionSettings):
         CSV with a column ``path`` and any of ``glacier``, ``date`` and ``sensor``, which win over
         what the files say.
     glaciers : dict
-        By name.
+        By name; a list of names will do where nothing else is said of them.
     aoi : str or None
         For all glaciers without one of their own. Where the file has a column ``glacier``, each
         takes its own polygons.
@@ -55,9 +66,9 @@ class MonitoringConfig(ExtractionSettings):
         As for ``icefront extract``: see `icefront.extraction.settings.ExtractionSettings`.
     """
 
-    scenes: list[str] = Field([])
+    scenes: _Paths = Field([])
     table: str | None = None
-    glaciers: dict[str, GlacierConfig] = Field({})
+    glaciers: Annotated[dict[str, GlacierConfig], BeforeValidator(_by_name)] = Field({})
     model: str | None = None
 
     def extraction(self) -> ExtractionSettings:
@@ -91,31 +102,7 @@ def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
         return MonitoringConfig(scenes=["."]), path
     if not path.exists():
         raise IcefrontError(f"{path} does not exist: name a folder of scenes or a YAML file.")
-    try:
-        found = yaml.safe_load(path.read_text("utf-8")) or {}
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise IcefrontError(
-            f"{path} is no YAML file: name a folder of scenes or a configuration as in "
-            "docs/monitoring.md."
-        ) from error
-    if not isinstance(found, dict):
-        raise IcefrontError(f"{path} holds no settings: write lines such as 'scenes: [archive]'.")
-    for key in ("scenes",):
-        if isinstance(found.get(key), str):
-            found[key] = [found[key]]
-    if isinstance(found.get("glaciers"), list):
-        found["glaciers"] = {str(name): {} for name in found["glaciers"]}
-    for about in (found.get("glaciers") or {}).values():
-        if isinstance(about, dict) and isinstance(about.get("scenes"), str):
-            about["scenes"] = [about["scenes"]]
-    try:
-        return MonitoringConfig.model_validate(found), path.parent
-    except IcefrontError as error:
-        raise IcefrontError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IcefrontError(f"{path}: {where}: {first['msg']}.") from error
+    return validated(read_yaml(path, "configuration"), MonitoringConfig, str(path)), path.parent
 
 
 class Areas:
