@@ -219,11 +219,11 @@ def test_the_report_is_one_page_and_the_table_has_the_published_rows(
     lost = sum(one["no_front"] for one in plain.values())
     assert f"{lost} of 122" in text
     result = full[0]
-    made = replace(result, selection=replace(result.selection, simulated=True))
+    simulated = replace(result, selection=replace(result.selection, simulated=True))
     assert comparable(result)
-    assert not comparable(made)
-    assert published_figure(made) is None
-    assert "simulated" in published_words(made)
+    assert not comparable(simulated)
+    assert published_figure(simulated) is None
+    assert "simulated" in published_words(simulated)
     for name in ("published", "errors", "groups", "extremes-someone"):
         with Image.open(out / "figures" / f"{name}.png") as figure:
             assert min(figure.size) > 300
@@ -406,10 +406,10 @@ def test_what_cannot_be_scored_costs_a_sentence_each(
         "--data", data, "--predictions", predictions, "--out", tmp_path / "out", "--no-scenes"
     )
     assert code == 0, text
-    told = json.loads((tmp_path / "out/summary.json").read_text())
-    assert told["images_scored"] == 4
-    assert told["images_left_out"] == len(told["left_out"]) == 6
-    said = "\n".join(told["left_out"])
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["images_scored"] == 4
+    assert summary["images_left_out"] == len(summary["left_out"]) == 6
+    left_out = "\n".join(summary["left_out"])
     for words in (
         f"{names[0]}.png has no label in zones",
         "is not a bounding box",
@@ -418,7 +418,7 @@ def test_what_cannot_be_scored_costs_a_sentence_each(
         "holiday.png does not follow the names of CaFFe",
         f"{names[5]}.png has no bounding box",
     ):
-        assert words in said
+        assert words in left_out
         assert words in text.replace("\n", " ")
     html = (tmp_path / "out/report.html").read_text()
     assert "6 images were left out" in html
@@ -436,11 +436,11 @@ def test_a_model_without_any_ocean_is_counted_not_feared(
     write_own(dry, network, network.card)
     code, text = command("--data", data, "--model", dry, "--out", tmp_path / "out")
     assert code == 0, text
-    told = json.loads((tmp_path / "out/summary.json").read_text())
-    (model,) = told["models"].values()
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    (model,) = summary["models"].values()
     assert model["without_front"] == model["images"] == 3
     assert model["mde"] is None
-    assert any("predicts no ocean at all in 3 of 3 images" in note for note in told["notes"])
+    assert any("predicts no ocean at all in 3 of 3 images" in note for note in summary["notes"])
     assert "3 without a front" in text
     assert "calibration" not in model
 

@@ -8,7 +8,7 @@ before it leaves the front. It starts from the trace that is nearest to all othe
 from its own transects until it stands.
 
 Offsets from it are positive to the sea. Which side that is, nobody can know from lines alone:
-zones, the direction of the flow or a compass direction must tell (`seaward_by_zones` and so on).
+zones, the direction of the flow or a compass direction must decide (`seaward_by_zones` and so on).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Consensus:
         Of each person (and model) on each transect in metres, positive to the sea; NaN where they
         have no front.
     signed : bool (T,)
-        Where the seaward side is known; elsewhere the sign only tells the sides apart.
+        Where the seaward side is known; elsewhere the sign only distinguishes the sides.
     """
 
     line: BaseGeometry
@@ -163,7 +163,7 @@ def draw_consensus(
     start : str
         The person from whose trace it starts, best the `medoid`.
     others : mapping of str to TracedFront, optional
-        Models; measured, but without a say.
+        Models; measured, but without influence on the consensus.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def seaward_by_zones(consensus: Consensus, zones_at: Placed, reach: float) -> np
     -------
     float64 (T,)
         For each transect from +1, where its direction leads to the sea, to −1, where it leads to
-        the glacier; 0 if the zones do not tell.
+        the glacier; 0 if the zones do not decide it.
     """
     t = consensus.transects
     vote = np.zeros(len(t.pieces))

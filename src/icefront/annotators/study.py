@@ -11,7 +11,7 @@ Agreement
     the people; a person's is the mean over the others.
 Consensus
     See `icefront.annotators.consensus`. A person's distance to it is taken to the consensus of the
-    others, since the own trace has a say in the full one; a model's to the full one.
+    others, since the own trace counts in the full one; a model's to the full one.
 Bias
     Mean offset from the consensus, positive to the sea. What all people have in common cannot be
     seen: biases are relative to the middle of the people, not to the truth.
@@ -141,7 +141,7 @@ class Study:
     problems: tuple[str, ...] = field(default=())
 
     def sentence(self) -> str:
-        """Say how well people agree, and how far off the models are."""
+        """Return in words how well people agree, and how far off the models are."""
         number = len(self.images)
         unit = self.unit
 
@@ -149,23 +149,23 @@ class Study:
             return f"{value:.0f} {unit}" if unit == "m" else f"{value:.1f} {unit}"
 
         over = "one image" if number == 1 else f"{number} images"
-        said = f"{len(self.people)} people agree to {of(self.agreement)} on {over}"
+        text = f"{len(self.people)} people agree to {of(self.agreement)} on {over}"
         middle = float(np.nanmean([person.to_consensus for person in self.people]))
-        said += f" (each lies {of(middle)} from the consensus of the others)"
+        text += f" (each lies {of(middle)} from the consensus of the others)"
         for model in self.models:
             missing = number - model.images
-            said += (
+            text += (
                 f"; {model.name} lies {of(model.to_people)} off them and "
                 f"{of(model.to_consensus)} off their consensus"
             )
             if missing:
-                said += f", with no front in {missing} image{'s' * (missing != 1)}"
-        return said + "."
+                text += f", with no front in {missing} image{'s' * (missing != 1)}"
+        return text + "."
 
 
 @dataclass(frozen=True)
 class SeawardSources:
-    """What tells the seaward side, in the order in which it is asked.
+    """What decides the seaward side, in the order in which it is asked.
 
     Attributes
     ----------
@@ -311,7 +311,7 @@ def as_trace(line: BaseGeometry) -> TracedFront | None:
 def _with_sign(
     image: TracedImage, consensus: Consensus, sides: SeawardSources, problems: list[str]
 ) -> tuple[Consensus, str]:
-    """Turn the consensus to the sea by the first of the sources that tells."""
+    """Turn the consensus to the sea by the first of the sources that decides."""
     length = consensus.line.length
     if sides.zones is not None:
         try:
@@ -527,7 +527,7 @@ def read_flow(path: Path) -> gpd.GeoDataFrame:
         layers = list(pyogrio.list_layers(path)[:, 0])
         layer = "centreline" if "centreline" in layers else layers[0]
         table = gpd.read_file(path, layer=layer)
-    except Exception as error:  # whatever the vector library says of a damaged file
+    except Exception as error:  # whatever the vector library raises for a damaged file
         reason = " ".join(str(error).split())
         raise IcefrontError(f"{path} cannot be read as lines ({reason}).") from None
     if not isinstance(table, gpd.GeoDataFrame) or not set(table.geom_type) <= {

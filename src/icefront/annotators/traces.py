@@ -141,7 +141,7 @@ def read_traces(
         A file or folder of fronts for each model, named by image like those of people.
     pixel_size_m : float or (float, float), optional
         For traces without CRS: side of a pixel, or (rows, columns), instead of what a CaFFe name
-        says.
+        states.
     in_pixels : bool
         Measure traces without CRS in pixels.
     ignore : sequence of Path
@@ -252,7 +252,7 @@ def _read_lines(file: Path) -> gpd.GeoDataFrame:
         table = gpd.read_file(file, layer=layer)
     except IcefrontError:
         raise
-    except Exception as error:  # whatever the vector library says of a damaged file
+    except Exception as error:  # whatever the vector library raises for a damaged file
         reason = " ".join(str(error).split())
         raise IcefrontError(f"{file} cannot be read as lines ({reason}).") from None
     if not isinstance(table, gpd.GeoDataFrame):

@@ -149,7 +149,7 @@ def benchmark(
 
 
 def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder with files of an earlier run unless the user says what becomes of them."""
+    """Refuse a folder with files of an earlier run unless the user decides what becomes of them."""
     if resume:
         return
     try:
@@ -246,4 +246,4 @@ def _add_notes(found: BenchmarkResult) -> None:
         )
     if (first["season"] == "unknown").any():
         unknown = ", ".join(sorted(set(first.loc[first["season"] == "unknown", "glacier"])))
-        notes.append(f"The season of {unknown} is unknown: say --hemisphere north or south.")
+        notes.append(f"The season of {unknown} is unknown: give --hemisphere north or south.")

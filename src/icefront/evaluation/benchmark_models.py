@@ -15,7 +15,7 @@ from torch import nn
 from icefront import __version__
 from icefront.datasets.caffe import read_zones
 from icefront.errors import IcefrontError
-from icefront.evaluation.predictions import Prediction, averaged_spread, bare
+from icefront.evaluation.predictions import Prediction, averaged_std, bare
 from icefront.evaluation.protocol import protocol_front
 from icefront.fronts.uncertainty import disagreement_along, front_logit, uncertainty_along
 from icefront.inference.ensembles import check_models
@@ -74,8 +74,8 @@ class BenchmarkModel:
     given: Path | None = None
 
     def facts(self, image: Path, pixel_size: object, settings: BenchmarkSettings) -> dict[str, str]:
-        """What a prediction of an image follows from."""
-        said: dict[str, object] = {
+        """Return what a prediction of an image follows from."""
+        decisive: dict[str, object] = {
             "exact": settings.exact,
             "native": settings.native,
             "symmetries": self.symmetries,
@@ -83,13 +83,13 @@ class BenchmarkModel:
         }
         if not settings.exact:
             # The default windows are not those of version 0.1.0: predictions must not be mixed.
-            said["windows"] = "at fronts" if settings.windows == "default" else "card"
-            said["precision"] = settings.precision
+            decisive["windows"] = "at fronts" if settings.windows == "default" else "card"
+            decisive["precision"] = settings.precision
         return {
             "software": f"icefront {__version__}",
             "model": self.label,
             "model_sha256": self.identity,
-            "settings": json.dumps(said),
+            "settings": json.dumps(decisive),
             "input": image.name,
             "input_sha256": sha256_of(image),
         }
@@ -136,10 +136,10 @@ def predict_image(
     """
     found = predict(models, scene, settings, ensemble=ensemble, resample=not settings.native)
     for_model = found.for_model
-    class_spread, spread = np.full(N_ZONES, np.nan), None
+    class_std, std = np.full(N_ZONES, np.nan), None
     if found.std is not None:
-        class_spread = found.std.mean(axis=(1, 2), dtype=np.float64)
-        spread = averaged_spread(found.std)
+        class_std = found.std.mean(axis=(1, 2), dtype=np.float64)
+        std = averaged_std(found.std)
     zones = likeliest_zones(found.on_scene(), scene, bare=settings.exact)
     index = np.flatnonzero(protocol_front(zones, scene.pixel_size_m))
     rows, columns = np.divmod(index, scene.shape[1])
@@ -162,8 +162,8 @@ def predict_image(
         index,
         width.astype(np.float32),
         disagreement.astype(np.float32),
-        class_spread,
-        spread,
+        class_std,
+        std,
     )
 
 
@@ -211,7 +211,7 @@ def load_benchmark_models(
             "--predictions)."
         )
     if ensemble and not models:
-        raise IcefrontError("An ensemble is made of models: name them with --model.")
+        raise IcefrontError("An ensemble consists of models: name them with --model.")
     found: list[BenchmarkModel] = []
     taken = {ENSEMBLE} if ensemble else set()
 

@@ -1,8 +1,8 @@
 """What is kept of a prediction, so that scores can be had again without the network.
 
 Zones are a grey PNG as CaFFe's labels are (a few kilobytes; other programs read it), whose text
-says which model made it from which file. Beside it an ``.npz`` keeps the uncertainty of the front
-pixels and, for ensembles, the spread of each class at no more than 512 pixels a side, 8 bit.
+names the model and the image. Beside it an ``.npz`` keeps the uncertainty of the front pixels and,
+for ensembles, the standard deviation of each class at no more than 512 pixels a side, 8 bit.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
 from icefront.zones import N_ZONES, ZONE_GREYS
 
-SPREAD_SIDE = 512
-"""Longest side of the kept maps of spread, in pixels."""
+STD_SIDE = 512
+"""Longest side of the kept maps of standard deviations, in pixels."""
 
-SPREAD_FULL = 0.5
+STD_FULL = 0.5
 """Standard deviation of a probability that is kept as 255: the largest there can be."""
 
 
@@ -41,9 +41,9 @@ class Prediction:
     width, disagreement : float32 (N,)
         Standard deviation of the place of each, in metres (pixels where they have no size): from
         the probabilities, and from the members of an ensemble (0 for one model). NaN if unknown.
-    class_spread : float64 (4,)
+    class_std : float64 (4,)
         Mean over the image of the standard deviation of each class; NaN for one model.
-    spread : uint8 (4, h, w) or None
+    std : uint8 (4, h, w) or None
         The same as maps, averaged down; 255 is 0.5.
     """
 
@@ -51,13 +51,14 @@ class Prediction:
     front: np.ndarray
     width: np.ndarray
     disagreement: np.ndarray
-    class_spread: np.ndarray
-    spread: np.ndarray | None = None
+    class_std: np.ndarray
+    std: np.ndarray | None = None
 
     def uncertainty(self, front: np.ndarray) -> np.ndarray:
-        """Standard deviation of each pixel of a front (H, W), in reading order, float64 (P,).
+        """Return the standard deviation of each pixel of a front (H, W) as float64 (P,).
 
-        Both parts together, as if they were independent; NaN for pixels that nothing is known of.
+        In reading order, both parts together as if they were independent; NaN for pixels that
+        nothing is known of.
         """
         wanted = np.flatnonzero(front)
         found = np.full(len(wanted), np.nan)
@@ -70,20 +71,20 @@ class Prediction:
 
 
 def bare(zones: np.ndarray) -> Prediction:
-    """A prediction of which only the zones are known."""
+    """Return a prediction of which only the zones are known."""
     nothing = np.empty(0, np.float32)
     return Prediction(zones, np.empty(0, np.int64), nothing, nothing, np.full(N_ZONES, np.nan))
 
 
-def averaged_spread(spread: np.ndarray) -> np.ndarray:
+def averaged_std(std: np.ndarray) -> np.ndarray:
     """Average maps (4, H, W) of standard deviations down and keep them in 8 bits."""
-    factor = max(1, -(-max(spread.shape[1:]) // SPREAD_SIDE))
-    rows, columns = (np.arange(0, n, factor) for n in spread.shape[1:])
-    total = np.add.reduceat(np.add.reduceat(spread, rows, axis=1), columns, axis=2)
+    factor = max(1, -(-max(std.shape[1:]) // STD_SIDE))
+    rows, columns = (np.arange(0, n, factor) for n in std.shape[1:])
+    total = np.add.reduceat(np.add.reduceat(std, rows, axis=1), columns, axis=2)
     counts = np.multiply.outer(
-        np.diff(np.append(rows, spread.shape[1])), np.diff(np.append(columns, spread.shape[2]))
+        np.diff(np.append(rows, std.shape[1])), np.diff(np.append(columns, std.shape[2]))
     )
-    return np.clip(np.rint(total / counts * (255 / SPREAD_FULL)), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(total / counts * (255 / STD_FULL)), 0, 255).astype(np.uint8)
 
 
 def write_prediction(
@@ -99,7 +100,7 @@ def write_prediction(
         Of the image.
     prediction : Prediction
     facts : mapping of str to str
-        What made it from what; written into the PNG's text.
+        What it was predicted from and by which model; written into the PNG's text.
     """
     picture = folder / f"{name}.png"
     text = PngImagePlugin.PngInfo()
@@ -110,10 +111,10 @@ def write_prediction(
         "front": prediction.front.astype(np.int64),
         "width": prediction.width.astype(np.float32),
         "disagreement": prediction.disagreement.astype(np.float32),
-        "class_spread": prediction.class_spread.astype(np.float64),
+        "class_spread": prediction.class_std.astype(np.float64),
     }
-    if prediction.spread is not None:
-        arrays["spread"] = prediction.spread
+    if prediction.std is not None:
+        arrays["spread"] = prediction.std
     with writing(picture) as drawn, writing(folder / f"{name}.npz") as beside:
         Image.fromarray(greys).save(drawn, format="PNG", pnginfo=text, optimize=False)
         np.savez_compressed(beside, allow_pickle=False, **arrays)
@@ -121,14 +122,14 @@ def write_prediction(
 
 
 def read_prediction(folder: Path, name: str, facts: Mapping[str, str]) -> Prediction | None:
-    """Read a kept prediction, if there is one that was made of the same and is whole.
+    """Read a kept prediction, if there is one that follows from the same facts and is whole.
 
     Parameters
     ----------
     folder, name
         As for `write_prediction`.
     facts : mapping of str to str
-        What it must have been made of.
+        What it must have been predicted from.
 
     Returns
     -------

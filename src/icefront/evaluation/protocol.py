@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class ProtocolScore:
-    """What the protocol says about one image.
+    """The scores of one image by the protocol.
 
     Attributes
     ----------

@@ -85,9 +85,9 @@ class BenchmarkResult:
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """One image with its truth and what each model made of it.
+    """One image with its truth and what each model predicted.
 
-    `fresh` are the predictions that are not kept yet: where, what, and made of what.
+    `fresh` are the predictions that are not kept yet: where, what, and from what.
     """
 
     sample: CaffeSample
@@ -156,7 +156,7 @@ def image_row(
     if stated is not None:
         factor = result.calibration.factor(0.9)
         row["held_90"] = float((stated.distance <= factor * stated.uncertainty).mean())
-    for zone, deviation in zip(_ZONES, prediction.class_spread, strict=True):
+    for zone, deviation in zip(_ZONES, prediction.class_std, strict=True):
         row[f"spread_{zone}"] = float(deviation)
     return row
 

@@ -110,7 +110,7 @@ def _with_images(name: str, runs: list[pd.DataFrame]) -> ModelRuns:
     if empty.any():
         raise IcefrontError(
             f"Run {int(empty.idxmax()) + 1} of {name!r} has no front in any image, so no MDE: "
-            "leave it out, and say so."
+            "leave it out, and state that."
         )
     mdes = (totals["distance_sum_m"] / totals["distance_count"]).to_numpy(float)
     return ModelRuns(name, mdes, images)

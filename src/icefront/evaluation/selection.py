@@ -142,7 +142,7 @@ def _decide_size(chosen: Selection, asked: AskedSize) -> None:
     elif asked is None:
         chosen.notes.append("Distances are in pixels, as asked for (shortest piece of front 12).")
     elif asked != "name":
-        chosen.notes.append(f"A pixel is {asked} m, as given, whatever the names say.")
+        chosen.notes.append(f"A pixel is {asked} m, as given, whatever the names state.")
     dataset.stated_pixel_size = size  # type: ignore[assignment]
     chosen.unit = "px" if size is None else "m"
 

@@ -118,7 +118,7 @@ def _entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
 
 
 def _read(content: Any) -> bytes:
-    """Read on; what compression says of damage, each in its own way, becomes one error."""
+    """Read on; the errors that each compression raises for damage become one."""
     try:
         return bytes(content.read(CHUNK))
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:

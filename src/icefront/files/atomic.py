@@ -16,7 +16,7 @@ STAGING_PREFIX = ".icefront-unfinished-"
 """Start of the name of the hidden folder in which a run's files are written."""
 
 NAME_ANOTHER_FOLDER = "name another folder with --out"
-"""What a user can do who cannot write into a folder, where commands say nothing else."""
+"""What a user can do who cannot write into a folder, where commands name nothing else."""
 
 
 def check_folder(out: Path, *, overwrite: bool) -> None:
@@ -51,13 +51,13 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 def staging(out: Path) -> Iterator[Path]:
     """Write files beside their final place and move them there when all are done.
 
-    If the block fails, is interrupted or makes nothing, everything is as before: folders that did
+    If the block fails, is interrupted or writes nothing, everything is as before: folders that did
     not exist are removed again.
 
     Parameters
     ----------
     out : Path
-        The folder the files shall end up in; made if it does not exist.
+        The folder the files shall end up in; created if it does not exist.
 
     Yields
     ------
@@ -104,7 +104,7 @@ def writing(path: Path, *, sync: bool = False, remedy: str = NAME_ANOTHER_FOLDER
     Parameters
     ----------
     path : Path
-        The file; its folder is made if it does not exist.
+        The file; its folder is created if it does not exist.
     sync : bool
         Wait until the content is on the disk before the file gets its name, so that it is whole
         even after a power failure.

@@ -2,7 +2,7 @@
 
 A file is fetched into a hidden part beside its place and gets its name when it is whole and its
 checksum is right. After a break the part is continued by an HTTP range (RFC 9110, section 14), if
-the server says that the file is still the same. The code is our own since pooch always asks for
+the server confirms that the file is still the same. The code is our own since pooch always asks for
 the whole file and starts over after a break.
 """
 
@@ -190,7 +190,7 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Pat
     part = _Part.of(file, folder)
     notes: list[str] = []
     if part.size and part.validator is None and file.checksum is None:
-        part.drop()  # nothing could tell whether the file is still the same
+        part.drop()  # nothing could show whether the file is still the same
     free = free_space(folder)
     if file.size is not None and file.size - part.size > free:
         raise IcefrontError(
@@ -284,7 +284,7 @@ def _continue(
                 if total is not None and size > total:
                     break
     if total is None:
-        return True  # nothing says how long it is; the checksum or the archive must tell
+        return True  # nothing says how long it is; the checksum or the archive must show it
     if size > total:
         part.drop()
         raise IcefrontError(f"{file.url} sends more than the {readable(total)} it announced.")
@@ -307,7 +307,7 @@ def _checked(file: RemoteFile, part: _Part) -> str:
         part.drop()
         raise IcefrontError(
             f"{file.name} arrived with the {kind} {other.hexdigest()} instead of {wanted}: it was "
-            "thrown away; run the command again, and tell the publisher if it happens twice."
+            "thrown away; run the command again, and inform the publisher if it happens twice."
         )
     return seen.hexdigest()
 
@@ -336,10 +336,10 @@ def ask_json(url: str) -> Any:
 
 
 def size_of(url: str) -> int | None:
-    """Ask for the size of a file; None if the server does not say."""
+    """Ask for the size of a file; None if the server does not state it."""
     try:
         with _open(url, {}, method="HEAD") as answer:
             length = answer.headers.get("Content-Length", "")
             return int(length) if length.isdigit() else None
     except (_Passing, IcefrontError, OSError, http.client.HTTPException):
-        return None  # some servers refuse the question; the download itself will tell
+        return None  # some servers refuse the question; the download itself will show it

@@ -76,7 +76,7 @@ class Loader:
 
 @dataclass(frozen=True)
 class SceneOutcome:
-    """What became of one scene, for whoever watches the run.
+    """What became of one scene, for callers that watch the run.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class SceneOutcome:
     error: str | None = None
 
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         if self.state == FAILED:
             return str(self.error)
         if self.state == NO_FRONT:
@@ -150,12 +150,12 @@ class RunReport:
         return 1 if self.done or self.no_front or self.already else 2
 
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         parts = [f"{self.done} fronts", f"{self.no_front} without a front", f"{self.failed} failed"]
-        said = f"{self.found} scenes: {self.already} were there already; now " + ", ".join(parts)
+        text = f"{self.found} scenes: {self.already} were there already; now " + ", ".join(parts)
         if self.elsewhere:
-            said += f"; {self.elsewhere} are with another run"
-        return said + "."
+            text += f"; {self.elsewhere} are with another run"
+        return text + "."
 
 
 def default_workers(device: str) -> int:
@@ -191,7 +191,7 @@ def run_monitoring(
     source : path
         A folder of scenes, or a YAML file (`icefront.projects.config.MonitoringConfig`).
     out : path
-        The project: a folder, made if it does not exist.
+        The project: a folder, created if it does not exist.
     model : str, optional
         As for ``icefront extract``; it wins over the configuration.
     workers : int, optional
@@ -353,7 +353,7 @@ def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
     catalogue = catalogues.create(folder, crs)
     restored = catalogues.restore(catalogue)
     if restored:
-        report.notes.append(f"The catalogue was made anew from the records of {restored} scenes.")
+        report.notes.append(f"The catalogue was rebuilt from the records of {restored} scenes.")
     return catalogue
 
 
@@ -384,7 +384,7 @@ def _plan(
     Raises
     ------
     IcefrontError
-        If fronts were made with other settings and shall not be made anew.
+        If fronts were extracted with other settings and shall not be extracted anew.
     """
     digests: dict[str | None, str] = {}
 
@@ -461,12 +461,12 @@ def _compared(
     update: dict[str, Any] = {}
     if str(item.path) != row["path"]:
         update["path"] = str(item.path)
-    said = {
+    stated = {
         "glacier": config.glacier or glacier_of(item, row["glacier"], config),
         "date": None if item.date is None else item.date.isoformat(),
         "sensor": item.sensor,
     }
-    update |= {name: value for name, value in said.items() if value and value != row[name]}
+    update |= {name: value for name, value in stated.items() if value and value != row[name]}
     digest = digest_of(update.get("glacier", row["glacier"]))
     if row["state"] == RUNNING:
         return {}, False, False
@@ -488,7 +488,7 @@ def _has_changed(path: Path, row: Any, update: dict[str, Any]) -> bool:
     try:
         about = path.stat()
     except OSError:
-        return False  # Gone: what was made of it stays.
+        return False  # Gone: what was extracted from it stays.
     if (about.st_size, about.st_mtime_ns) == (row["size_bytes"], row["mtime_ns"]):
         return False
     if row["sha256"] is not None and about.st_size == row["size_bytes"]:
@@ -539,15 +539,15 @@ def _work_off(
         outcome = pool.next()
         if outcome.fatal is not None:
             raise IcefrontError(outcome.fatal)
-        told = _put_down(catalogue, run, outcome)
-        if told is None:
+        scene = _put_down(catalogue, run, outcome)
+        if scene is None:
             continue
-        report.done += told.state == DONE
-        report.no_front += told.state == NO_FRONT
-        report.failed += told.state == FAILED
+        report.done += scene.state == DONE
+        report.no_front += scene.state == NO_FRONT
+        report.failed += scene.state == FAILED
         advance(1)
         if on_scene is not None:
-            on_scene(told)
+            on_scene(scene)
 
 
 def _task_of(row: Any, areas: Areas) -> Task:

@@ -17,7 +17,7 @@ SMOOTHED = 4.0
 """Standard deviation of the smoothing of the band's width, in pixels of its grid."""
 
 FINER = 2
-"""Lines are drawn so many times finer and averaged down, for smooth edges."""
+"""Factor by which lines are drawn finer and averaged down, for smooth edges."""
 
 DIMMED = 0.82
 """Brightest grey of a scene, so that lines stand out."""
@@ -80,8 +80,8 @@ def overlay(
 def _stretched(image: np.ndarray) -> np.ndarray:
     seen = image[image > 0]
     low, high = np.quantile(seen, [0.01, 0.995]) if seen.size else (0, 255)
-    share = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0, 1)
-    return np.asarray(np.sqrt(share) * 255, np.uint8)
+    fraction = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0, 1)
+    return np.asarray(np.sqrt(fraction) * 255, np.uint8)
 
 
 def _places(

@@ -141,7 +141,7 @@ def published_words(result: BenchmarkResult) -> str:
     if comparable(result):
         return (
             "The published rows are means over five runs on the same 122 test images by the same "
-            "protocol (as far as the names tell: the images of this run are not checked to be "
+            "protocol (as far as the names show: the images of this run are not checked to be "
             "the originals)."
         )
     counts = result.of(result.models[0].label)["glacier"].value_counts()
