@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,6 +109,21 @@ def test_products_and_review_of_a_project_are_written(old: Path) -> None:
     assert series["date"].nunique() == 4
     command("monitor", "review", project, "--reject", "Crane_20180105_S1")
     assert rows(project)["verdict"]["Crane_20180105_S1"] == "rejected"
+
+
+@pytest.mark.parametrize("name", ["fronts.gpkg", "fronts.geojson"])
+def test_fronts_and_lines_among_the_products_are_measured(
+    old: Path, tmp_path: Path, name: str
+) -> None:
+    lines = old / "products" / "lines.gpkg"
+    words = ["--centreline", lines, "--box", lines, "--out", tmp_path / "measures"]
+    command("monitor", "measure", old / "products" / name, *words)
+    series = pd.read_csv(tmp_path / "measures" / "series.csv")
+    assert series["date"].nunique() == 4
+    assert set(series["glacier"]) == {"Crane"}
+    command("monitor", "import", old / "products" / name, "--out", tmp_path / "fronts.gpkg")
+    assert gpd.read_file(tmp_path / "fronts.gpkg")["model"].notna().all()
+    command("monitor", "products", old / "project", "--no-animation", "--box", lines)
 
 
 def test_a_lost_catalogue_comes_back_from_the_records(old: Path) -> None:

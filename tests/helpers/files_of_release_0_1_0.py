@@ -86,6 +86,18 @@ def write_projects(out: Path) -> None:
     ):
         report = run_monitoring(source, out / name, **options, **more)
         print(report.sentence())
+    write_products(out)
+
+
+def write_products(out: Path) -> None:
+    """Write the vectors among the products of a project."""
+    from icefront.monitoring.products import make_products
+
+    made = make_products(out / "project", out=out / "all", animation=False, progress=False)
+    (out / "products").mkdir()
+    for name in ("fronts.gpkg", "fronts.geojson", "lines.gpkg"):
+        (made.folder / name).replace(out / "products" / name)
+    shutil.rmtree(out / "all")
 
 
 def write_checkpoint(path: Path, seed: int) -> Path:

@@ -217,16 +217,16 @@ def _read_one(
         notes.append(f"{path.name}: {(~lines).sum()} rows without a line left out")
     raw = raw[lines].reset_index(drop=True)
     found = _columns_of(raw)
-    own = {str(name).lower() for name in raw.columns}
+    own = {str(name).lower(): name for name in raw.columns}
     table = pd.DataFrame(index=raw.index)
     for name in COLUMNS:
         table[name] = raw[found[name]] if name in found else None
     for name in ("flag", "reason", "model"):
         if name in own:
-            table[name] = raw[name]
+            table[name] = raw[own[name]]
     said = from_name(path.stem)
     table["date"] = _dates(raw, path, date_column or found.get("date"), found.get("scene"))
-    table["source"] = source or (raw[found["source"]] if "source" in found else _dataset(own))
+    table["source"] = source or (raw[found["source"]] if "source" in found else _dataset(set(own)))
     if "glacier" not in found:
         table["glacier"] = said.glacier
     if glacier is not None:
