@@ -22,8 +22,12 @@ __all__ = [
 ]
 
 NO_DATA, ROCK, GLACIER, OCEAN = 0, 1, 2, 3
+"""Class code of the zone."""
+
 N_ZONES = 4
+
 ZONE_NAMES = ("no data", "rock", "glacier", "ocean and mélange")
+"""Name of each zone, by class code."""
 
 ZONE_GREYS = (0, 64, 127, 254)
 """Grey values of the classes in CaFFe's label PNGs, by class code."""
