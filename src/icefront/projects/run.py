@@ -55,10 +55,18 @@ from icefront.projects.scene_files import (
     list_scenes,
     read_header,
 )
-from icefront.projects.workers import Cluster, Job, Outcome, Processes, Task, Workers, signature
+from icefront.projects.workers import (
+    Cluster,
+    Job,
+    Outcome,
+    Processes,
+    Task,
+    Workers,
+    default_workers,
+    signature,
+)
 from icefront.recipes import validated
 
-MOST_WORKERS = 16
 CRS_SAMPLE = 500
 """Scenes whose headers choose the CRS of a new project."""
 
@@ -156,16 +164,6 @@ class RunReport:
         if self.elsewhere:
             text += f"; {self.elsewhere} are with another run"
         return text + "."
-
-
-def default_workers(device: str) -> int:
-    """Return how many processes a run starts: one a core, and one only where there is a GPU."""
-    import torch
-
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, MOST_WORKERS))
 
 
 def run_monitoring(

@@ -33,6 +33,9 @@ from icefront.projects.catalogue import RESULTS, plain, scene_folder, state_of
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_WORKERS = 16
+"""Processes that a run starts at most where nobody said how many."""
+
 _PATIENCE_S = 10.0
 
 
@@ -130,6 +133,16 @@ class Workers(Protocol):
         """End the workers, in the middle of their tasks if `now`."""
 
 
+def default_workers(device: str) -> int:
+    """Return how many processes a run starts: one a core, and one only where there is a GPU."""
+    import torch
+
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, MOST_WORKERS))
+
+
 # --- in a worker ----------------------------------------------------------------------------
 
 
@@ -154,10 +167,7 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
         return Outcome(task, values | {"error": str(error)})
     except Exception as error:
         # One scene's surprise must not stop the others.
-        said = " ".join(str(error).split())
-        return Outcome(
-            task, values | {"error": f"{task.path} failed: {type(error).__name__} ({said})."}
-        )
+        return Outcome(task, values | {"error": _surprise(task, error)})
     row = done.front.iloc[0]
     line = row[done.front.geometry.name]
     values |= {name: plain(row[name]) for name in RESULTS if name in row.index}
@@ -192,7 +202,15 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
                 part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     except IcefrontError as error:
         return Outcome(task, values, fatal=str(error))
+    except Exception as error:
+        return Outcome(task, {"state": "failed", "error": _surprise(task, error)})
     return Outcome(task, values, None if line.is_empty else line, values["crs"])
+
+
+def _surprise(task: Task, error: Exception) -> str:
+    """Return what is known of a failure that nobody foresaw, in one sentence."""
+    reason = " ".join(str(error).split())
+    return f"{task.path} failed: {type(error).__name__} ({reason})."
 
 
 def signature(path: Path) -> dict[str, Any]:
