@@ -62,7 +62,7 @@ def sample(count: int = 2, side: int = 64, token: int = 4) -> dict[str, Tensor]:
     return {
         "radar": 0.1 + 0.8 * torch.rand(count, 1, side, side, generator=generator),
         "optical": torch.rand(count, 14, side, side, generator=generator),
-        "hidden": torch.from_numpy(np.stack(masks)),
+        "masked": torch.from_numpy(np.stack(masks)),
     }
 
 
@@ -157,12 +157,12 @@ def test_every_token_can_be_hidden_and_seen() -> None:
 def test_hidden_tokens_are_not_seen(network: dict) -> None:
     made = build(network).eval()
     one = sample()
-    inside = over_pixels(one["hidden"], 64)
+    inside = over_pixels(one["masked"], 64)
     other = torch.where(inside, 0.9 - 0.8 * one["radar"], one["radar"])
     with torch.no_grad():
-        a, b = (made.features(image, one["hidden"]) for image in (one["radar"], other))
+        a, b = (made.features(image, one["masked"]) for image in (one["radar"], other))
         seen = made.features(other)
-        nothing = torch.zeros_like(one["hidden"])
+        nothing = torch.zeros_like(one["masked"])
         whole = made.features(other, nothing)
     assert torch.equal(a, b)
     assert not torch.allclose(a, seen)
@@ -174,10 +174,10 @@ def test_the_mask_token_of_tyrion_is_a_fixed_zero_after_the_patch_embedding() ->
     one = sample()
     passed: list[Tensor] = []
     network.encoder.encoder.register_forward_pre_hook(lambda _, args: passed.append(args[0]))
-    network.features(one["radar"], one["hidden"])
+    network.features(one["radar"], one["masked"])
     network.features(one["radar"])
     masked, plain = passed
-    hidden = one["hidden"].flatten(1)
+    hidden = one["masked"].flatten(1)
     assert (masked[hidden] == 0).all()
     assert torch.equal(masked[~hidden], plain[~hidden])
 
@@ -241,13 +241,13 @@ def test_tokens_are_laid_out_where_they_belong() -> None:
     assert torch.equal(squares_of(tokens, 3, 4), image)
 
 
-def test_optsimmim_is_judged_on_hidden_tokens_only() -> None:
+def test_the_loss_of_optsimmim_is_taken_on_masked_tokens_only() -> None:
     module = module_of("optsimmim").eval()
     one = sample()
-    inside = over_pixels(one["hidden"], 64)
+    inside = over_pixels(one["masked"], 64)
     with torch.no_grad():
         before = module.loss(one)[0]
-        output = module.reconstruct(one["radar"], one["hidden"])
+        output = module.reconstruct(one["radar"], one["masked"])
         expected = (output - one["optical"]).abs().permute(0, 2, 3, 1)[inside[:, 0]].mean()
         assert before == pytest.approx(float(expected), rel=1e-5)
         elsewhere = torch.where(inside, one["optical"], 1 - one["optical"])
@@ -256,11 +256,11 @@ def test_optsimmim_is_judged_on_hidden_tokens_only() -> None:
         assert module.loss({**one, "optical": there})[0] > before + 3
 
 
-def test_opttranslator_is_judged_everywhere_and_nothing_is_hidden_from_it() -> None:
+def test_the_loss_of_opttranslator_is_taken_everywhere_and_nothing_is_masked() -> None:
     module = module_of("opttranslator").eval()
     one = sample()
     with torch.no_grad():
-        output = module.reconstruct(one["radar"], one["hidden"])
+        output = module.reconstruct(one["radar"], one["masked"])
         assert torch.equal(output, module.reconstruct(one["radar"]))
         assert module.loss(one)[0] == pytest.approx(float((output - one["optical"]).abs().mean()))
 

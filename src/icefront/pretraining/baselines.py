@@ -98,10 +98,10 @@ def score_reconstruction(
     for samples in DataLoader(windows, batch_size=batch):
         samples = {k: v.to(module.device) for k, v in samples.items()}
         sample = prepare(samples, module.mapping)
-        output = module.reconstruct(sample["radar"], sample.get("hidden"))[:, :N_CHANNELS]
+        output = module.reconstruct(sample["radar"], sample.get("masked"))[:, :N_CHANNELS]
         found = {"reconstruction": output.cpu()}
         found |= baselines.predictions(sample["radar"].cpu())
-        where = module.judged(sample)
+        where = module.loss_mask(sample)
         where = None if where is None else where.cpu()
         n = len(output)
         for name, prediction in found.items():

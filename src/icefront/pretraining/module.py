@@ -131,17 +131,17 @@ class Pretraining(L.LightningModule):
         return N_CHANNELS + (self.config.loss.radar != "none")
 
     @abstractmethod
-    def reconstruct(self, radar: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:
         """Map radar images (B, 1, S, S) in 0..1 to `outputs` channels (B, C, S, S)."""
 
-    def judged(self, sample: dict[str, Tensor]) -> Tensor | None:
+    def loss_mask(self, sample: dict[str, Tensor]) -> Tensor | None:
         """Pixels that the loss is taken over, bool (B, 1, S, S), or None: all."""
         return None
 
     def loss(self, sample: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the loss that is lowered, and the L1 distance of the optical channels in it."""
-        options, where = self.config.loss, self.judged(sample)
-        output = self.reconstruct(sample["radar"], sample.get("hidden"))
+        options, where = self.config.loss, self.loss_mask(sample)
+        output = self.reconstruct(sample["radar"], sample.get("masked"))
         optical = masked_l1(output[:, :N_CHANNELS], sample["optical"], where)
         total = optical
         target = sample["optical"]
@@ -210,6 +210,6 @@ def squares_of(tokens: Tensor, channels: int, token: int) -> Tensor:
     return split.permute(0, 5, 1, 3, 2, 4).reshape(count, channels, rows * token, columns * token)
 
 
-def over_pixels(hidden: Tensor, side: int) -> Tensor:
+def over_pixels(masked: Tensor, side: int) -> Tensor:
     """Spread a mask of tokens over pixels, bool (B, h, w) to (B, 1, `side`, `side`)."""
-    return F.interpolate(hidden[:, None].float(), (side, side), mode="nearest") > 0.5
+    return F.interpolate(masked[:, None].float(), (side, side), mode="nearest") > 0.5

@@ -54,13 +54,13 @@ class OptSimMIM(Pretraining):
         super().__init__(network, config, mapping, steps)
         self.heads = TokenHead(self.width, int(network.token), self.outputs)  # type: ignore[arg-type]
 
-    def reconstruct(self, radar: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Map radar images (B, 1, S, S), tokens in `hidden` unseen, to (B, outputs, S, S)."""
-        if hidden is None:
+    def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:
+        """Map radar images (B, 1, S, S), tokens in `masked` unseen, to (B, outputs, S, S)."""
+        if masked is None:
             side = radar.shape[-1] // int(self.network.token)  # type: ignore[arg-type]
-            hidden = torch.zeros(len(radar), side, side, dtype=torch.bool, device=radar.device)
-        return self.heads(self.network.features(radar, hidden))  # type: ignore[operator]
+            masked = torch.zeros(len(radar), side, side, dtype=torch.bool, device=radar.device)
+        return self.heads(self.network.features(radar, masked))  # type: ignore[operator]
 
-    def judged(self, sample: dict[str, Tensor]) -> Tensor | None:
+    def loss_mask(self, sample: dict[str, Tensor]) -> Tensor | None:
         """Pixels of the masked tokens."""
-        return over_pixels(sample["hidden"], sample["radar"].shape[-1])
+        return over_pixels(sample["masked"], sample["radar"].shape[-1])

@@ -26,6 +26,6 @@ class OptTranslator(Pretraining):
         super().__init__(network, config, mapping, steps)
         self.heads = nn.Conv2d(self.width, self.outputs, 1)
 
-    def reconstruct(self, radar: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Map radar images (B, 1, S, S) to (B, outputs, S, S); nothing is ever hidden."""
+    def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:
+        """Map radar images (B, 1, S, S) to (B, outputs, S, S); nothing is ever masked."""
         return self.heads(self.network.features(radar))  # type: ignore[operator]

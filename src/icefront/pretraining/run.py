@@ -188,14 +188,14 @@ def picture(module: Pretraining, samples: dict[str, Sample]) -> Figure:
     for title, one in samples.items():
         batch = {k: v.to(module.device) for k, v in default_collate([one]).items()}
         sample = prepare(batch, module.mapping)
-        hidden = sample.get("hidden")
-        output = module.reconstruct(sample["radar"], hidden)[0, :N_CHANNELS].float()
+        masked = sample.get("masked")
+        output = module.reconstruct(sample["radar"], masked)[0, :N_CHANNELS].float()
         rows.append(
             (
                 title,
                 sample["radar"][0, 0].cpu().numpy(),
                 sample["optical"][0].cpu().numpy(),
-                None if hidden is None else hidden[0].cpu().numpy(),
+                None if masked is None else masked[0].cpu().numpy(),
                 output.clamp(0, 1).cpu().numpy(),
             )
         )

@@ -17,40 +17,40 @@ from icefront.datasets.pairs import PairCrops, PairWindows, Sample
 from icefront.models.equalisation import equalise_batch
 
 
-def draw_mask(tokens: int, share: float, block: int, rng: np.random.Generator) -> np.ndarray:
-    """Choose tokens to hide, bool (tokens, tokens).
+def draw_mask(tokens: int, fraction: float, block: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose tokens to mask, bool (tokens, tokens).
 
     Parameters
     ----------
     tokens : int
         Along a side of the window; a multiple of `block`.
-    share : float
-        Of the squares of `block` × `block` tokens: just so many, rounded, are hidden, and each
-        has the same chance.
+    fraction : float
+        Of the squares of `block` × `block` tokens that are masked, rounded to whole squares; all
+        are equally probable.
     """
     squares = tokens // block
-    hidden = np.zeros(squares * squares, bool)
-    hidden[rng.permutation(hidden.size)[: round(share * hidden.size)]] = True
-    return hidden.reshape(squares, squares).repeat(block, 0).repeat(block, 1)
+    masked = np.zeros(squares * squares, bool)
+    masked[rng.permutation(masked.size)[: round(fraction * masked.size)]] = True
+    return masked.reshape(squares, squares).repeat(block, 0).repeat(block, 1)
 
 
 class MaskedPairs(Dataset[Sample]):
-    """Pairs with ``hidden``, bool (tokens, tokens), which depends on seed and number alone.
+    """Pairs with ``masked``, bool (tokens, tokens), which depends on seed and number alone.
 
     Parameters
     ----------
     pairs : PairCrops or PairWindows
     token : int
         Side of a token, in pixels.
-    share, block
+    fraction, block
         As for `draw_mask`.
     seed : int
     """
 
     def __init__(
-        self, pairs: PairCrops | PairWindows, token: int, share: float, block: int, seed: int
+        self, pairs: PairCrops | PairWindows, token: int, fraction: float, block: int, seed: int
     ) -> None:
-        self.pairs, self.token, self.share, self.block = pairs, token, share, block
+        self.pairs, self.token, self.fraction, self.block = pairs, token, fraction, block
         self.seed = seed
 
     def __len__(self) -> int:
@@ -60,8 +60,8 @@ class MaskedPairs(Dataset[Sample]):
         """Return a sample with its mask."""
         sample = self.pairs[number]
         rng = np.random.default_rng((self.seed, 2, number))
-        mask = draw_mask(self.pairs.window // self.token, self.share, self.block, rng)
-        return {**sample, "hidden": torch.from_numpy(mask)}
+        mask = draw_mask(self.pairs.window // self.token, self.fraction, self.block, rng)
+        return {**sample, "masked": torch.from_numpy(mask)}
 
 
 def prepare(batch: Sample, mapping: Literal["grey", "equalised"]) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ def prepare(batch: Sample, mapping: Literal["grey", "equalised"]) -> dict[str, T
     -------
     dict
         ``radar`` (B, 1, S, S), ``optical`` (B, 14, S, S), ``other`` (B, 1, S, S) if it was there,
-        float32 in 0..1, and ``hidden`` as it was.
+        float32 in 0..1, and ``masked`` as it was.
     """
     names = [name for name in ("radar", "optical", "other") if name in batch]
     stacked = torch.cat([batch[name] for name in names], dim=1)
@@ -101,6 +101,6 @@ def prepare(batch: Sample, mapping: Literal["grey", "equalised"]) -> dict[str, T
     for name in ("radar", "other"):
         if name in out and mapping == "equalised":
             out[name] = equalise_batch(out[name].contiguous())
-    if "hidden" in batch:
-        out["hidden"] = batch["hidden"]
+    if "masked" in batch:
+        out["masked"] = batch["masked"]
     return out

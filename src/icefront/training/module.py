@@ -30,8 +30,8 @@ class ZoneTraining(L.LightningModule):
 
     Notes
     -----
-    `progress` (0 to 1) is the larger of the share of the epochs and of the minutes that are used,
-    and drives the schedule. The minutes of a resumed run count on from where it stopped.
+    `progress` (0 to 1) is the larger of the fractions of the epochs and of the minutes that are
+    used, and drives the schedule. The minutes of a resumed run count on from where it stopped.
     """
 
     def __init__(self, network: nn.Module, config: TrainingConfig, steps_per_epoch: int) -> None:

@@ -208,10 +208,10 @@ def _provenance(
     }
 
 
-def made_scenes(
+def other_scenes_of(
     config: TrainingConfig, cache: ZoneCache, window: int, progress: bool = False
 ) -> list[tuple[float, list[Patch]]]:
-    """Make the mosaics and the simulated scenes of a recipe, each with its share of the crops."""
+    """Make the mosaics and the simulated scenes of a recipe, each with its fraction of crops."""
     data = config.data
     found: list[tuple[float, list[Patch]]] = []
     if data.simulated:
@@ -220,14 +220,14 @@ def made_scenes(
         found.append((data.simulated_fraction, [(scene[0], scene[1]) for scene in kept]))
     if data.textures is not None:
         textures = read_textures(data.textures, data.test_glaciers)
-        made = mosaics(
+        scenes = mosaics(
             textures,
             lambda number: cache.arrays(number % len(cache)),
             data.mosaics,
             window,
             config.seed,
         )
-        found.append((data.mosaic_fraction, made))
+        found.append((data.mosaic_fraction, scenes))
     return found
 
 
@@ -295,7 +295,7 @@ def train(
 
     steps = config.crops_per_epoch // config.batch
     module = ZoneTraining(network, config, steps)
-    made = made_scenes(config, cache, card.window, progress)
+    others = other_scenes_of(config, cache, card.window, progress)
     crops = CropDataset(
         cache,
         range(len(cache)),
@@ -303,7 +303,7 @@ def train(
         zoom=config.augmentation.zoom,
         zoom_probability=config.augmentation.zoom_probability,
         seed=config.seed,
-        other_scenes=made,
+        other_scenes=others,
     )
     checkpoints = ZoneCheckpoints(config, splits, card, out)
     trainer = make_trainer(
