@@ -47,7 +47,7 @@ def views(
     Raises
     ------
     IcefrontError
-        If there are not so many symmetries.
+        If there are not that many symmetries.
     """
     check_symmetries(symmetries)
     for number in range(symmetries):

@@ -29,8 +29,8 @@ class Plateau:
     Attributes
     ----------
     patience, factor
-        After so many epochs in a row without a lower loss the rate is multiplied by `factor`, and
-        the count begins again.
+        After this number of epochs in a row without a lower loss the rate is multiplied by
+        `factor`, and the count begins again.
     best : float
         Lowest loss so far.
     scale : float

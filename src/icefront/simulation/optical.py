@@ -1,4 +1,4 @@
-"""A made landscape as Sentinel-2 sees it on a summer day: fourteen channels.
+"""A simulated landscape as Sentinel-2 sees it on a summer day: fourteen channels.
 
 Reflectances follow the shapes of published spectra: snow and ice darken beyond 1 µm the more the
 coarser their grains are (Warren 1982, doi:10.1029/RG020i001p00067), rock and debris brighten

@@ -1,4 +1,4 @@
-"""What lies on the ground of a made glacier on a day: zones, heights and kinds of surface.
+"""What lies on the ground of a simulated glacier on a day: zones, heights and kinds of surface.
 
 `Landscape` holds what does not change (terrain, coordinates along and across the flow); `surfaces`
 lays ice, sea ice, mélange, bergs, snow and debris on it for one date, on any grid.

@@ -109,7 +109,7 @@ class ZoneTraining(L.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean of the weights along; end the run when its minutes are over."""
         if self.mean is not None:
-            # Short memory at first, lest the random start linger in the mean.
+            # A short window at first, so that the random start does not stay in the mean.
             decay = min(self.config.optimiser.averaging, self.global_step / (self.global_step + 9))
             with torch.no_grad():
                 pairs = zip(
