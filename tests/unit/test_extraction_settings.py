@@ -2,8 +2,10 @@
 
 import datetime as dt
 import inspect
+from pathlib import Path
 
 import pytest
+from shapely.geometry import Point
 from typer.testing import CliRunner
 
 import icefront
@@ -11,7 +13,8 @@ from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.inference.settings import SHORTHANDS
-from icefront.projects.config import MonitoringConfig
+from icefront.projects.config import MonitoringConfig, read_config
+from icefront.projects.run import overruled
 
 
 def test_words_and_values_give_the_same_settings() -> None:
@@ -29,6 +32,23 @@ def test_a_shorthand_is_what_it_stands_for(name: str) -> None:
 def test_a_shorthand_and_its_contrary_are_refused() -> None:
     with pytest.raises(IcefrontError, match="tta means symmetries=8, but symmetries=4"):
         extraction_settings({"tta": True, "symmetries": 4})
+
+
+def test_exact_and_other_windows_are_refused_also_where_these_are_the_default() -> None:
+    with pytest.raises(IcefrontError, match="exact means windows=card, but windows=default"):
+        extraction_settings({"exact": True, "windows": "default"})
+
+
+def test_a_default_that_is_asked_for_wins_over_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "project.yaml"
+    path.write_text("scenes: [none/*.tif]\nwindows: card\nsymmetries: 8\n")
+    config, _ = read_config(path)
+    found = overruled(config, windows="default", symmetries=1)
+    assert (found.windows, found.symmetries) == ("default", 1)
+    kept = overruled(config, model=None, tta=False)
+    assert (kept.windows, kept.symmetries) == ("card", 8)
+    with pytest.raises(IcefrontError, match="is a file"):
+        overruled(config, aoi=Point(0, 0).buffer(1))
 
 
 @pytest.mark.parametrize(

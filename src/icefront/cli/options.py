@@ -86,7 +86,9 @@ def settings_options(
         @wraps(command)
         def run(*args: Any, **options: Any) -> None:
             asked = {name: options.pop(name) for name in chosen}
-            command(*args, **options, settings=_asked(asked))
+            # What was not asked for is left to a configuration, and then to the defaults.
+            settings = {name: value for name, value in asked.items() if value not in (None, False)}
+            command(*args, **options, settings=settings)
 
         given = [
             parameter
@@ -102,24 +104,19 @@ def settings_options(
     return decorate
 
 
-def _asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep what was asked for: other values are defaults, which a configuration may overrule."""
-    fields = ExtractionSettings.model_fields
-    defaults = {name: fields[name].default if name in fields else False for name in options}
-    return {name: value for name, value in options.items() if value != defaults[name]}
-
-
 def _option(name: str, help_text: str | None) -> inspect.Parameter:
     """Make an option of a field: text, which the settings read, a number or a flag."""
     flag = "--" + name.replace("_", "-")
-    default: Any
+    kind: Any
     if name in _SHORTHANDS:
-        kind, default, info = bool, False, typer.Option(flag, help=help_text or _SHORTHANDS[name])
+        kind, default = bool, False
+        info = typer.Option(flag, help=help_text or _SHORTHANDS[name])
     else:
         field = ExtractionSettings.model_fields[name]
-        default = field.default
-        kind = int if name == "symmetries" else str if default is not None else str | None  # type: ignore[assignment]
-        info = typer.Option(flag, help=help_text or field.description)
+        kind, default = (int if name == "symmetries" else str) | None, None
+        # None tells a value that was asked for from the default; the help shows the default.
+        shown = False if field.default is None else str(field.default)
+        info = typer.Option(flag, help=help_text or field.description, show_default=shown)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -167,27 +167,31 @@ def extract(
 
     Examples
     --------
-    >>> import icefront, numpy as np
-    >>> from affine import Affine
-    >>> grey = np.full((120, 160), 0.3, "float32")
-    >>> grey[:, :80] += np.random.default_rng(0).gamma(4, 0.1, (120, 80)).astype("float32")
-    >>> scene = icefront.Scene(grey.clip(0, 1), name="made up", pixel_size_m=55.0)
+    >>> import numpy as np
+    >>> import icefront
+    >>> grey = np.random.default_rng(0).gamma(4, 0.1, (120, 160)).clip(0, 1)
+    >>> scene = icefront.Scene(grey.astype(np.float32), name="speckle", pixel_size_m=55.0)
     >>> table = icefront.extract(scene)
     >>> table["scene"].item(), table["model"].item()
-    ('made up', 'tyrion-mini')
+    ('speckle', 'tyrion-mini')
     """
     scenes: list[Any] = list(scene) if isinstance(scene, (list, tuple)) else [scene]
     if not scenes:
         raise IcefrontError("No scene was given: name at least one image.")
     chosen = extraction_settings(settings)
+    chosen = chosen.model_copy(update={"aoi": chosen.area()})
     network = model if isinstance(model, nn.Module) else load_model(model)
-    done = [extract_scene(item, network, chosen) for item in scenes]
-    if len({item.scene.crs is None for item in done}) > 1:
+    fronts, latitudes = [], []
+    for item in scenes:
+        done = extract_scene(item, network, chosen)
+        fronts.append(done.front)
+        latitudes.append(done.facts["latitude"])
+    if len({front.crs is None for front in fronts}) > 1:
         raise IcefrontError(
             "Some scenes have a coordinate system and some have none: extract them apart, since "
             "lines in metres and in pixels do not fit into one table."
         )
-    return joined([item.front for item in done], [item.facts["latitude"] for item in done])
+    return joined(fronts, latitudes)
 
 
 def extract_scenes(

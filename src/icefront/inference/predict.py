@@ -190,18 +190,21 @@ def predict_zones(
     IcefrontError
         If a setting is unknown, the device does not exist or the stride leaves gaps.
     """
-    settings = validated(
-        {
-            "windows": windows,
-            "symmetries": symmetries,
-            "precision": precision,
-            "device": device,
-            "tta": tta,
-            "exact": exact,
-        },
-        PredictionSettings,
-        "The settings",
-    )
+    asked = {
+        "windows": windows,
+        "symmetries": symmetries,
+        "precision": precision,
+        "device": device,
+        "tta": tta,
+        "exact": exact,
+    }
+    fields = PredictionSettings.model_fields
+    asked = {
+        name: value
+        for name, value in asked.items()
+        if name not in fields or value != fields[name].default
+    }
+    settings = validated(asked, PredictionSettings, "The settings")
     if stride is not None:
         card = card_of(model)
         layout = Layout(card.window, card.target, stride)

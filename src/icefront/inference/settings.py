@@ -64,8 +64,7 @@ class PredictionSettings(Strict):
             if not given:
                 continue
             for field, value in meaning.items():
-                default = cls.model_fields[field].default
-                if values.get(field, value) not in (value, default):
+                if values.get(field, value) != value:
                     raise ValueError(
                         f"{name} means {field}={value}, but {field}={values[field]} was asked for"
                     )

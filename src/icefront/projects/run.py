@@ -229,7 +229,7 @@ def run_monitoring(
     begun = time.monotonic()
     folder = Path(out)
     config, root = read_config(source)
-    config = _overruled(config, model=model, **settings)
+    config = overruled(config, model=model, **settings)
     if workers is not None and workers < 1:
         raise IcefrontError(f"{workers} workers extract nothing; give 1 or more.")
     listed = list_scenes(config, root, folder)
@@ -282,9 +282,14 @@ def run_monitoring(
     return report
 
 
-def _overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
+def overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
     """Let what was asked for on the command line win over the configuration."""
-    changes = {name: value for name, value in asked.items() if value not in (None, False)}
+    changes = {n: value for n, value in asked.items() if value is not None and value is not False}
+    if not isinstance(changes.get("aoi", ""), (str, Path)):
+        raise IcefrontError(
+            "The area of interest of a project is a file, so that later runs find it: write the "
+            "polygons to one and give its path."
+        )
     for name in ("aoi", "model"):
         if name in changes and (name == "aoi" or Path(changes[name]).exists()):
             changes[name] = os.path.abspath(changes[name])
@@ -396,13 +401,13 @@ def _plan(
     stems = distinct_names([str(item.path) for item in listed])
     other = changed = 0
     for item, stem in zip(listed, stems, strict=True):
+        item = replace(item, date=config.date or item.date)
         row = catalogue.row_of(str(item.path))
         if row is None:
             row = _moved(catalogue, item)
         if row is None:
             header = read_header(item.path)
             glacier = config.glacier or glacier_of(item, header.metadata.glacier, config)
-            item = replace(item, date=config.date or item.date)
             changes.append((None, _new_row(item, header, glacier, stem, digest_of(glacier))))
             continue
         update, is_changed, is_other = _compared(row, item, config, digest_of, retry, renew)
