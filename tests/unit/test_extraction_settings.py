@@ -4,6 +4,7 @@ import datetime as dt
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shapely.geometry import Point
 from typer.testing import CliRunner
@@ -80,3 +81,9 @@ def test_yaml_and_both_commands_take_every_setting() -> None:
         text = CliRunner().invoke(app, [*command, "--help"], terminal_width=200).output
         assert [n for n in names if f"--{n.replace('_', '-')}" not in text] == []
     assert "settings" in inspect.signature(icefront.extract).parameters
+
+
+@pytest.mark.parametrize("value", [5, None, np.zeros((10, 10)), []])
+def test_what_is_no_scene_is_one_sentence(value: object) -> None:
+    with pytest.raises(IcefrontError, match=r"[Ss]cene.*\.$"):
+        icefront.extract(value)  # type: ignore[arg-type]

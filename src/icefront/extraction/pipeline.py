@@ -420,6 +420,13 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
             radiometry=settings.radiometry,
         )
     else:
+        import xarray as xr
+
+        if not isinstance(scene, xr.DataArray):
+            raise IcefrontError(
+                f"A value of the type {type(scene).__name__} is no scene: give the path of an "
+                "image, a Scene, or an xarray.DataArray with a CRS."
+            )
         opened = scene_from_xarray(
             scene, pixel_size_m=settings.pixel_size, radiometry=settings.radiometry
         )
