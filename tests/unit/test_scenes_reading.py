@@ -169,6 +169,20 @@ def test_scale_and_offset_of_the_file_are_applied(tmp_path):
     np.testing.assert_allclose(coarse.image, to_grey(means, "db"), atol=3e-4)
 
 
+@pytest.mark.parametrize("transform", [UTM, Affine(10, 0, 5e5, 0, 10, 7.6e6)])
+def test_rules_for_fill_values_hold_after_scale_and_offset(tmp_path, transform):
+    db = RNG.uniform(-30, 9, (60, 80))
+    stored = (db * 1000).round().astype(np.int16)
+    path = write(tmp_path / "a.tif", stored, transform=transform)
+    with rasterio.open(path, "r+") as dst:
+        dst.scales = (0.001,)
+    scene = open_scene(path)
+    assert scene.radiometry == "db"
+    assert scene.valid.all()
+    expected = to_grey(db if transform.e < 0 else db[::-1], "db")
+    np.testing.assert_allclose(scene.image, expected, atol=1e-4)
+
+
 def plane(rows, columns):
     return 0.2 + 0.001 * rows + 0.002 * columns
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 FILL_AT_MOST = -9999.0
-"""Signed and floating values down here are no data even where no tag says so."""
+"""Values down here, after scale and offset, are no data even where no tag says so."""
 
 STRIP_PIXELS = 1 << 22
 """About this many pixels are decoded at once."""
@@ -275,7 +275,8 @@ def strips(
     cache = max(_CACHE_BYTES, 2 * block_rows * across * item)
     masked = MaskFlags.all_valid not in src.mask_flag_enums[band - 1]
     scale, offset = src.scales[band - 1], src.offsets[band - 1]
-    may_be_filled = not src.dtypes[band - 1].startswith("uint")
+    # What a scale or an offset leads down there is no value of an unsigned type either.
+    may_be_filled = (scale, offset) != (1.0, 0.0) or not src.dtypes[band - 1].startswith("uint")
     with rasterio.Env(GDAL_CACHEMAX=cache):
         for top in range(0, src.height, rows):
             bottom = min(src.height, top + rows)
@@ -294,9 +295,9 @@ def strips(
             valid = np.isfinite(values)
             if mask is not None:
                 valid &= mask > 0
-            if may_be_filled:
-                valid &= values > FILL_AT_MOST
             if (scale, offset) != (1.0, 0.0):
                 values *= np.float32(scale)
                 values += np.float32(offset)
+            if may_be_filled:
+                valid &= values > FILL_AT_MOST
             yield Strip(top, bottom, values, valid)
