@@ -13,6 +13,7 @@ import shapely
 from icefront.errors import IcefrontError
 from icefront.fronts import read_fronts
 from icefront.fronts.external_fronts import COLUMNS, read_lines, write_fronts
+from icefront.measures import reference_lines
 
 LINE = shapely.LineString([(-190_000, -2_275_000), (-190_000, -2_270_000)])
 
@@ -173,3 +174,104 @@ def test_lines_take_their_layer_and_glacier(tmp_path: Path) -> None:
         table = gpd.GeoDataFrame({"Name": [layer]}, geometry=[LINE], crs=3413)
         table.to_file(path, layer=layer)
     assert read_lines(path, "centreline")["glacier"].tolist() == ["centreline"]
+
+
+def test_an_order_of_dates_is_proved_by_the_column_or_stated(tmp_path: Path) -> None:
+    dates = ["02/06/2018", "14/06/2018"]
+    path = written(tmp_path / "fronts.gpkg", {"Date": dates})
+    fronts = read_fronts(path)
+    assert fronts["date"].tolist() == ["2018-06-02", "2018-06-14"]
+    assert fronts.attrs["notes"] == ["fronts.gpkg: the column 'Date' was read as day, month, year"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, date in enumerate(dates):
+        written(folder / f"{number}.shp", {"Date": [date]})
+    assert read_fronts(folder)["date"].tolist() == ["2018-06-02", "2018-06-14"]
+    alone = folder / "0.shp"
+    with pytest.raises(IcefrontError, match=r"'Date' of 0\.shp .* --day-first or --month-first"):
+        read_fronts(alone)
+    assert read_fronts(alone, day_first=False)["date"].tolist() == ["2018-02-06"]
+    image = written(tmp_path / "image.gpkg", {"Date": ["02/06/2018"], "ImageID": ["S1_20180602"]})
+    assert read_fronts(image)["date"].tolist() == ["2018-06-02"]
+
+
+def test_null_dates_are_left_out_and_never_take_the_date_of_the_file(tmp_path: Path) -> None:
+    columns = {"Date": ["2018-06-02", "1899-12-30", None, "2018-06-14"], "id": [0, 1, 2, 3]}
+    fronts = read_fronts(written(tmp_path / "export_20240101.gpkg", columns))
+    assert fronts["date"].tolist() == ["2018-06-02", "2018-06-14"]
+    assert fronts.attrs["notes"] == [
+        "export_20240101.gpkg: 2 of 4 fronts without a date left out, the first in row 1 "
+        "(column 'Date': '1899-12-30')"
+    ]
+    parts = {"Year": [2018, 2018, 0], "DOY": [153, 165, 0]}
+    assert read_fronts(written(tmp_path / "doy.gpkg", parts))["date"].tolist() == [
+        "2018-06-02",
+        "2018-06-14",
+    ]
+
+
+def test_a_column_that_mostly_holds_no_dates_is_refused(tmp_path: Path) -> None:
+    columns = {"Date": ["2018-06-02", "summer", "autumn"]}
+    with pytest.raises(IcefrontError, match=r"Row 1 .* 'summer'"):
+        read_fronts(written(tmp_path / "fronts.gpkg", columns))
+
+
+def test_geojson_dates_are_not_guessed_at(tmp_path: Path) -> None:
+    line = shapely.LineString([(-38, 66), (-38, 66.1)])
+    path = written(tmp_path / "fronts.geojson", {"date": ["02/06/14", "18/06/14"]}, 4326, line)
+    with pytest.raises(IcefrontError, match="two digits"):
+        read_fronts(path)
+    assert read_fronts(path, day_first=True)["date"].tolist() == ["2014-06-02", "2014-06-18"]
+
+
+BAD = [
+    ((float("nan"), 66.0), "no finite place"),
+    ((float("inf"), 66.0), "no finite place"),
+    ((1e300, 1e300), "no longitude and latitude"),
+    ((-190_000.0, -2_275_000.0), "no longitude and latitude"),
+]
+
+
+@pytest.mark.parametrize(("vertex", "why"), BAD)
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_vertices_that_are_no_places_are_left_out_and_counted(
+    tmp_path: Path, vertex: tuple[float, float], why: str
+) -> None:
+    good = shapely.LineString([(-38, 66), (-38, 66.1)])
+    bad = shapely.LineString([(-38, 66), vertex])
+    table = gpd.GeoDataFrame({"date": ["2018-06-02"] * 3}, geometry=[good, bad, good], crs=4326)
+    table.to_file(tmp_path / "fronts.gpkg")
+    fronts = read_fronts(tmp_path / "fronts.gpkg")
+    assert len(fronts) == 2
+    (note,) = fronts.attrs["notes"]
+    assert note.startswith("fronts.gpkg: 1 of 3 fronts left out: row 1 has the vertex (")
+    assert why in note
+    with pytest.raises(IcefrontError, match=why):
+        reference_lines(table)
+    table[1:2].to_file(tmp_path / "box.gpkg")
+    with pytest.raises(IcefrontError, match=r"no finite place|degrees, but holds metres|no longit"):
+        read_lines(tmp_path / "box.gpkg", "box")
+
+
+def test_metres_stated_as_degrees_need_their_crs(tmp_path: Path) -> None:
+    path = written(tmp_path / "fronts.gpkg", {"date": ["2018-06-02"]}, 4326)
+    with pytest.raises(IcefrontError, match=r"EPSG:4326.* metres such as .*--crs"):
+        read_fronts(path)
+    assert read_fronts(path, crs="EPSG:3413").crs == 3413
+    degrees = shapely.LineString([(-38, 66), (-38, 66.1)])
+    path = written(tmp_path / "degrees.gpkg", {"date": ["2018-06-02"]}, 3413, degrees)
+    with pytest.raises(IcefrontError, match=r"EPSG:3413.* degrees such as .*--crs"):
+        read_fronts(path)
+    assert read_fronts(path, crs="EPSG:4326")["length_m"].iloc[0] == pytest.approx(11_155, rel=0.01)
+
+
+def test_a_bad_file_of_a_folder_costs_that_file(tmp_path: Path) -> None:
+    written(tmp_path / "good.gpkg", {"date": ["2018-06-02"]})
+    (tmp_path / "bad.geojson").write_text("no")
+    written(tmp_path / "undated.gpkg", {"id": [1]})
+    fronts = read_fronts(tmp_path)
+    assert len(fronts) == 1
+    assert [("bad.geojson" in note, "undated.gpkg" in note) for note in fronts.attrs["notes"]] == [
+        (True, False),
+        (False, True),
+    ]

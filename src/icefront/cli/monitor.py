@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -140,7 +140,7 @@ def import_fronts(
     typer.echo(f"{len(table)} fronts ({said}) are in {out}")
 
 
-def _read(paths: list[Path], **options: str | None) -> gpd.GeoDataFrame:
+def _read(paths: list[Path], **options: Any) -> gpd.GeoDataFrame:
     """Read files and folders of fronts into one table."""
     from icefront.fronts import join_fronts, read_fronts
 

@@ -18,25 +18,30 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from pyproj import CRS, Geod
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, staging
+from icefront.fronts.date_columns import FIRST_YEAR, LAST_YEAR, proved_order, read_dates
+from icefront.fronts.date_line import continuous, in_crs
+from icefront.fronts.vector_files import misplaced, read_vectors, without_misplaced
 from icefront.scenes.metadata import find_date, from_name, sensor_word
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "date": (
         "date", "acqdate", "acquisitiondate", "acqtime", "acqtime1", "acquisitiontime",
         "acquisitio", "datetime", "sourcedate", "sourcedat", "imagedate", "imgdate", "obsdate",
-        "sensingdate", "timestamp", "time",
+        "sensingdate", "timestamp", "time", "systemtimestart", "datetaken", "decdate",
+        "decimaldate", "decimalyear", "decyear",
     ),
     "glacier": (
         "glacier", "glaciername", "glaciernam", "glacname", "officialn", "officialna",
@@ -67,6 +72,9 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of an imported table, beside the geometry."""
 
+_Given = TypeVar("_Given")
+_Read = TypeVar("_Read")
+
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".json", ".zip", ".fgb", ".kml", ".parquet")
 
 
@@ -76,6 +84,7 @@ def read_fronts(
     source: str | None = None,
     glacier: str | None = None,
     date_column: str | None = None,
+    day_first: bool | None = None,
     crs: str | None = None,
     layer: str | None = None,
 ) -> gpd.GeoDataFrame:
@@ -92,8 +101,11 @@ def read_fronts(
         Name of the glacier, instead of the file's.
     date_column : str, optional
         Column of the dates, if it is not found by itself.
+    day_first : bool, optional
+        Whether ``02/06/2018`` is in June, where no row of the column proves it; other files of the
+        folder with the same column may prove it, too.
     crs : str, optional
-        CRS of files that state none, such as ``EPSG:3413``.
+        CRS of files that state none, or one that their coordinates contradict.
     layer : str, optional
         Layer of a GeoPackage; ``fronts`` or the first by default.
 
@@ -102,12 +114,16 @@ def read_fronts(
     GeoDataFrame
         Lines with the columns `COLUMNS`: ``date`` as ``YYYY-MM-DD``, ``length_m`` on the ellipsoid,
         None or NaN where nothing is known; in the order of the files and rows. In the CRS of the
-        file, that all files share or else EPSG:4326. ``attrs["notes"]`` says what was left out.
+        file, that all files share or else EPSG:4326, where longitudes go on across the date line.
+        ``attrs["notes"]`` says what was left out (rows without a line or a date, vertices that are
+        no places), and how dates were read.
 
     Raises
     ------
     IcefrontError
-        If nothing is there or can be read, there is no CRS, or a front has no date.
+        If nothing is there or can be read, there is no CRS, no front has a date, or dates may be
+        read in several ways. In a folder that costs a file, which the notes name, while any is
+        good.
     """
     place = Path(path)
     if place.is_dir():
@@ -119,10 +135,13 @@ def read_fronts(
     else:
         files = [place]
     notes: list[str] = []
-    tables = [_read_one(f, source, glacier, date_column, crs, layer, notes) for f in files]
+    asked = _Asked(source, glacier, date_column, day_first)
+    read = _good(files, lambda file: _read_one(file, asked, crs, layer, notes), notes)
+    orders = _orders(read)
+    tables = _good(read, lambda file: _table(file, asked, orders, notes), notes)
     first = CRS.from_user_input(tables[0].crs)
     if not all(CRS.from_user_input(table.crs) == first for table in tables):
-        tables = [table.to_crs(4326) for table in tables]
+        tables = [in_crs(table, 4326) for table in tables]
         notes.append("the files differ in their CRS, so all fronts were brought to EPSG:4326")
     return _joined(tables, notes)
 
@@ -136,20 +155,25 @@ def read_lines(path: str | Path, what: str, *, crs: str | None = None) -> gpd.Ge
         Of a GeoPackage the layer named `what` is taken if there is one, else the first.
     what : "centreline" or "box"
     crs : str, optional
-        CRS of a file that states none.
+        CRS of a file that states none, or one that its coordinates contradict.
 
     Returns
     -------
     GeoDataFrame
         With the column ``glacier`` if the file has one.
+
+    Raises
+    ------
+    IcefrontError
+        If the file cannot be read, has no CRS, or a vertex is no place.
     """
-    raw = _raw(Path(path), None, preferred=what)
-    if raw.crs is None:
-        if crs is None:
-            raise IcefrontError(
-                f"{path} does not say in which CRS it is: give it with --crs, such as EPSG:3413."
-            )
-        raw = raw.set_crs(_crs_of(crs))
+    path = Path(path)
+    raw = read_vectors(path, f"a {what}", preferred=what, crs=crs)
+    wrong = misplaced(raw.geometry)
+    if (wrong != "").any():
+        row = int(np.argmax(wrong != ""))
+        raise IcefrontError(f"Row {row} of the {what} {path} has {wrong[row]}: draw it anew.")
+    raw = continuous(raw)
     column = _columns_of(raw).get("glacier")
     return raw if column in (None, "glacier") else raw.rename(columns={column: "glacier"})
 
@@ -170,14 +194,15 @@ def write_fronts(table: gpd.GeoDataFrame, path: Path) -> None:
     if driver == "GPKG":
         table.to_file(content, driver=driver, layer="fronts")
     else:
-        table.to_crs(4326).to_file(content, driver=driver, RFC7946="YES")
+        in_crs(table, 4326).to_file(content, driver=driver, RFC7946="YES")
     with staging(path.parent) as unfinished, explained_writing(path.parent):
         (unfinished / path.name).write_bytes(content.getvalue())
 
 
 def join_fronts(tables: Sequence[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
     """Put tables of fronts one below the other, in the CRS of the first."""
-    return _joined([tables[0], *(table.to_crs(tables[0].crs) for table in tables[1:])], [])
+    notes = [note for table in tables for note in table.attrs.get("notes", ())]
+    return _joined([tables[0], *(in_crs(table, tables[0].crs) for table in tables[1:])], notes)
 
 
 def _joined(tables: Sequence[gpd.GeoDataFrame], notes: list[str]) -> gpd.GeoDataFrame:
@@ -192,31 +217,69 @@ def _joined(tables: Sequence[gpd.GeoDataFrame], notes: list[str]) -> gpd.GeoData
     return joined
 
 
+def _good(
+    items: Sequence[_Given], read: Callable[[_Given], _Read], notes: list[str]
+) -> list[_Read]:
+    """Read what can be read of several; the notes name the others."""
+    found, errors = [], []
+    for item in items:
+        try:
+            found.append(read(item))
+        except IcefrontError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    notes += [f"a file is left out: {error}" for error in errors]
+    return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the user says of all files."""
+
+    source: str | None
+    glacier: str | None
+    date_column: str | None
+    day_first: bool | None
+
+
+@dataclass(frozen=True)
+class _File:
+    """The lines of a file, and which columns hold what."""
+
+    path: Path
+    rows: gpd.GeoDataFrame
+    columns: dict[str, str]
+
+
 def _read_one(
-    path: Path,
-    source: str | None,
-    glacier: str | None,
-    date_column: str | None,
-    crs: str | None,
-    layer: str | None,
-    notes: list[str],
-) -> gpd.GeoDataFrame:
-    raw = _raw(path, layer)
-    if raw.crs is None:
-        if crs is None:
-            raise IcefrontError(
-                f"{path.name} does not say in which CRS it is: give it with --crs, such as "
-                "EPSG:3413."
-            )
-        raw = raw.set_crs(_crs_of(crs))
+    path: Path, asked: _Asked, crs: str | None, layer: str | None, notes: list[str]
+) -> _File:
+    raw = read_vectors(path, "fronts", layer=layer, preferred="fronts", crs=crs)
     kinds = shapely.get_type_id(raw.geometry.values)
     lines = np.isin(kinds, (1, 5))
     if not lines.any():
         raise IcefrontError(f"{path.name} holds no lines, so no fronts.")
     if not lines.all():
         notes.append(f"{path.name}: {(~lines).sum()} rows without a line left out")
-    raw = raw[lines].reset_index(drop=True)
-    found = _columns_of(raw)
+    raw, left_out = without_misplaced(raw[lines], path.name, "fronts")
+    notes += left_out
+    raw = continuous(raw.reset_index(drop=True))
+    columns = _columns_of(raw)
+    if asked.date_column is not None:
+        if asked.date_column not in raw:
+            have = ", ".join(str(name) for name in raw.columns if name != "geometry")
+            raise IcefrontError(
+                f"{path.name} has no column {asked.date_column!r} for the date but {have}."
+            )
+        columns["date"] = asked.date_column
+    return _File(path, raw, columns)
+
+
+def _table(
+    file: _File, asked: _Asked, orders: dict[str, bool], notes: list[str]
+) -> gpd.GeoDataFrame:
+    raw, found, path = file.rows, file.columns, file.path
     own = {str(name).lower(): name for name in raw.columns}
     table = pd.DataFrame(index=raw.index)
     for name in COLUMNS:
@@ -225,12 +288,15 @@ def _read_one(
         if name in own:
             table[name] = raw[own[name]]
     said = from_name(path.stem)
-    table["date"] = _dates(raw, path, date_column or found.get("date"), found.get("scene"))
-    table["source"] = source or (raw[found["source"]] if "source" in found else _dataset(set(own)))
+    days = _days(file, asked.day_first, orders, notes)
+    table["date"] = [None if day is None else day.isoformat() for day in days]
+    table["source"] = asked.source or (
+        raw[found["source"]] if "source" in found else _dataset(set(own))
+    )
     if "glacier" not in found:
         table["glacier"] = said.glacier
-    if glacier is not None:
-        table["glacier"] = glacier
+    if asked.glacier is not None:
+        table["glacier"] = asked.glacier
     table["glacier"] = table["glacier"].map(_word)
     if "sensor" not in found:
         table["sensor"] = said.sensor
@@ -241,33 +307,8 @@ def _read_one(
     geod = CRS.from_user_input(raw.crs).get_geod() or Geod(ellps="WGS84")
     table["length_m"] = [geod.geometry_length(line) for line in lengths]
     geometry = shapely.force_2d(raw.geometry.to_numpy())
-    return gpd.GeoDataFrame(table, geometry=geometry, crs=raw.crs)
-
-
-def _raw(path: Path, layer: str | None, *, preferred: str = "fronts") -> gpd.GeoDataFrame:
-    if not path.exists():
-        raise IcefrontError(f"{path} does not exist: name a file or folder of fronts.")
-    try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        if layer is not None and layer not in layers:
-            raise IcefrontError(f"{path.name} has no layer {layer!r} but {', '.join(layers)}.")
-        chosen = layer or (preferred if preferred in layers else layers[0])
-        raw = gpd.read_file(path, layer=chosen)
-    except IcefrontError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise IcefrontError(f"{path} cannot be read as a file of lines ({reason}).") from error
-    if not isinstance(raw, gpd.GeoDataFrame) or raw.empty:
-        raise IcefrontError(f"{path.name} holds no geometry: name a file of lines.")
-    return raw.rename_geometry("geometry") if raw.geometry.name != "geometry" else raw
-
-
-def _crs_of(text: str) -> CRS:
-    try:
-        return CRS.from_user_input(text)
-    except Exception as error:
-        raise IcefrontError(f"{text!r} is no CRS: give one such as EPSG:3413.") from error
+    whole = gpd.GeoDataFrame(table, geometry=geometry, crs=raw.crs)
+    return whole[whole["date"].notna()]
 
 
 def _columns_of(raw: gpd.GeoDataFrame) -> dict[str, str]:
@@ -302,48 +343,78 @@ def _dataset(columns: set[str]) -> str:
     return "unknown"
 
 
-def _dates(raw: gpd.GeoDataFrame, path: Path, column: str | None, names: str | None) -> list[str]:
-    """Dates of all rows as text, from the best place that has them."""
-    if column is not None and column not in raw:
-        have = ", ".join(str(name) for name in raw.columns if name != "geometry")
-        raise IcefrontError(f"{path.name} has no column {column!r} for the date but {have}.")
-    days: list[dt.date | None] = [None] * len(raw)
+def _orders(files: Sequence[_File]) -> dict[str, bool]:
+    """Return, by column, whether the day comes first where files prove it and none objects."""
+    proofs: dict[str, set[bool]] = {}
+    for file in files:
+        column = file.columns.get("date")
+        order = None if column is None else proved_order(file.rows[column])
+        if column is not None and order is not None:
+            proofs.setdefault(column, set()).add(order)
+    return {column: next(iter(found)) for column, found in proofs.items() if len(found) == 1}
+
+
+def _days(
+    file: _File, day_first: bool | None, orders: dict[str, bool], notes: list[str]
+) -> list[dt.date | None]:
+    """Return the day of each row, from the best place that has one; None where there is none."""
+    raw, path = file.rows, file.path
+    column = file.columns.get("date")
+    days = _days_beside(raw, file.columns.get("scene"))
+    unread: list[int] = []
     if column is not None:
-        days = [_day(value) for value in raw[column]]
+        try:
+            order = orders.get(column) if day_first is None else day_first
+            read = read_dates(
+                raw[column],
+                day_first=order,
+                known=days,
+                column=f"The column {column!r} of {path.name}",
+            )
+        except IcefrontError:
+            if None in days:
+                raise
+        else:
+            days = [day or other for day, other in zip(read.days, days, strict=True)]
+            unread = read.unread
+            if read.reading is not None:
+                notes.append(f"{path.name}: the column {column!r} was read as {read.reading}")
+    if not any(days):
+        # A date in the name of a file is that of all its rows, never of those that lack one.
+        days = [find_date(path.stem) or find_date(path.parent.name)] * len(raw)
+    missing = [row for row, day in enumerate(days) if day is None]
+    if missing:
+        row = next((row for row in unread if days[row] is None), missing[0])
+        shown = "" if column is None else f" (column {column!r}: {raw[column].iloc[row]!r})"
+        if len(missing) == len(days) or len(set(unread) & set(missing)) > len(raw) / 10:
+            raise IcefrontError(
+                f"Row {row} of {path.name} has no date{shown}: name the column with --date-column, "
+                "or put the date into the file's name."
+            )
+        notes.append(
+            f"{path.name}: {len(missing)} of {len(raw)} fronts without a date left out, the first "
+            f"in row {row}{shown}"
+        )
+    return days
+
+
+def _days_beside(raw: gpd.GeoDataFrame, names: str | None) -> list[dt.date | None]:
+    """Return the days that columns of years, months and days say, or else names of images."""
     lower = {str(name).lower(): name for name in raw.columns}
-    if None in days and {"year", "month", "day"} <= set(lower):
-        parts = raw[[lower[name] for name in ("year", "month", "day")]]
-        parts = parts.apply(pd.to_numeric, errors="coerce")
-        parts.columns = pd.Index(["year", "month", "day"])
-        stamps = pd.to_datetime(parts, errors="coerce")
-        days = [d or (None if pd.isna(s) else s.date()) for d, s in zip(days, stamps, strict=True)]
+    days: list[dt.date | None] = [None] * len(raw)
+    for rest in (("month", "day"), ("doy",), ("dayofyear",)):
+        if not {"year", *rest} <= set(lower):
+            continue
+        parts = raw[[lower[name] for name in ("year", *rest)]].apply(pd.to_numeric, errors="coerce")
+        whole = (parts % 1 == 0).all(axis=1) & parts.iloc[:, 0].between(FIRST_YEAR, LAST_YEAR)
+        texts = [
+            "-".join(f"{int(v):0{2 if len(rest) == 2 else 3}d}" for v in row) if fits else None
+            for row, fits in zip(parts.to_numpy(), whole, strict=True)
+        ]
+        days = [d or s for d, s in zip(days, read_dates(texts).days, strict=True)]
     if None in days and names is not None:
         days = [d or find_date(str(v)) for d, v in zip(days, raw[names], strict=True)]
-    if None in days:
-        in_name = find_date(path.stem) or find_date(path.parent.name)
-        days = [d or in_name for d in days]
-    if None in days:
-        row = days.index(None)
-        shown = "" if column is None else f" (column {column!r}: {raw[column].iloc[row]!r})"
-        raise IcefrontError(
-            f"Row {row} of {path.name} has no date{shown}: name the column with --date-column, or "
-            "put the date into the file's name."
-        )
-    return [day.isoformat() for day in days if day is not None]
-
-
-def _day(value: object) -> dt.date | None:
-    """Return the day that a cell states, as a date, a text or a number such as 20180602."""
-    if value is None or (not isinstance(value, str) and pd.isna(value)):  # type: ignore[call-overload]
-        return None
-    if isinstance(value, dt.date | pd.Timestamp | np.datetime64):
-        return pd.Timestamp(value).date()
-    text = str(int(value)) if isinstance(value, float | int | np.number) else str(value).strip()  # type: ignore[call-overload]
-    day = find_date(text)
-    if day is None and not text.isdigit():
-        stamp = pd.to_datetime(text, errors="coerce", dayfirst=False)
-        day = None if pd.isna(stamp) else stamp.date()
-    return day
+    return days
 
 
 def _word(value: object) -> str | None:

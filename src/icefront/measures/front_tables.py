@@ -13,6 +13,9 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
+from icefront.fronts.date_columns import read_dates
+from icefront.fronts.date_line import continuous, in_crs
+from icefront.fronts.vector_files import misplaced
 
 Plane = Literal["geodesic", "projected", "ground", "map"]
 """Where metres are taken. ``projected`` is the CRS of the fronts as it is (the UTM zone of the
@@ -45,7 +48,7 @@ def check_fronts(fronts: gpd.GeoDataFrame) -> None:
     ------
     IcefrontError
         If it is no GeoDataFrame, is empty, or has no CRS, no column ``date``, a date that is none,
-        or geometry other than lines.
+        geometry other than lines, or a vertex that is no place.
     """
     if not isinstance(fronts, gpd.GeoDataFrame):
         raise IcefrontError(
@@ -72,6 +75,13 @@ def check_fronts(fronts: gpd.GeoDataFrame) -> None:
         raise IcefrontError(
             f"Row {int(np.argmax(wrong))} of the table of fronts is a {kind}: fronts are lines."
         )
+    places = misplaced(fronts.geometry)
+    if (places != "").any():
+        row = int(np.argmax(places != ""))
+        raise IcefrontError(
+            f"Row {row} of the table of fronts has {places[row]}: leave it out, or set "
+            "the CRS that its coordinates are in."
+        )
 
 
 def dates_of(fronts: pd.DataFrame) -> pd.Series:
@@ -80,16 +90,16 @@ def dates_of(fronts: pd.DataFrame) -> pd.Series:
     Raises
     ------
     IcefrontError
-        If one of them is none.
+        If one of them is none, or the column may be read in several ways.
     """
-    dates = pd.to_datetime(fronts["date"], errors="coerce", utc=True, format="mixed")
-    if dates.isna().any():
-        row = int(np.argmax(dates.isna()))
+    read = read_dates(fronts["date"], column="The column 'date' of the table of fronts")
+    if None in read.days:
+        row = read.days.index(None)
         raise IcefrontError(
             f"Row {row} of the table of fronts has the date {fronts['date'].iloc[row]!r}: give a "
             "day such as 2018-06-02."
         )
-    return dates.dt.tz_localize(None).dt.normalize()
+    return pd.Series(pd.to_datetime(read.days), fronts.index, name="date")
 
 
 def one_line(line: Line, crs: CRS, what: str = "centreline") -> shapely.LineString:
@@ -133,7 +143,7 @@ def _geometry(given: Line | Area, crs: CRS) -> BaseGeometry:
                 "the fronts."
             )
         return shapely.union_all(reproject(given, crs).values)
-    return given
+    return continuous(gpd.GeoSeries([given], crs=crs)).iloc[0]
 
 
 def plane_named(name: str) -> Literal["geodesic", "projected"]:
@@ -159,7 +169,7 @@ def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -
     ----------
     fronts : GeoDataFrame
     about : geometry
-        The centreline or box, in the CRS of the fronts.
+        The centreline or box, in the CRS of the fronts; without a jump at the date line.
     plane : "geodesic" or "projected"
         See `Plane`.
 
@@ -192,12 +202,13 @@ def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -
 def reproject(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
     """Bring geometries to a CRS; straight pieces stay straight on the map they were drawn on."""
     source = CRS.from_user_input(series.crs)
+    series = continuous(series)
     if source == crs:
         return series
     if source.is_projected:
         metre = source.axis_info[0].unit_conversion_factor
         series = series.segmentize(_STEP_M / metre)
-    return series.to_crs(crs)
+    return in_crs(series, crs)
 
 
 def lines_in(fronts: gpd.GeoDataFrame, crs: CRS) -> np.ndarray:

@@ -11,6 +11,7 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
+from icefront.fronts.date_line import box_about, continuous
 from icefront.measures.front_tables import check_fronts, lines_in, measuring_crs, reproject
 
 _STEP_FRACTION = 0.25
@@ -179,7 +180,7 @@ def flow_of(
     shown = fronts[~fronts.geometry.is_empty & fronts.geometry.notna()]
     if shown.empty:
         raise IcefrontError("No front of the table has a line: nothing can be proposed from it.")
-    crs = measuring_crs(shown, shapely.box(*shown.total_bounds), "geodesic")
+    crs = measuring_crs(shown, box_about(continuous(shown.geometry)), "geodesic")
     lines = lines_in(shown, crs)
     parts, owner = shapely.get_parts(lines, return_index=True)
     # The longest piece stands for a front: strays must not turn it.

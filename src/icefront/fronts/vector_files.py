@@ -1,0 +1,221 @@
+"""Lines and polygons from files, with places that can be true."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from icefront.errors import IcefrontError
+from icefront.fronts.date_line import in_degrees
+from icefront.grid import crs_name
+
+_FARTHEST_M = 1e8
+"""No map of the Earth goes farther, false eastings with the number of the zone included."""
+
+_NAMED_ROWS = 3
+
+
+def read_vectors(
+    path: str | Path,
+    what: str,
+    *,
+    layer: str | None = None,
+    preferred: str | None = None,
+    crs: str | None = None,
+    crs_needed: bool = True,
+) -> gpd.GeoDataFrame:
+    """Read a vector file.
+
+    Parameters
+    ----------
+    path : path
+        Anything GDAL reads.
+    what : str
+        What errors call its content: ``lines``.
+    layer : str, optional
+        The layer to read; by default `preferred` if the file has it, else the first.
+    preferred : str, optional
+    crs : str, optional
+        CRS of a file that states none, or one that its coordinates contradict.
+    crs_needed : bool
+        Refuse a file without CRS.
+
+    Returns
+    -------
+    GeoDataFrame
+        With the active geometry ``geometry``. Dates in GeoJSON are text, as they stand there.
+
+    Raises
+    ------
+    IcefrontError
+        If the file or layer is missing, cannot be read or holds no geometry; if it has no CRS, or
+        holds metres where it states degrees, or degrees where it states metres.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise IcefrontError(f"{path} does not exist: name a file of {what}.")
+    # GDAL guesses at the order of two-digit dates in GeoJSON.
+    options = {"DATE_AS_STRING": "YES"} if path.suffix.lower() in (".geojson", ".json") else {}
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        if layer is not None and layer not in layers:
+            raise IcefrontError(f"{path.name} has no layer {layer!r} but {', '.join(layers)}.")
+        chosen = layer or (preferred if preferred in layers else layers[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            raw = gpd.read_file(path, layer=chosen, **options)
+    except IcefrontError:
+        raise
+    except Exception as error:  # whatever the vector library raises for a damaged file
+        reason = " ".join(str(error).split())
+        raise IcefrontError(f"{path} cannot be read as a file of {what} ({reason}).") from error
+    if not isinstance(raw, gpd.GeoDataFrame) or raw.empty:
+        raise IcefrontError(f"{path.name} holds no geometry: name a file of {what}.")
+    if raw.geometry.name != "geometry":
+        raw = raw.rename_geometry("geometry")
+    return _in_true_crs(raw, path, crs, crs_needed)
+
+
+def crs_of(text: str) -> CRS:
+    """Return the CRS that a text names.
+
+    Raises
+    ------
+    IcefrontError
+        If it names none.
+    """
+    try:
+        return CRS.from_user_input(text)
+    except Exception as error:
+        raise IcefrontError(f"{text!r} is no CRS: give one such as EPSG:3413.") from error
+
+
+def without_misplaced(
+    table: gpd.GeoDataFrame, name: str, what: str = "rows"
+) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Leave out rows with vertices that are no places.
+
+    Parameters
+    ----------
+    table : GeoDataFrame
+    name : str
+        Of the file.
+    what : str
+        What a row holds.
+
+    Returns
+    -------
+    GeoDataFrame
+        The other rows.
+    list of str
+        A sentence that counts and names what was left out, or nothing.
+
+    Raises
+    ------
+    IcefrontError
+        If no row is left.
+    """
+    wrong = misplaced(table.geometry)
+    rows = np.flatnonzero(wrong != "")
+    if not rows.size:
+        return table, []
+    shown = [f"row {row} has {wrong[row]}" for row in rows[:_NAMED_ROWS]]
+    more = f"; and {rows.size - _NAMED_ROWS} more" if rows.size > _NAMED_ROWS else ""
+    text = f"{name}: {rows.size} of {len(table)} {what} left out: {'; '.join(shown)}{more}"
+    if rows.size == len(table):
+        raise IcefrontError(f"{text}: mend the file, or its CRS.")
+    return table[wrong == ""], [text]
+
+
+def misplaced(series: gpd.GeoSeries) -> np.ndarray:
+    """Say what is wrong with the vertices of geometries.
+
+    Parameters
+    ----------
+    series : GeoSeries
+
+    Returns
+    -------
+    object (N,)
+        An empty text where nothing is wrong, else a few words on one vertex: it is no finite
+        number, lies beyond the poles or beyond all maps.
+    """
+    geometries = np.asarray(series.array)
+    places, owner = shapely.get_coordinates(geometries, return_index=True)
+    low, high = _limits(series.crs)
+    with np.errstate(invalid="ignore"):
+        bad = ~((places >= low) & (places <= high)).all(axis=1)
+    wrong = np.full(len(geometries), "", object)
+    for vertex in np.flatnonzero(bad)[::-1]:
+        place = "({:.6g}, {:.6g})".format(*places[vertex])
+        if not np.isfinite(places[vertex]).all():
+            why = "which is no finite place"
+        elif in_degrees(series.crs):
+            why = "which is no longitude and latitude"
+        else:
+            why = "which is beyond all maps"
+        wrong[owner[vertex]] = f"the vertex {place}, {why}"
+    return wrong
+
+
+def _limits(crs: object) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest coordinates that a CRS can have."""
+    if in_degrees(crs):
+        # Longitudes to 360, and what a line adds that goes on across the date line.
+        return np.array([-360.0, -90.0]) - 1e-6, np.array([540.0, 90.0]) + 1e-6
+    axes = [] if crs is None else CRS.from_user_input(crs).axis_info
+    farthest = _FARTHEST_M / (axes[0].unit_conversion_factor if axes else 1.0)
+    return np.full(2, -farthest), np.full(2, farthest)
+
+
+def _in_true_crs(
+    raw: gpd.GeoDataFrame, path: Path, crs: str | None, needed: bool
+) -> gpd.GeoDataFrame:
+    """State the CRS of a table, and refuse one that its coordinates contradict."""
+    given = None if crs is None else crs_of(crs)
+    if raw.crs is None:
+        if given is None and needed:
+            raise IcefrontError(
+                f"{path} does not say in which CRS it is: give it with --crs, such as EPSG:3413."
+            )
+        return raw if given is None else _agreeing(raw.set_crs(given), path)
+    if given is not None and _contradiction(raw) and not given.equals(raw.crs):
+        return _agreeing(raw.set_crs(given, allow_override=True), path)
+    return _agreeing(raw, path)
+
+
+def _agreeing(raw: gpd.GeoDataFrame, path: Path) -> gpd.GeoDataFrame:
+    contradiction = _contradiction(raw)
+    if contradiction:
+        raise IcefrontError(
+            f"{path} is in {crs_name(CRS.from_user_input(raw.crs))}, {contradiction}."
+        )
+    return raw
+
+
+def _contradiction(raw: gpd.GeoDataFrame) -> str:
+    """Say that coordinates are metres in a CRS of degrees, or degrees in one of metres."""
+    places = shapely.get_coordinates(raw.geometry.to_numpy())
+    places = places[(np.abs(places) <= _FARTHEST_M).all(axis=1)]
+    if not len(places):
+        return ""
+    low, high = _limits("EPSG:4326")
+    fits = ((places >= low) & (places <= high)).all(axis=1)
+    shown = "({:.6g}, {:.6g})".format(*places[np.argmin(fits)])
+    if in_degrees(raw.crs) and not fits.any():
+        return (
+            f"whose coordinates are degrees, but holds metres such as {shown}: give their CRS with "
+            "--crs, such as EPSG:3413"
+        )
+    if CRS.from_user_input(raw.crs).is_projected and fits.all():
+        return (
+            f"whose coordinates are lengths, but holds degrees such as {shown}: give their CRS "
+            "with --crs, such as EPSG:4326"
+        )
+    return ""
