@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ import yaml
 from typer.testing import CliRunner
 
 import icefront
-from icefront.cli import app
+from icefront.cli import app, main
+from icefront.datasets.crops import CropDataset
+from icefront.datasets.pairs import PairCrops
 from icefront.errors import IcefrontError
 from icefront.pretraining import experiment, run
 from icefront.pretraining.module import Pretraining
@@ -253,6 +258,66 @@ def test_a_killed_training_resumes_to_the_same_result(training: Path) -> None:
     parts = train(training, ["name=killed"], resume=True, progress=False)
     assert json.dumps(parts["test"]) == json.dumps(steady["test"])
     assert equal(*(weights(Path(r["folder"]) / "last.safetensors") for r in (steady, parts)))
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize(
+    ("command", "dataset", "number"),
+    [("train", CropDataset, signal.SIGINT), ("pretrain", PairCrops, signal.SIGTERM)],
+)
+def test_a_run_that_is_stopped_ends_with_130_and_goes_on(
+    command: str,
+    dataset: type,
+    number: signal.Signals,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = request.getfixturevalue({"train": "training", "pretrain": "recipe"}[command])
+    crop = dataset.__getitem__
+
+    def stopping(self: object, index: int) -> object:
+        if index == 13:  # in the second epoch
+            signal.raise_signal(number)
+        return crop(self, index)
+
+    words = ["icefront", command, "--config", str(path), "--set", "name=parts"]
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "__getitem__", stopping)
+        patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 130
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "Interrupted."
+    assert not any("Warning" in line or "lightning" in line for line in lines)
+    # Lightning has not left Ctrl-C without effect.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if command == "pretrain":
+        parts = pretrain(path, ["name=parts"], resume=True, progress=False)
+        assert same_result(request.getfixturevalue("whole"), parts)
+    else:
+        assert train(path, ["name=parts"], resume=True, progress=False)["crops"] == 16
+
+
+def test_a_killed_reader_of_images_gets_one_sentence(
+    training: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: CropDataset, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(CropDataset, "__getitem__", killed)
+    with pytest.raises(IcefrontError, match=r"memory is short; set workers to fewer"):
+        train(training, ["workers=1"], progress=False)
 
 
 class _Stop(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import signal
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -167,11 +168,9 @@ def precision(name: str) -> Any:
 
 
 def quieten() -> None:
-    """Silence Lightning's tips and the warnings about what is done on purpose."""
+    """Silence Lightning's tips and warnings: they are for those who write training loops."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # The running mean of the weights is in evaluation mode on purpose.
-    warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", module=r"lightning\.")
 
 
 def make_trainer(
@@ -251,17 +250,30 @@ def fit(
     IcefrontError
         If the run's files cannot be written; it can be resumed then.
     KeyboardInterrupt
-        If the run was interrupted.
+        If the run was interrupted; it can be resumed, too.
     """
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train, validation, ckpt_path=state, weights_only=True)
-    except (OSError, RuntimeError) as error:
+    except (SystemExit, RuntimeError, OSError) as error:
+        # Lightning ends the process on Ctrl-C and lets it ignore the next one. A stop that reaches
+        # the whole group of processes ends those that read images first.
+        reason = str(error)
+        if isinstance(error, SystemExit) or "by signal: Terminated" in reason:
+            if not trainer.interrupted:
+                raise
+            signal.signal(signal.SIGINT, on_interrupt)
+            log.info("%s was stopped; --resume goes on after the last epoch that ended", out)
+            raise KeyboardInterrupt from None
+        if reason.startswith("DataLoader worker") and isinstance(error, RuntimeError):
+            raise IcefrontError(
+                f"A process that reads images for the run in {out} was ended, as the system does "
+                "where memory is short; set workers to fewer and go on with --resume."
+            ) from error
         # PyTorch's writer has an error of its own for a full disk.
-        if not isinstance(error, OSError) and "PytorchStreamWriter" not in str(error):
+        if not isinstance(error, OSError) and "PytorchStreamWriter" not in reason:
             raise
         reason = getattr(error, "strerror", None) or "a file could not be finished"
         raise IcefrontError(
             f"The run in {out} could not be written ({reason}); {RESUME}."
         ) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
