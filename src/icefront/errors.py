@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["IcefrontError"]
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["IcefrontError", "naming"]
 
 
 class IcefrontError(Exception):
@@ -11,3 +15,15 @@ class IcefrontError(Exception):
     The message is one sentence that names the file, the value and the mend. The command line
     prints it and exits with a non-zero code; library users may catch it.
     """
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the name of a file before the sentence of every error that does not name it."""
+    name = os.fspath(path)
+    try:
+        yield
+    except IcefrontError as error:
+        if name in str(error):
+            raise
+        raise IcefrontError(f"{name}: {error}") from error

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
+from icefront.scenes.access import access_to, check_opened, is_gdal_name
 from icefront.scenes.metadata import find_polarisation
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
 
 FILL_AT_MOST = -9999.0
 """Values down here, after scale and offset, are no data even where no tag says so."""
@@ -28,6 +29,10 @@ FILL_AT_MOST = -9999.0
 STRIP_PIXELS = 1 << 22
 """About this many pixels are decoded at once."""
 _CACHE_BYTES = 64 << 20
+_SCHEME = re.compile(r"(?:(?:zip|tar|gzip)\+)?(?:zip|tar|gzip|file|https?|ftp|s3|gs|az|oss)://")
+_MOST_NAMES = 12
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError)
+"""What rasterio raises where GDAL fails."""
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x89PNG", b"\xff\xd8\xff", b"\x89HDF")
 
 
@@ -43,17 +48,6 @@ class Strip:
     bottom: int
     values: np.ndarray
     valid: np.ndarray
-
-
-def is_gdal_name(path: str | os.PathLike[str]) -> bool:
-    """Tell names that only GDAL understands (URLs, archives, subdatasets) from file paths."""
-    text = os.fspath(path)
-    if text.startswith("/vsi") or "://" in text:
-        return True
-    prefix = text.split(":", 1)[0]
-    if ":" not in text or Path(text).exists():
-        return False
-    return len(prefix) > 1 and prefix.replace("_", "").isalnum()
 
 
 @contextmanager
@@ -77,22 +71,40 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     name = os.fspath(path)
     if not is_gdal_name(path):
         _check_file(Path(path))
-    # Warnings of the JPEG library are errors here: it fills what is missing with grey.
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_ERROR_ON_LIBJPEG_WARNING=True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                src = rasterio.open(name)
-            except RasterioIOError as error:
-                raise IcefrontError(_cannot_open(path)) from error
+    access = access_to(path)
+    options: dict[str, Any] = {
+        "GDAL_CACHEMAX": _CACHE_BYTES,
+        # Warnings of the JPEG library are errors here: it fills what is missing with grey.
+        "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
+        "GDAL_VRT_ENABLE_PYTHON": False,
+    }
+    if not access.remote:
+        options["CPL_VSIL_CURL_ALLOWED_FILENAME"] = "nothing"
+    with rasterio.Env(**options), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            src = DatasetReader(access.name, driver=access.drivers)
+        except (*GDAL_ERRORS, UnicodeEncodeError) as error:
+            raise IcefrontError(_cannot_open(path)) from error
         with src:
             if src.count == 0 and src.subdatasets:
                 raise IcefrontError(
-                    f"{name} holds several images; open one of them: {', '.join(src.subdatasets)}."
+                    f"{name} holds several images; open one of them: {listed(src.subdatasets)}."
                 )
             if src.count == 0 or src.width * src.height == 0:
                 raise IcefrontError(f"{name} holds no image; choose another file.")
+            check_opened(src, access)
             yield src
+
+
+def name_for_gdal(src: DatasetReader) -> str:
+    """Return the name by which GDAL finds the very image that is open.
+
+    That is the named part of a file (``NETCDF:"a.nc":band``, ``vrt://a.tif?bands=2``), where there
+    is one; rasterio's own schemes (``zip://``) are unknown to GDAL.
+    """
+    scheme = _SCHEME.match(src.name)
+    return src.files[0] if scheme and src.files else str(src.name)
 
 
 def _check_file(path: Path) -> None:
@@ -177,9 +189,15 @@ def is_rgb(src: DatasetReader) -> bool:
 def several_bands(names: list[str], path: object) -> IcefrontError:
     """Return the error for a file in which several bands may be meant."""
     return IcefrontError(
-        f"{path} has {len(names)} bands ({', '.join(names)}); say with band which one is the SAR "
+        f"{path} has {len(names)} bands ({listed(names)}); say with band which one is the SAR "
         "image."
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row, as many as can be read at a glance."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def band_names(src: DatasetReader) -> list[str]:
@@ -213,9 +231,7 @@ def _named_band(band: int | str, names: list[str], path: object) -> int:
     ]
     if len(matches) == 1:
         return matches[0]
-    raise IcefrontError(
-        f"{path} has no band {text or repr(text)}; its bands are {', '.join(names)}."
-    )
+    raise IcefrontError(f"{path} has no band {text or repr(text)}; its bands are {listed(names)}.")
 
 
 def check_dtype(src: DatasetReader, band: int, path: object) -> str:
@@ -285,7 +301,7 @@ def strips(
                 values = src.read(band, window=window, out_dtype="float32")
                 mask = src.read_masks(band, window=window) if masked else None
                 colours = src.read([2, 3], window=window) if equal_rgb else None
-            except (RasterioError, ValueError) as error:
+            except GDAL_ERRORS as error:
                 raise IcefrontError(
                     f"{path} is damaged or cut short: rows {top} to {bottom - 1} of {src.height} "
                     "cannot be decoded; fetch it again."

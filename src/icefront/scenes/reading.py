@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from icefront.errors import IcefrontError
+from icefront.scenes.access import is_gdal_name
 from icefront.scenes.nodata import INVALID
-from icefront.scenes.raster import is_gdal_name
 from icefront.scenes.scene import Scene
 from icefront.scenes.survey import Survey, survey
 from icefront.scenes.warp import warp_band

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from icefront.errors import IcefrontError
+from icefront.errors import IcefrontError, naming
+from icefront.scenes.access import is_gdal_name
 from icefront.scenes.metadata import (
     Metadata,
     find_polarisation,
@@ -25,7 +26,6 @@ from icefront.scenes.raster import (
     band_names,
     check_dtype,
     choose_band,
-    is_gdal_name,
     is_rgb,
     opened,
     strips,
@@ -165,14 +165,18 @@ def survey(
     if radiometry != "auto":
         check_kind(radiometry)
     asked = check_pixel_size(pixel_size_m)
-    with opened(path) as src:
-        file = _facts_of(src, path, band)
-        place = choose_grid(
-            georeference(src, os.fspath(path)), asked, file.metadata.resolution_m, os.fspath(path)
-        )
-        keep = keep_values and not place.warped
-        pixels = _decode(src, file, keep, strip_pixels, sample_pixels)
-    decided = _radiometry_of(file, pixels, radiometry)
+    with naming(path):
+        with opened(path) as src:
+            file = _facts_of(src, path, band)
+            place = choose_grid(
+                georeference(src, os.fspath(path)),
+                asked,
+                file.metadata.resolution_m,
+                os.fspath(path),
+            )
+            keep = keep_values and not place.warped
+            pixels = _decode(src, file, keep, strip_pixels, sample_pixels)
+        decided = _radiometry_of(file, pixels, radiometry)
     notes = [file.band_note, *place.notes, decided.reason]
     if pixels.black_edge_fraction:
         notes.append(f"{pixels.black_edge_fraction:.1%} of the file are black edges: no data.")

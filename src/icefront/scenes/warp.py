@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -17,7 +16,7 @@ from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
 from icefront.scenes.nodata import INVALID
-from icefront.scenes.raster import is_gdal_name, opened
+from icefront.scenes.raster import name_for_gdal, opened
 from icefront.scenes.working_grid import Georeference, GridChoice
 
 _ROWS = 1024
@@ -67,12 +66,9 @@ def warp_band(
         options["SRC_METHOD"] = "GCP_TPS" if native.thin_plate else "GCP_POLYNOMIAL"
     result = np.full((grid.height, grid.width), np.nan, dtype=np.float32)
     with opened(path) as src, MemoryFile() as memory:
-        source = str(Path(path).resolve())
-        if is_gdal_name(path):
-            source = src.files[0] if src.files else src.name
         mask = _write_mask(memory, codes)
         try:
-            with rasterio.open(_description(source, band, native, mask)) as virtual:
+            with rasterio.open(_description(name_for_gdal(src), band, native, mask)) as virtual:
                 reproject(
                     rasterio.band(virtual, 1),
                     result,
