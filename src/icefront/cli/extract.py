@@ -65,18 +65,20 @@ def info(
 ) -> None:
     """Say what the program sees in a file."""
     from icefront.extraction.settings import extraction_settings
+    from icefront.scenes.access import folders_of, input_folders
     from icefront.scenes.describe import describe
 
     chosen = extraction_settings(settings)
     failed = 0
     for scene in scenes:
         try:
-            facts = describe(
-                scene,
-                band=chosen.band,
-                radiometry=chosen.radiometry,
-                pixel_size_m=chosen.pixel_size,
-            )
+            with input_folders(folders_of(scenes)):
+                facts = describe(
+                    scene,
+                    band=chosen.band,
+                    radiometry=chosen.radiometry,
+                    pixel_size_m=chosen.pixel_size,
+                )
         except IcefrontError as error:
             typer.echo(str(error), err=True)
             failed += 1

@@ -35,6 +35,7 @@ from icefront.grid import mean_side
 from icefront.inference.predict import likeliest_zones, predict
 from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
+from icefront.scenes.access import folders_of, input_folders
 from icefront.scenes.data_arrays import scene_from_xarray
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
@@ -183,7 +184,8 @@ def extract(
     network = model if isinstance(model, nn.Module) else load_model(model)
     fronts, latitudes = [], []
     for item in scenes:
-        done = extract_scene(item, network, chosen)
+        with input_folders(folders_of(scenes)):
+            done = extract_scene(item, network, chosen)
         fronts.append(done.front)
         latitudes.append(done.facts["latitude"])
     if len({front.crs is None for front in fronts}) > 1:
@@ -248,7 +250,7 @@ def extract_scenes(
     begun = time.monotonic()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     reports: list[SceneReport] = []
-    with staging(folder) as unfinished:
+    with input_folders(folders_of(files)), staging(folder) as unfinished:
         for path, name in zip(files, distinct_names(files), strict=True):
             report = _extract_to(path, name, network, chosen, unfinished, folder, progress)
             reports.append(report)

@@ -53,6 +53,7 @@ from icefront.projects.scene_files import (
     Listed,
     glacier_of,
     list_scenes,
+    named_folders,
     read_header,
 )
 from icefront.projects.workers import (
@@ -66,6 +67,7 @@ from icefront.projects.workers import (
     signature,
 )
 from icefront.recipes import validated
+from icefront.scenes.access import input_folders
 
 CRS_SAMPLE = 500
 """Scenes whose headers choose the CRS of a new project."""
@@ -244,7 +246,8 @@ def run_monitoring(
     run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     report = RunReport(folder, run, found=len(listed))
     lock = catalogues.lock_of(folder, run)
-    with _opened(folder, listed, report) as catalogue, lock:
+    inputs = named_folders(config, root)
+    with input_folders(inputs), _opened(folder, listed, report) as catalogue, lock:
         if catalogue.release_dead():
             report.notes.append("A run before this one was cut off; its scenes are done again.")
         if catalogues.live_runs(folder) == [run]:
@@ -262,6 +265,7 @@ def run_monitoring(
             folder=folder.absolute(),
             zones=zones,
             threads=1 if count > 1 or workers is not None else 0,
+            inputs=inputs,
         )
         pool: Workers = Cluster(job, cluster) if cluster else start_workers(job, count)
         try:

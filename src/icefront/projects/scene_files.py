@@ -100,6 +100,18 @@ def list_scenes(config: MonitoringConfig, root: Path, project: Path) -> list[Lis
     return [found[path] for path in sorted(found)]
 
 
+def named_folders(config: MonitoringConfig, root: Path) -> tuple[str, ...]:
+    """Return the folders that a configuration names, in which virtual rasters find their parts."""
+    texts = [*config.scenes, *(text for about in config.glaciers.values() for text in about.scenes)]
+    folders = set()
+    for text in texts:
+        path = Path(os.path.abspath(root / text))
+        while not path.is_dir():
+            path = path.parent
+        folders.add(str(path))
+    return tuple(sorted(folders))
+
+
 def _of_text(text: str, root: Path, project: Path, glacier: str | None) -> Iterator[Listed]:
     """Yield the files of a path, a folder or a pattern."""
     path = root / text

@@ -29,6 +29,7 @@ from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, writing
 from icefront.projects.catalogue import RESULTS, plain, scene_folder, state_of
+from icefront.scenes.access import input_folders
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +56,8 @@ class Job:
         Whether zone rasters are kept.
     threads : int
         Of torch in each process; 0 leaves it to torch.
+    inputs : tuple of str
+        Folders that the user named, in which virtual rasters find their parts.
     """
 
     load: Callable[[], nn.Module]
@@ -62,6 +65,7 @@ class Job:
     folder: Path
     zones: bool = True
     threads: int = 1
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     try:
         values |= signature(Path(task.path))
         own = {"aoi": task.area, "glacier": task.glacier}
-        done = extract_scene(task.path, network, job.settings.model_copy(update=own))
+        with input_folders(job.inputs):
+            done = extract_scene(task.path, network, job.settings.model_copy(update=own))
         if done.scene.crs is None:
             raise IcefrontError(
                 f"{task.path} has no coordinate system, so that its front has no place on the "
