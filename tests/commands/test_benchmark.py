@@ -339,7 +339,7 @@ def test_an_interrupted_run_goes_on(
     with pytest.raises(KeyboardInterrupt):
         benchmark(small, tmp_path / "out", **options)
     assert not (tmp_path / "out/report.html").exists()
-    assert not list((tmp_path / "out").rglob("*.part*"))
+    assert not list((tmp_path / "out").rglob(".icefront-unfinished-*"))
     monkeypatch.setattr(BenchmarkModel, "predict", predict)
     resumed = benchmark(small, tmp_path / "out", resume=True, **options)
     whole = benchmark(small, tmp_path / "whole", **options)

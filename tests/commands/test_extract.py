@@ -529,7 +529,7 @@ def test_an_interruption_leaves_nothing(network, scene, out, monkeypatch):
     seen = []
 
     def interrupt(path, *rest):
-        seen.extend(file.name for file in path.parent.parent.iterdir())
+        seen.extend(file.name for file in path.parents[2].iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(extraction_run, "draw_quicklook", interrupt)

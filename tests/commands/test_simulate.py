@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import icefront
 from icefront.cli import app
 from icefront.datasets.caffe import CaffeDataset
-from icefront.simulation import archives as layouts
-from icefront.simulation.archives import simulate_caffe, simulate_scenes
+from icefront.files import atomic
+from icefront.simulation.archives import simulate_caffe
 from icefront.simulation.gallery import draw_gallery
 
 
@@ -74,28 +74,28 @@ def test_images_of_another_seed_are_not_mixed_in(caffe: Path) -> None:
     before = sorted(caffe.rglob("*"))
     code, text = run("caffe", "--out", caffe, "--share", 0.01, "--coarser", 8, "--seed", 3)
     assert code == 2
-    assert "made with seed 2, not 3: name another folder" in " ".join(text.split())
+    assert "simulated with seed 2, not 3: name another folder" in " ".join(text.split())
     assert sorted(caffe.rglob("*")) == before
 
 
 def test_an_interrupted_image_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was reported done stays, what was being written leaves nothing."""
-    real, count = layouts._save_grey, 0
+    move, count = atomic.move_into_place, 0
 
-    def breaks(path: Path, values: np.ndarray) -> None:
+    def breaks(part: Path, path: Path) -> None:
         nonlocal count
         count += 1
-        if count == 6:
+        if count == 7:  # the stamp of the folder, four files of an image, two of the next
             raise KeyboardInterrupt
-        real(path, values)
+        move(part, path)
 
     options = {"glaciers": ["Mapple"], "fraction": 0.01, "coarser": 8, "progress": False}
-    monkeypatch.setattr(layouts, "_save_grey", breaks)
+    monkeypatch.setattr(atomic, "move_into_place", breaks)
     with pytest.raises(KeyboardInterrupt):
         simulate_caffe(tmp_path, **options)
     assert len(list((tmp_path / "sar_images" / "test").glob("*.png"))) == 1
-    assert not list(tmp_path.rglob("*part*"))
-    monkeypatch.setattr(layouts, "_save_grey", real)
+    assert not list(tmp_path.rglob(".icefront*"))
+    monkeypatch.setattr(atomic, "move_into_place", move)
     names = simulate_caffe(tmp_path, **options)
     found = {p.stem for p in (tmp_path / "sar_images" / "test").glob("*.png")}
     assert found == set(names)
@@ -181,14 +181,30 @@ def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
     assert "out" in text
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_is_reported_with_what_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move, moved = atomic.move_into_place, []
 
-    monkeypatch.setattr(layouts, "_save_raster", full)
-    with pytest.raises(icefront.errors.IcefrontError, match=r"disk of .* is full"):
-        simulate_scenes(tmp_path, "Kronebreen", count=1, pixel_m=100.0, progress=False)
-    assert not list(tmp_path.glob("*.tif"))
+    def full(part: Path, path: Path) -> None:
+        if len(moved) == 4:  # the stamp, both files of a scene, the truth of the next
+            raise OSError(28, "No space left on device")
+        moved.append(path.name)
+        move(part, path)
+
+    monkeypatch.setattr(atomic, "move_into_place", full)
+    arguments = ("scenes", "--glacier", "Kronebreen", "--count", 2, "--pixel-size", 200)
+    code, text = run(*arguments, "--out", tmp_path)
+    said = " ".join(text.split())
+    assert code == 2
+    assert "is full and Kronebreen_20191231_S1_001.tif was not written" in said
+    assert "images that are finished stay" in said
+    assert "nothing was written" not in said
+    assert [path.name for path in tmp_path.glob("*.tif")] == ["Kronebreen_20170101_S1_000.tif"]
+    monkeypatch.setattr(atomic, "move_into_place", move)
+    kept = (tmp_path / "Kronebreen_20170101_S1_000.tif").stat().st_mtime_ns
+    assert run(*arguments, "--out", tmp_path)[0] == 0
+    assert (tmp_path / "Kronebreen_20170101_S1_000.tif").stat().st_mtime_ns == kept
 
 
 def test_the_gallery_shows_every_sensor(tmp_path: Path) -> None:

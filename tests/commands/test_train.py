@@ -166,4 +166,4 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
     monkeypatch.setattr(atomic, "move_into_place", full)
     with pytest.raises(IcefrontError, match=r"full is full.*--resume"):
         train(recipe, ["name=full", "epochs=1"], progress=False)
-    assert not list((state.parents[1] / "full").glob("*.part*"))
+    assert not list((state.parents[1] / "full").glob(".icefront-unfinished-*"))

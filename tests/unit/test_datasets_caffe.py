@@ -188,7 +188,7 @@ def test_a_damaged_label_leaves_no_half_block_in_the_cache(root: Path, tmp_path:
         build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
     blocks = sorted((tmp_path / "cache").rglob("*.bin"))
     assert len(blocks) == len(NAMES) - 1
-    assert not list((tmp_path / "cache").rglob("*.part*"))
+    assert not list((tmp_path / "cache").rglob(".icefront-unfinished-*"))
 
 
 def test_crops_depend_on_number_and_seed_alone(root: Path, tmp_path: Path) -> None:

@@ -225,7 +225,8 @@ def test_an_interrupted_cache_goes_on_where_it_was(
     with pytest.raises(KeyboardInterrupt):
         build_pair_cache(archive, tmp_path / "parts")
     home = next((tmp_path / "parts").iterdir())
-    (home / ".left-by-a-kill.7.part.bin").write_bytes(b"half")
+    (home / ".icefront-unfinished-killed").mkdir()
+    (home / ".icefront-unfinished-killed" / "image.bin").write_bytes(b"half")
     with (home / "index.jsonl").open("a") as index:
         index.write('{"file": "half a li')
     first = list(read)
@@ -236,7 +237,7 @@ def test_an_interrupted_cache_goes_on_where_it_was(
     parts = build_pair_cache(archive, tmp_path / "parts")
     assert sorted([*first, *read]) == sorted(i.path.name for i in archive.images)
     assert parts.fingerprint == whole.fingerprint
-    assert not list(home.glob("*.part*"))
+    assert not list(home.glob(".icefront-unfinished-*"))
     # A new image is decoded alone.
     write_raster(root / TRAIN / "S1_Beta_2019-01-01.tif", np.ones((1, *SHAPE), np.uint8))
     read.clear()
@@ -267,7 +268,7 @@ def test_a_full_disk_gets_one_sentence_and_leaves_nothing_half_written(
         patch.setattr(atomic, "move_into_place", full)
         with pytest.raises(IcefrontError, match=r"is full.*ICEFRONT_CACHE"):
             build_pair_cache(archive, tmp_path)
-    assert not list(tmp_path.rglob("*.part*"))
+    assert not list(tmp_path.rglob(".icefront-unfinished-*"))
     with monkeypatch.context() as patch:
         patch.setattr(image_cache, "free_space", lambda _: 1000)
         with pytest.raises(IcefrontError, match="too full"):

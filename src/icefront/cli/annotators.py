@@ -52,7 +52,7 @@ def annotators(
     from icefront.annotators.traces import read_traces
     from icefront.errors import IcefrontError
     from icefront.extraction.settings import extraction_settings
-    from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, staging
     from icefront.reporting.tables import print_table
 
     check_folder(out, overwrite=overwrite)
@@ -79,7 +79,7 @@ def annotators(
     study = study_annotators(
         traced, sides=sides, unit="px" if in_pixels else "m", problems=problems
     )
-    with staging(out) as unfinished, explained_writing(out):
+    with staging(out) as unfinished:
         write_study(study, unfinished, images=image_folder, pictures=pictures)
     print_table(replace(person_table(study), title=""))
     for problem in study.problems:

@@ -43,7 +43,7 @@ def compare(
     )
     from icefront.evaluation.published import PUBLISHED_RUNS
     from icefront.evaluation.run_tables import read_runs
-    from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, staging
     from icefront.reporting.tables import print_table
 
     if out is not None:
@@ -59,6 +59,6 @@ def compare(
     for text in (*sentences(result), *result.notes):
         typer.echo(text)
     if out is not None:
-        with staging(out) as unfinished, explained_writing(out):
+        with staging(out) as unfinished:
             names = write_comparison(result, unfinished)
         typer.echo(f"{', '.join(names)} are in {out}")

@@ -65,7 +65,7 @@ def measure(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure fronts by all methods: tables of positions, areas, trends, seasons and calving."""
-    from icefront.files.atomic import check_folder, explained_writing, staging
+    from icefront.files.atomic import check_folder, staging
     from icefront.fronts.external_fronts import read_lines
     from icefront.measures import measure as measure_fronts
     from icefront.measures import reference_lines
@@ -94,7 +94,7 @@ def measure(
         "parallels": parallels,
         "notes": table.attrs.get("notes", []),
     }
-    with staging(out) as unfinished, explained_writing(out):
+    with staging(out) as unfinished:
         names = write_measures(unfinished, tables, lines, record, form=table_format)
     for note in table.attrs.get("notes", []):
         typer.echo(note, err=True)

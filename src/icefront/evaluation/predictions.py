@@ -21,6 +21,11 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
 from icefront.zones import N_ZONES, ZONE_GREYS
 
+_GO_ON = (
+    "name another folder with --out; predictions that are written stay, and --resume goes on "
+    "after them"
+)
+
 STD_SIDE = 512
 """Longest side of the kept maps of standard deviations, in pixels."""
 
@@ -115,7 +120,10 @@ def write_prediction(
     }
     if prediction.std is not None:
         arrays["spread"] = prediction.std
-    with writing(picture) as drawn, writing(folder / f"{name}.npz") as beside:
+    with (
+        writing(picture, remedy=_GO_ON) as drawn,
+        writing(folder / f"{name}.npz", remedy=_GO_ON) as beside,
+    ):
         Image.fromarray(greys).save(drawn, format="PNG", pnginfo=text, optimize=False)
         np.savez_compressed(beside, allow_pickle=False, **arrays)
         picture.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from icefront.extraction.outputs import (
 )
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
-from icefront.files.atomic import check_folder, explained_writing, staging
+from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.grid import mean_side
@@ -250,7 +250,7 @@ def extract_scenes(
     begun = time.monotonic()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     reports: list[SceneReport] = []
-    with input_folders(folders_of(files)), staging(folder) as unfinished:
+    with input_folders(folders_of(files)), staging(folder, explain=False) as unfinished:
         for path, name in zip(files, distinct_names(files), strict=True):
             report = _extract_to(path, name, network, chosen, unfinished, folder, progress)
             reports.append(report)
@@ -259,7 +259,7 @@ def extract_scenes(
         done = [report for report in reports if report.front is not None]
         names: list[str] = []
         if done:
-            with explained_writing(folder):
+            with explained_writing(folder, lost=NOTHING_WRITTEN):
                 tables = [report.front for report in done if report.front is not None]
                 write_tables(tables, [report.facts["latitude"] for report in done], unfinished)
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
@@ -387,7 +387,7 @@ def _extract_to(
     except IcefrontError as error:
         return SceneReport(path, error=str(error))
     files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
-    with explained_writing(out):
+    with explained_writing(out, lost=NOTHING_WRITTEN):
         write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(model))
         draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
     return SceneReport(

@@ -9,10 +9,8 @@ from __future__ import annotations
 import gzip
 import lzma
 import re
-import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from icefront.errors import IcefrontError
-from icefront.files.atomic import STAGING_PREFIX, explained_writing, move_into_place
+from icefront.files.atomic import staging
 
 CHUNK = 1 << 20
 
@@ -56,35 +54,20 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         folder, comes twice, or is a link or a device; or if something of the same name is there.
         The folder is as before then.
     """
-    staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
-    moved: list[Path] = []
-    try:
-        with explained_writing(folder):
-            try:
-                for name, content in _entries(archive):
-                    _write_entry(staging / name, content, archive, name)
-            except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError,
-                    gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:  # fmt: skip
-                raise IcefrontError(
-                    f"The archive {archive} is damaged or encrypted ({error}): "
-                    "nothing was unpacked."
-                ) from None
-            tops = sorted(staging.iterdir())
-            for top in tops:
-                if (folder / top.name).exists():
-                    raise Taken(
-                        f"{folder / top.name} is there already: name another folder, or move it."
-                    )
-            for top in tops:
-                move_into_place(top, folder / top.name)
-                moved.append(folder / top.name)
-    except BaseException:
-        for path in moved:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return [path.name for path in moved]
+    with staging(folder, lost="nothing was unpacked") as unfinished:
+        try:
+            for name, content in _entries(archive):
+                _write_entry(unfinished / name, content, archive, name)
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError,
+                gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:  # fmt: skip
+            raise IcefrontError(
+                f"The archive {archive} is damaged or encrypted ({error}): nothing was unpacked."
+            ) from None
+        names = sorted(top.name for top in unfinished.iterdir())
+        for name in names:
+            if (folder / name).exists():
+                raise Taken(f"{folder / name} is there already: name another folder, or move it.")
+    return names
 
 
 def _entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:

@@ -30,7 +30,7 @@ import shapely
 from pyproj import CRS, Geod
 
 from icefront.errors import IcefrontError
-from icefront.files.atomic import explained_writing, staging
+from icefront.files.atomic import staging
 from icefront.fronts.date_columns import FIRST_YEAR, LAST_YEAR, proved_order, read_dates
 from icefront.fronts.date_line import continuous, in_crs
 from icefront.fronts.vector_files import misplaced, read_vectors, without_misplaced
@@ -195,7 +195,7 @@ def write_fronts(table: gpd.GeoDataFrame, path: Path) -> None:
         table.to_file(content, driver=driver, layer="fronts")
     else:
         in_crs(table, 4326).to_file(content, driver=driver, RFC7946="YES")
-    with staging(path.parent) as unfinished, explained_writing(path.parent):
+    with staging(path.parent) as unfinished:
         (unfinished / path.name).write_bytes(content.getvalue())
 
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from icefront.errors import IcefrontError
-from icefront.files.atomic import NAME_ANOTHER_FOLDER, writing
+from icefront.files.atomic import NAME_ANOTHER_FOLDER, staging
 from icefront.models.card import ModelCard
 
 OFFICIAL_PREFIX = "swin_unet."
@@ -55,13 +55,12 @@ def write_own(
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    with (
-        writing(path.with_suffix(".json"), remedy=remedy) as text,
-        writing(path, remedy=remedy) as weights,
-    ):
+    with staging(path.parent, remedy=remedy, lost=f"{path.name} was not written") as unfinished:
+        weights = unfinished / path.name
         save_file(state, weights)
         card = replace(card, sha256=sha256_of(weights))
-        text.write_text(json.dumps(card.as_dict(), indent=1) + "\n")
+        text = json.dumps(card.as_dict(), indent=1) + "\n"
+        weights.with_suffix(".json").write_text(text)
     return card
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 
-from icefront.files.atomic import explained_writing, staging
+from icefront.files.atomic import staging
 from icefront.products.animation import write_animation
 from icefront.products.figures import figures_of, newest_background
 from icefront.products.measure_files import write_lines, write_table
@@ -100,28 +100,27 @@ def write_products(
 ) -> list[Path]:
     """Write all products of a project; they appear together, or not at all."""
     with staging(folder) as unfinished:
-        with explained_writing(folder):
-            write_vectors(results.fronts, unfinished)
-            _write_series(results.measured, unfinished)
-            write_netcdf(results, unfinished / SERIES_NC)
-            write_lines(results.lines, unfinished)
-            _write_summary(results, unfinished / SUMMARY_CSV)
-            pictures: dict[str, dict[str, Path]] = {}
-            animations: dict[str, Path] = {}
-            with steps("Glaciers", len(results.series), show=progress) as advance:
-                for glacier, stem in _stems(list(results.series)).items():
-                    background = newest_background(results, glacier)
-                    mine = {}
-                    for name, figure in figures_of(results, glacier, background).items():
-                        mine[name] = unfinished / f"{stem}_{name}.png"
-                        mine[name].write_bytes(figure_png(figure))
-                    pictures[glacier] = mine
-                    if animation and len(results.series[glacier][METHOD].table) > 1:
-                        path = unfinished / f"{stem}.gif"
-                        write_animation(results, glacier, path, fallback=background)
-                        animations[glacier] = path
-                    advance(1)
-            write_report(results, pictures, animations, unfinished / REPORT)
+        write_vectors(results.fronts, unfinished)
+        _write_series(results.measured, unfinished)
+        write_netcdf(results, unfinished / SERIES_NC)
+        write_lines(results.lines, unfinished)
+        _write_summary(results, unfinished / SUMMARY_CSV)
+        pictures: dict[str, dict[str, Path]] = {}
+        animations: dict[str, Path] = {}
+        with steps("Glaciers", len(results.series), show=progress) as advance:
+            for glacier, stem in _stems(list(results.series)).items():
+                background = newest_background(results, glacier)
+                mine = {}
+                for name, figure in figures_of(results, glacier, background).items():
+                    mine[name] = unfinished / f"{stem}_{name}.png"
+                    mine[name].write_bytes(figure_png(figure))
+                pictures[glacier] = mine
+                if animation and len(results.series[glacier][METHOD].table) > 1:
+                    path = unfinished / f"{stem}.gif"
+                    write_animation(results, glacier, path, fallback=background)
+                    animations[glacier] = path
+                advance(1)
+        write_report(results, pictures, animations, unfinished / REPORT)
         names = sorted(file.name for file in unfinished.iterdir())
     return [folder / name for name in names]
 

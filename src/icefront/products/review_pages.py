@@ -11,7 +11,7 @@ import shapely
 
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
-from icefront.files.atomic import explained_writing, staging
+from icefront.files.atomic import staging
 from icefront.projects.catalogue import FAILED, scene_folder
 from icefront.projects.results import ProjectResults
 from icefront.projects.review import list_for_review
@@ -41,7 +41,7 @@ def write_review(results: ProjectResults, out: Path, count: int = 20) -> pd.Data
     table = list_for_review(results)
     fronts = results.fronts.set_index("name") if "name" in results.fronts else None
     paths = dict(zip(results.scenes["name"], results.scenes["path"], strict=True))
-    with staging(out) as unfinished, explained_writing(out):
+    with staging(out) as unfinished:
         pictures = []
         for row in table.head(count).itertuples():
             name = f"{row.rank:03d}_{row.name}.png"

@@ -34,6 +34,8 @@ from icefront.scenes.access import input_folders
 if TYPE_CHECKING:
     from torch import nn
 
+_GO_ON = "move the project to another disk; scenes that are done stay, and the next run goes on"
+
 MOST_WORKERS = 16
 """Processes that a run starts at most where nobody said how many."""
 
@@ -188,10 +190,10 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
         "seconds": round(time.monotonic() - begun, 2),
     }
     try:
-        with explained_writing(job.folder):
+        with explained_writing(job.folder, remedy=_GO_ON):
             folder = scene_folder(job.folder, task.glacier)
             if job.zones:
-                with writing(folder / f"{task.name}_zones.tif") as part:
+                with writing(folder / f"{task.name}_zones.tif", remedy=_GO_ON) as part:
                     write_zones(part, done.zones, done.scene, card_of(network))
             record = {
                 "scene": Path(task.path).stem,
@@ -203,7 +205,7 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
                 **values,
                 "line": None if line.is_empty else line.wkt,
             }
-            with writing(folder / f"{task.name}.json") as part:
+            with writing(folder / f"{task.name}.json", remedy=_GO_ON) as part:
                 part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     except IcefrontError as error:
         return Outcome(task, values, fatal=str(error))

@@ -1,9 +1,9 @@
 """Write simulated images in the layouts of CaFFe and SSL4SAR, and as georeferenced series.
 
-Every file is written under a temporary name and renamed when it is whole. An image counts as done
-when its last file is there, so an interrupted run goes on where it was. What a file holds depends
-on the seed and its name alone, not on the order or the number of workers. What all images of a
-folder were made with is kept in ``simulation.json``; others are not mixed in.
+Every file appears when it is whole. An image counts as done when its last file is there, so an
+interrupted run goes on where it was. What a file holds depends on the seed and its name alone, not
+on the order or the number of workers. What all images of a folder were simulated with is kept in
+``simulation.json``; others are not mixed in.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -41,7 +42,7 @@ from icefront.zones import ZONE_GREYS
 
 @dataclass(frozen=True)
 class Task:
-    """One image to make: of which glacier and sensor, on which day, under which name."""
+    """One image to simulate: of which glacier and sensor, on which day, under which name."""
 
     glacier: str
     acquisitions: Acquisitions
@@ -69,7 +70,7 @@ def landscape_of(name: str, seed: int) -> Landscape:
             return Landscape(Glacier(chosen.glacier, number, chosen.first, chosen.last))
         except IcefrontError:
             continue
-    raise IcefrontError(f"No glacier like {name!r} could be made from the seed {seed}.")
+    raise IcefrontError(f"No glacier like {name!r} could be simulated from the seed {seed}.")
 
 
 def tasks_of(
@@ -95,18 +96,10 @@ def tasks_of(
     return found
 
 
-def _make(task: Task, seed: int, coarser: float) -> SimulatedImage:
-    landscape = landscape_of(task.glacier, seed)
-    pixel = task.acquisitions.pixel_m * coarser
-    number = seed_of(seed, task.name)
-    return simulate_image(
-        landscape, task.date, sensor_named(task.acquisitions.sensor), pixel, number, task.orbit
-    )
-
-
-def _save_grey(path: Path, values: np.ndarray) -> None:
-    with writing(path) as part:
-        Image.fromarray(values).save(part)
+_GO_ON = (
+    "name another folder with --out; images that are finished stay, and the same command goes on "
+    "after them"
+)
 
 
 def front_mask(image: SimulatedImage) -> np.ndarray:
@@ -119,15 +112,59 @@ def front_mask(image: SimulatedImage) -> np.ndarray:
     return drawn.astype(bool)
 
 
-def _write_caffe(task: Task, seed: int, coarser: float, out: Path) -> str:
-    last = out / "sar_images" / task.split / f"{task.name}.png"
-    if last.exists():
-        return task.name
-    image = _make(task, seed, coarser)
-    greys = np.array(ZONE_GREYS, np.uint8)
-    _save_grey(out / "zones" / task.split / f"{task.name}_zones.png", greys[image.zones])
+# --- layouts: which files an image has, and how they are written ----------------------------
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of images in some layout, and what they are simulated with."""
+
+    out: Path
+    layout: str
+    seed: int
+    coarser: float = 1.0
+
+    def files(self, task: Task) -> tuple[Path, ...]:
+        """Return the files of an image in the order of writing; the last tells that all are."""
+        if self.layout == "caffe":
+            return (
+                self.out / "zones" / task.split / f"{task.name}_zones.png",
+                self.out / "fronts" / task.split / f"{task.name}_front.png",
+                self.out / "bounding_boxes" / f"{task.name}_bounding_box.txt",
+                self.out / "sar_images" / task.split / f"{task.name}.png",
+            )
+        if self.layout == "ssl4sar":
+            return (self.out / task.split / f"{task.name}.tif",)
+        return (self.out / "truth" / f"{task.name}.json", self.out / f"{task.name}.tif")
+
+    def add(self, task: Task) -> None:
+        """Simulate an image and write its files, unless they are there."""
+        files = self.files(task)
+        if files[-1].exists() and files[0].exists():
+            return
+        number = seed_of(self.seed, task.name)
+        landscape = landscape_of(task.glacier, self.seed)
+        sensor = sensor_named(task.acquisitions.sensor)
+        pixel = task.acquisitions.pixel_m * self.coarser
+        image = simulate_image(landscape, task.date, sensor, pixel, number, task.orbit)
+        if self.layout == "caffe":
+            _write_caffe(image, *files)
+            return
+        epsg = landscape.glacier.parameters.epsg
+        tags = {"glacier": task.glacier, "date": str(task.date)}
+        if self.layout == "ssl4sar":
+            _write_raster(files[0], image.grey, image.grid, epsg, tags)
+            return
+        tags |= {"sensor": sensor.name, "polarisation": sensor.polarisation, "orbit": task.orbit}
+        _write_text(files[0], json.dumps(shapely.geometry.mapping(image.front)))
+        bands = [f"{sensor.polarisation} sigma0 dB"]
+        _write_raster(files[1], image.decibel, image.grid, epsg, tags, bands)
+
+
+def _write_caffe(image: SimulatedImage, zones: Path, front: Path, box: Path, radar: Path) -> None:
+    _write_grey(zones, np.array(ZONE_GREYS, np.uint8)[image.zones])
     mask = front_mask(image).astype(np.uint8) * 255
-    _save_grey(out / "fronts" / task.split / f"{task.name}_front.png", mask)
+    _write_grey(front, mask)
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
     margin = round(1_500 / image.grid.side_on_map)
@@ -137,14 +174,21 @@ def _write_caffe(task: Task, seed: int, coarser: float, out: Path) -> str:
         left, right = max(columns.min() - margin, 0), min(columns.max() + margin, width - 1)
     corners = [(left, bottom), (left, top), (right, top), (right, bottom)]
     text = "Bounding box: left upper, left lower, right lower, right upper\n"
-    text += "".join(f"{x},{y}\n" for x, y in corners)
-    with writing(out / "bounding_boxes" / f"{task.name}_bounding_box.txt") as part:
+    _write_text(box, text + "".join(f"{x},{y}\n" for x, y in corners))
+    _write_grey(radar, image.grey)
+
+
+def _write_grey(path: Path, values: np.ndarray) -> None:
+    with writing(path, remedy=_GO_ON) as part:
+        Image.fromarray(values).save(part)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with writing(path, remedy=_GO_ON) as part:
         part.write_text(text)
-    _save_grey(last, image.grey)
-    return task.name
 
 
-def _save_raster(
+def _write_raster(
     path: Path,
     values: np.ndarray,
     grid: Grid,
@@ -156,7 +200,7 @@ def _save_raster(
     stack = values if values.ndim == 3 else values[None]
     floating = np.issubdtype(stack.dtype, np.floating)
     with (
-        writing(path) as part,
+        writing(path, remedy=_GO_ON) as part,
         rasterio.open(
             part,
             "w",
@@ -178,65 +222,27 @@ def _save_raster(
         raster.update_tags(software=f"icefront {__version__} (simulated)", **tags)
 
 
-def _write_unlabelled(task: Task, seed: int, coarser: float, out: Path) -> str:
-    path = out / task.split / f"{task.name}.tif"
-    if not path.exists():
-        image = _make(task, seed, coarser)
-        tags = {"glacier": task.glacier, "date": str(task.date)}
-        epsg = landscape_of(task.glacier, seed).glacier.parameters.epsg
-        _save_raster(path, image.grey, image.grid, epsg, tags)
-    return task.name
-
-
-def _write_scene(task: Task, seed: int, coarser: float, out: Path) -> str:
-    path = out / f"{task.name}.tif"
-    beside = out / "truth" / f"{task.name}.json"
-    if not (path.exists() and beside.exists()):
-        image = _make(task, seed, coarser)
-        sensor = sensor_named(task.acquisitions.sensor)
-        tags = {
-            "glacier": task.glacier,
-            "date": str(task.date),
-            "sensor": sensor.name,
-            "polarisation": sensor.polarisation,
-            "orbit": task.orbit,
-        }
-        epsg = landscape_of(task.glacier, seed).glacier.parameters.epsg
-        bands = [f"{sensor.polarisation} sigma0 dB"]
-        _save_raster(path, image.decibel, image.grid, epsg, tags, bands)
-        with writing(beside) as part:
-            part.write_text(json.dumps(shapely.geometry.mapping(image.front)))
-    return task.name
-
-
-Writer = Callable[[Task, int, float, Path], str]
-
-
-def _run(
-    writer: Writer,
-    tasks: Sequence[Task],
-    seed: int,
-    coarser: float,
-    out: Path,
-    workers: int,
-    progress: bool,
-) -> None:
-    """Make all images, in this process or in several."""
+def _run(folder: _Folder, tasks: Sequence[Task], workers: int, progress: bool) -> None:
+    """Add all images, in this process or in several."""
     with steps("Simulating", len(tasks), show=progress) as advance:
         if workers <= 1:
             for task in tasks:
-                with explained_writing(out):
-                    writer(task, seed, coarser, out)
+                folder.add(task)
                 advance(1)
             return
         # Neighbours share a glacier, whose landscape a worker makes once.
         with ProcessPoolExecutor(workers) as pool:
-            jobs = [pool.submit(writer, task, seed, coarser, out) for task in tasks]
+            jobs = [pool.submit(folder.add, task) for task in tasks]
             try:
                 for job in as_completed(jobs):
-                    with explained_writing(out):
-                        job.result()
+                    job.result()
                     advance(1)
+            except BrokenProcessPool:
+                raise IcefrontError(
+                    "A worker was killed, most likely because memory ran out: give fewer "
+                    "--workers; images that are finished stay, and the same command goes on after "
+                    "them."
+                ) from None
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
@@ -252,7 +258,7 @@ def _check(fraction: float, coarser: float, workers: int) -> None:
             f"Pixels cannot be {coarser:g} times as large as the sensor's; give 1 or more."
         )
     if workers < 1:
-        raise IcefrontError(f"{workers} workers make nothing; give 1 or more.")
+        raise IcefrontError(f"{workers} workers simulate nothing; give 1 or more.")
 
 
 def _chosen(known: dict[str, Preset], glaciers: Sequence[str] | None) -> dict[str, Preset]:
@@ -268,12 +274,12 @@ STAMP = SIMULATION_STAMP
 """File that names what the images of a folder were simulated with."""
 
 
-def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
-    """Make the folders; refuse one with images that were made with something else.
+def _folders(out: Path, names: Sequence[str], **simulated_with: str | float) -> None:
+    """Make the folders; refuse one with images that were simulated with something else.
 
     What follows from the rest of the parameters is in the names of the files.
     """
-    stamp = {"software": f"icefront {__version__}", **made_with}
+    stamp = {"software": f"icefront {__version__}", **simulated_with}
     path = out / STAMP
     if path.exists():
         try:
@@ -285,15 +291,14 @@ def _folders(out: Path, names: Sequence[str], **made_with: str | float) -> None:
         for what, value in stamp.items():
             if found.get(what) != value:
                 raise IcefrontError(
-                    f"The folder {out} holds images made with {what} {found.get(what)}, not "
+                    f"The folder {out} holds images simulated with {what} {found.get(what)}, not "
                     f"{value}: name another folder, or delete that one."
                 )
     with explained_writing(out):
         for name in names:
             (out / name).mkdir(parents=True, exist_ok=True)
             remove_unfinished(out / name)
-        with writing(path) as part:
-            part.write_text(json.dumps(stamp, indent=1) + "\n")
+    _write_text(path, json.dumps(stamp, indent=1) + "\n")
 
 
 def simulate_caffe(
@@ -341,7 +346,7 @@ def simulate_caffe(
     _folders(
         folder, [f"{k}/{s}" for k in kinds for s in ("train", "test")] + ["bounding_boxes"], **stamp
     )
-    _run(_write_caffe, tasks, seed, coarser, folder, workers, progress)
+    _run(_Folder(folder, "caffe", seed, coarser), tasks, workers, progress)
     return [task.name for task in tasks]
 
 
@@ -375,14 +380,14 @@ def simulate_ssl4sar(
     folder = Path(out)
     presets = _chosen(arctic_presets(images), glaciers)
     splits = "unlabeled_data_raw_train", "unlabeled_data_raw_val"
-    made_with: dict[str, str | float] = {"layout": "ssl4sar", "seed": seed}
-    made_with |= {"coarser": float(coarser), "images": images}
-    _folders(folder, [*splits, "data_optical"], **made_with)
+    stamp: dict[str, str | float] = {"layout": "ssl4sar", "seed": seed}
+    stamp |= {"coarser": float(coarser), "images": images}
+    _folders(folder, [*splits, "data_optical"], **stamp)
     tasks = []
     for number, task in enumerate(tasks_of(presets, seed, 1.0)):
         name = f"S1_{task.glacier}_{task.date}"
         tasks.append(replace(task, name=name, split=splits[number % 10 == 9]))
-    _run(_write_unlabelled, tasks, seed, coarser, folder, workers, progress)
+    _run(_Folder(folder, "ssl4sar", seed, coarser), tasks, workers, progress)
     for name, chosen in presets.items():
         year = (chosen.first + (chosen.last - chosen.first) / 2).year
         date = dt.date(year, 7, 25)
@@ -393,8 +398,7 @@ def simulate_ssl4sar(
         grid = grid_of(landscape.glacier, chosen.acquisitions[0].pixel_m * coarser)
         channels = as_archive(sentinel2(landscape, date, grid)[0])
         tags = {"glacier": name, "date": str(date)}
-        with explained_writing(folder):
-            _save_raster(path, channels, grid, chosen.glacier.epsg, tags, CHANNELS)
+        _write_raster(path, channels, grid, chosen.glacier.epsg, tags, CHANNELS)
     return [task.name for task in tasks]
 
 
@@ -447,8 +451,8 @@ def simulate_scenes(
         raise IcefrontError(f"A pixel of {size:g} m cannot be; give a positive size.")
     if count < 1 or end < start:
         raise IcefrontError(
-            f"{count} scenes from {start} to {end} cannot be made; give 1 or more, and a start "
-            "before the end."
+            f"{count} scenes from {start} to {end} cannot be simulated; give 1 or more, and a "
+            "start before the end."
         )
     if start < chosen.first or end > chosen.last:
         raise IcefrontError(
@@ -465,14 +469,14 @@ def simulate_scenes(
         orbit: Pass = "descending" if number % 2 else "ascending"
         name = f"{glacier}_{date:%Y%m%d}_{radar.name}_{number:03d}"
         tasks.append(Task(glacier, images, date, orbit, name, ""))
-    _run(_write_scene, tasks, seed, 1.0, folder, workers, progress)
+    _run(_Folder(folder, "scenes", seed), tasks, workers, progress)
     _write_truth(folder, glacier, seed, tasks)
     return [task.name for task in tasks]
 
 
 def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -> None:
     """Gather the fronts of all scenes, the box and the centreline in one GeoPackage."""
-    made = landscape_of(glacier, seed).glacier
+    simulated = landscape_of(glacier, seed).glacier
     fronts = [
         shapely.geometry.shape(json.loads((folder / "truth" / f"{task.name}.json").read_text()))
         for task in tasks
@@ -482,16 +486,16 @@ def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -
         "date": [str(task.date) for task in tasks],
         "scene": [task.name for task in tasks],
     }
-    width = made.parameters.width_m
+    width = simulated.parameters.width_m
     layers = {
-        "fronts": gpd.GeoDataFrame(rows, geometry=fronts, crs=made.crs),
+        "fronts": gpd.GeoDataFrame(rows, geometry=fronts, crs=simulated.crs),
         "box": gpd.GeoDataFrame(
-            {"glacier": [glacier]}, geometry=[made.box(2 * width, width)], crs=made.crs
+            {"glacier": [glacier]}, geometry=[simulated.box(2 * width, width)], crs=simulated.crs
         ),
         "centreline": gpd.GeoDataFrame(
-            {"glacier": [glacier]}, geometry=[made.centreline()], crs=made.crs
+            {"glacier": [glacier]}, geometry=[simulated.centreline()], crs=simulated.crs
         ),
     }
-    with writing(folder / "truth.gpkg") as part:
+    with writing(folder / "truth.gpkg", remedy=_GO_ON) as part:
         for layer, table in layers.items():
             table.to_file(part, layer=layer, driver="GPKG")

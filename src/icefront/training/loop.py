@@ -28,7 +28,7 @@ log = logging.getLogger("icefront.training.loop")
 STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
 RESULT = "result.json"
-RESUME = "free some space and go on with --resume"
+RESUME = "move the run to another disk, and go on with --resume after the last finished epoch"
 """What a user can do when the disk of a run is full."""
 
 _MADE = ("logs", "pictures", "test.json", RESULT, STATE, RECIPE)

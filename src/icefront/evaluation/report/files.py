@@ -24,7 +24,7 @@ from icefront.evaluation.report.tables import (
     scores_table,
 )
 from icefront.evaluation.results import BenchmarkResult
-from icefront.files.atomic import explained_writing, staging, writing
+from icefront.files.atomic import staging, writing
 from icefront.reporting.page import render_page
 from icefront.reporting.pictures import data_uri
 from icefront.reporting.tables import Table, distance_text, json_values
@@ -69,7 +69,7 @@ def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
     for name, content in figures.items():
         with writing(out / FIGURES / f"{name}.png") as part:
             part.write_bytes(content)
-    with staging(out) as folder, explained_writing(out):
+    with staging(out, lost="its report was not written") as folder:
         for name, table in (("images", result.images), ("groups", result.groups)):
             table.to_parquet(folder / f"{name}.parquet", index=False)
             table.to_csv(folder / f"{name}.csv", index=False)
