@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pytest
+import shapely
 from typer.testing import CliRunner
 
 from icefront.cli import app
@@ -122,3 +123,41 @@ def test_import_joins_files_and_keeps_their_sources(place: Path, tmp_path: Path)
     assert code == 2
     assert "--overwrite" in error
     assert called(*arguments, "--overwrite")[0] == 0
+
+
+def test_what_cannot_be_measured_is_named_and_the_rest_is_measured(
+    place: Path, tmp_path: Path
+) -> None:
+    good = gpd.read_file(place / "fronts.gpkg")
+    good["date"] = pd.to_datetime(good["date"]).dt.strftime("%d/%m/%Y")
+    table = pd.concat([good, good.iloc[:4]], ignore_index=True)
+    table.loc[60, "date"] = "30/12/1899"
+    table.loc[61, "geometry"] = shapely.LineString([(0.0, 0.0), (1e300, 1e300)])
+    table.loc[62, "geometry"] = shapely.LineString([(5, 5), (5, 5)])
+    table.loc[63, "glacier"] = "Stray"
+    table.loc[63, "geometry"] = shapely.LineString([(0, 0), (9, 9), (0, 0)])
+    table.to_file(tmp_path / "fronts.gpkg")
+    lines = ("--centreline", place / "centreline.geojson", "--width", 4_000)
+    code, _, error = called("measure", tmp_path / "fronts.gpkg", *lines, "--out", tmp_path / "out")
+    assert code == 0
+    assert "2 of 64 fronts left out: row 61 has the vertex (1e+300, 1e+300)" in error
+    assert "row 62 has a line of no length" in error
+    assert "1 of 62 fronts without a date left out" in error
+    assert "the column 'date' was read as day, month, year" in error
+    assert "Stray is not measured: The fronts have no width" in error
+    assert called("measure", place / "fronts.gpkg", *lines, "--out", tmp_path / "same")[0] == 0
+    assert len(json.loads((tmp_path / "out" / "measures.json").read_text())["notes"]) == 4
+    same = (tmp_path / "same" / "series.csv").read_text()
+    assert (tmp_path / "out" / "series.csv").read_text() == same
+
+
+def test_an_order_of_dates_is_stated_on_the_command_line(place: Path, tmp_path: Path) -> None:
+    one = gpd.read_file(place / "fronts.gpkg").iloc[:1].assign(date="02/06/2018")
+    one.to_file(tmp_path / "one.gpkg")
+    arguments = ("import", tmp_path / "one.gpkg", "--out", tmp_path / "all.gpkg", "--overwrite")
+    code, _, error = called(*arguments)
+    assert code == 2
+    assert "--day-first or --month-first" in error
+    for option, date in (("--day-first", "2018-06-02"), ("--month-first", "2018-02-06")):
+        assert called(*arguments, option)[0] == 0
+        assert gpd.read_file(tmp_path / "all.gpkg")["date"].tolist() == [date]

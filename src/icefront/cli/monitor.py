@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, job
+from icefront.cli.options import Crs, DateColumn, DayFirst, Out, Overwrite, job
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
@@ -17,11 +17,7 @@ monitor = typer.Typer(
     help="Follow glaciers through time: position, area, rate, season.", no_args_is_help=True
 )
 
-Crs = Annotated[str | None, typer.Option(help="CRS of files that state none, such as EPSG:3413.")]
 Glacier = Annotated[str | None, typer.Option(help="Name, instead of the file's.")]
-DateColumn = Annotated[
-    str | None, typer.Option(help="Column of the dates, if it is not found by itself.")
-]
 
 
 @monitor.command("measure")
@@ -61,14 +57,14 @@ def measure(
     table_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     glacier: Glacier = None,
     date_column: DateColumn = None,
+    day_first: DayFirst = None,
     crs: Crs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure fronts by all methods: tables of positions, areas, trends, seasons and calving."""
     from icefront.files.atomic import check_folder, staging
     from icefront.fronts.external_fronts import read_lines
-    from icefront.measures import measure as measure_fronts
-    from icefront.measures import reference_lines
+    from icefront.measures import measure_each
     from icefront.measures.front_tables import plane_named
     from icefront.products.measure_files import check_format, tables_of, write_measures
     from icefront.timeseries.series import trend_text
@@ -76,15 +72,18 @@ def measure(
     check_format(table_format)
     measured_in = plane_named(plane)
     check_folder(out, overwrite=overwrite)
-    table = _read(fronts, glacier=glacier, date_column=date_column, crs=crs)
-    lines = reference_lines(
+    table = _read(fronts, glacier=glacier, date_column=date_column, day_first=day_first, crs=crs)
+    lines, measured, unmeasured = measure_each(
         table,
         centreline=None if centreline is None else read_lines(centreline, "centreline", crs=crs),
         box=None if box is None else read_lines(box, "box", crs=crs),
         width_m=width,
         inland=None if inland is None else _place(inland),
+        parallels=parallels,
+        plane=measured_in,
     )
-    measured = measure_fronts(table, lines, parallels=parallels, plane=measured_in)
+    notes = [*table.attrs.get("notes", ()), *unmeasured]
+    measured = measured.drop(columns="front")
     tables = tables_of(measured)
     record = {
         "fronts": [str(path) for path in fronts],
@@ -92,11 +91,11 @@ def measure(
         "box": box,
         "plane": measured_in,
         "parallels": parallels,
-        "notes": table.attrs.get("notes", []),
+        "notes": notes,
     }
     with staging(out) as unfinished:
         names = write_measures(unfinished, tables, lines, record, form=table_format)
-    for note in table.attrs.get("notes", []):
+    for note in notes:
         typer.echo(note, err=True)
     for row in tables["trends"].to_dict("records"):
         name = ", ".join(filter(None, (row.get("glacier"), row["method"])))
@@ -123,6 +122,7 @@ def import_fronts(
     ] = None,
     glacier: Glacier = None,
     date_column: DateColumn = None,
+    day_first: DayFirst = None,
     crs: Crs = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -131,7 +131,14 @@ def import_fronts(
 
     if out.exists() and not overwrite:
         raise IcefrontError(f"{out} is there already: name another file, or give --overwrite.")
-    table = _read(fronts, source=source, glacier=glacier, date_column=date_column, crs=crs)
+    table = _read(
+        fronts,
+        source=source,
+        glacier=glacier,
+        date_column=date_column,
+        day_first=day_first,
+        crs=crs,
+    )
     write_fronts(table, out)
     for note in table.attrs.get("notes", []):
         typer.echo(note, err=True)

@@ -20,6 +20,21 @@ Model = Annotated[
     str | None,
     typer.Option(help="Name of a model or path of a checkpoint; default: the packaged one."),
 ]
+Crs = Annotated[
+    str | None,
+    typer.Option(help="CRS of files that state none, or a wrong one, such as EPSG:3413."),
+]
+DateColumn = Annotated[
+    str | None, typer.Option(help="Column of the dates, if it is not found by itself.")
+]
+DayFirst = Annotated[
+    bool | None,
+    typer.Option(
+        "--day-first/--month-first",
+        help="Whether 02/06/2018 is in June or in February, where no row of the column proves it.",
+        show_default=False,
+    ),
+]
 
 
 class _Echo(logging.Handler):

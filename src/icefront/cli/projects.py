@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Model, job, settings_options
+from icefront.cli.options import Crs, DateColumn, DayFirst, Model, job, settings_options
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -105,6 +105,9 @@ def products(
     no_animation: Annotated[
         bool, typer.Option("--no-animation", help="Leave the animations out; much faster.")
     ] = False,
+    date_column: DateColumn = None,
+    day_first: DayFirst = None,
+    crs: Crs = None,
 ) -> None:
     """Write maps, curves, tables, NetCDF, animations and the report of a project."""
     from icefront.fronts.external_fronts import read_fronts
@@ -114,9 +117,12 @@ def products(
     made = make_products(
         project,
         out=out,
-        imported=[read_fronts(path) for path in fronts or ()],
-        centreline=_lines(centreline, "centreline"),
-        box=_lines(box, "box"),
+        imported=[
+            read_fronts(path, date_column=date_column, day_first=day_first, crs=crs)
+            for path in fronts or ()
+        ],
+        centreline=_lines(centreline, "centreline", crs),
+        box=_lines(box, "box", crs),
         width_m=width,
         members=member or (),
         glaciers=glacier or (),
@@ -147,6 +153,7 @@ def review(
     box: BoxFile = None,
     width: Width = None,
     member: Members = None,
+    crs: Crs = None,
 ) -> None:
     """List the fronts a person should look at first, with pictures; keep what the person says."""
     from icefront.products.review_pages import REVIEW, write_review
@@ -162,8 +169,8 @@ def review(
         return
     results = load_results(
         project,
-        centreline=_lines(centreline, "centreline"),
-        box=_lines(box, "box"),
+        centreline=_lines(centreline, "centreline", crs),
+        box=_lines(box, "box", crs),
         width_m=width,
         members=member or (),
     )
@@ -176,10 +183,10 @@ def review(
     typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
 
 
-def _lines(path: Path | None, what: str) -> gpd.GeoDataFrame | None:
+def _lines(path: Path | None, what: str, crs: str | None) -> gpd.GeoDataFrame | None:
     from icefront.fronts.external_fronts import read_lines
 
-    return None if path is None else read_lines(path, what)
+    return None if path is None else read_lines(path, what, crs=crs)
 
 
 def _trend(glacier: str, by_method: dict[str, Series]) -> str:

@@ -101,7 +101,9 @@ def _continuous(geometry: BaseGeometry) -> BaseGeometry:
 
 def _unwrapped(part: BaseGeometry) -> BaseGeometry:
     def unwrap(places: np.ndarray) -> np.ndarray:
-        return np.stack([np.unwrap(places[:, 0], period=_TURN), places[:, 1]], axis=1)
+        # Whole turns, so that the ends of a ring stay equal to the last digit.
+        turns = np.cumsum(_turns(np.diff(places[:, 0]), 0.0))
+        return places - np.stack([np.append(0.0, turns), np.zeros(len(places))], axis=1)
 
     if part.geom_type != "Polygon":
         return shapely.transform(part, unwrap)

@@ -99,7 +99,7 @@ def crs_of(text: str) -> CRS:
 def without_misplaced(
     table: gpd.GeoDataFrame, name: str, what: str = "rows"
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Leave out rows with vertices that are no places.
+    """Leave out rows with vertices that are no places, and lines of no length.
 
     Parameters
     ----------
@@ -122,6 +122,10 @@ def without_misplaced(
         If no row is left.
     """
     wrong = misplaced(table.geometry)
+    shapes = table.geometry.to_numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        vanishing = (shapely.get_dimensions(shapes) == 1) & (shapely.length(shapes) == 0)
+    wrong[(wrong == "") & vanishing & ~shapely.is_empty(shapes)] = "a line of no length"
     rows = np.flatnonzero(wrong != "")
     if not rows.size:
         return table, []

@@ -6,7 +6,7 @@ gives). Everywhere, advance is positive.
 
 from __future__ import annotations
 
-from icefront.measures.by_glacier import METHODS, measure, reference_lines
+from icefront.measures.by_glacier import METHODS, measure, measure_each, reference_lines
 from icefront.measures.centrelines import centreline_position, parallel_centrelines
 from icefront.measures.curvilinear import curvilinear_box
 from icefront.measures.proposals import propose_box, propose_centreline, propose_width
@@ -18,6 +18,7 @@ __all__ = [
     "centreline_position",
     "curvilinear_box",
     "measure",
+    "measure_each",
     "parallel_centrelines",
     "propose_box",
     "propose_centreline",

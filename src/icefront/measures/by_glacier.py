@@ -65,6 +65,8 @@ def reference_lines(
         If the fronts cannot be used, or a glacier has several lines or boxes.
     """
     check_fronts(fronts)
+    # The order of day and month is that of the whole column, not of one glacier's rows.
+    fronts = fronts.assign(date=dates_of(fronts))
     names = _names(fronts)
     several = names.nunique() > 1
     rows = []
@@ -129,6 +131,7 @@ def measure(
         If the fronts cannot be measured or a glacier has no lines.
     """
     check_fronts(fronts)
+    fronts = fronts.assign(date=dates_of(fronts))
     names = _names(fronts)
     tables = []
     for name in dict.fromkeys(names):
@@ -138,6 +141,75 @@ def measure(
         mine = fronts[(names == name).to_numpy()]
         tables.append(_measure_one(mine, row, parallels, plane))
     return pd.concat(tables, ignore_index=True)
+
+
+def measure_each(
+    fronts: gpd.GeoDataFrame,
+    *,
+    centreline: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    box: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    width_m: float | None = None,
+    inland: tuple[float, float] | None = None,
+    parallels: int = 9,
+    plane: Plane = "geodesic",
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame, list[str]]:
+    """Measure each glacier on its own, so that one that cannot be measured stops no other.
+
+    Parameters
+    ----------
+    fronts, centreline, box, width_m, inland
+        As for `reference_lines`.
+    parallels, plane
+        As for `measure`.
+
+    Returns
+    -------
+    lines : GeoDataFrame
+        As `reference_lines` returns it.
+    measured : DataFrame
+        As `measure` returns it, with ``front``: the index of the row of `fronts`.
+    notes : list of str
+        Glaciers that are not measured, and why.
+
+    Raises
+    ------
+    IcefrontError
+        If no glacier can be measured.
+    """
+    check_fronts(fronts)
+    fronts = fronts.assign(date=dates_of(fronts))
+    names = _names(fronts)
+    several = names.nunique() > 1
+    all_lines, all_measured, errors = [], [], {}
+    for name in dict.fromkeys(names):
+        mine = fronts[(names == name).to_numpy()]
+        try:
+            lines = reference_lines(
+                mine,
+                centreline=_of(centreline, name, several),
+                box=_of(box, name, several),
+                width_m=width_m,
+                inland=inland,
+            )
+            measured = measure(mine, lines, parallels=parallels, plane=plane)
+        except IcefrontError as error:
+            errors[name] = error
+            continue
+        # `measure` sorts by date and keeps the order of the rows within: so do these labels.
+        labels = mine.index.to_numpy()[np.argsort(dates_of(mine).to_numpy(), kind="stable")]
+        measured["front"] = measured.groupby("method").cumcount().map(dict(enumerate(labels)))
+        all_lines.append(lines)
+        all_measured.append(measured)
+    notes = [f"{name or 'The glacier'} is not measured: {why}" for name, why in errors.items()]
+    if not all_lines:
+        if not several:
+            raise next(iter(errors.values()))
+        raise IcefrontError("No glacier can be measured. " + " ".join(notes))
+    table = gpd.GeoDataFrame(
+        pd.concat(all_lines, ignore_index=True), geometry="centreline", crs=fronts.crs
+    )
+    table["box"] = gpd.GeoSeries(table["box"], crs=fronts.crs)
+    return table, pd.concat(all_measured, ignore_index=True), notes
 
 
 def _names(fronts: gpd.GeoDataFrame) -> pd.Series:

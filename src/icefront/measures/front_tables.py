@@ -206,8 +206,14 @@ def reproject(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
     if source == crs:
         return series
     if source.is_projected:
-        metre = source.axis_info[0].unit_conversion_factor
-        series = series.segmentize(_STEP_M / metre)
+        step = _STEP_M / source.axis_info[0].unit_conversion_factor
+        # GEOS cannot cut lines of no length.
+        geometries = series.to_numpy().copy()
+        parts, owner = shapely.get_parts(geometries, return_index=True)
+        long = np.ones(len(geometries), bool)
+        long[owner[shapely.length(parts) == 0]] = False
+        geometries[long] = shapely.segmentize(geometries[long], step)
+        series = gpd.GeoSeries(geometries, index=series.index, crs=series.crs)
     return in_crs(series, crs)
 
 

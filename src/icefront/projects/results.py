@@ -10,7 +10,9 @@ import geopandas as gpd
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.measures.by_glacier import METHODS, measure, reference_lines
+from icefront.fronts.date_columns import read_dates
+from icefront.fronts.date_line import in_crs
+from icefront.measures.by_glacier import METHODS, measure_each
 from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.timeseries.grades import grade_fronts
 from icefront.timeseries.series import Series, make_series
@@ -95,7 +97,7 @@ def load_results(
     for path in members:
         with Catalogue(path) as catalogue:
             others.append(catalogue.table([DONE]))
-    tables = [own, *(table.to_crs(own.crs) for table in imported)]
+    tables = [own, *(in_crs(table, own.crs) for table in imported)]
     tables = [table.assign(date=_dates(table)) for table in tables if len(table)]
     if not tables:
         raise IcefrontError(f"{project} holds no front yet: run 'icefront monitor run' first.")
@@ -114,6 +116,7 @@ def load_results(
         scenes=scenes,
         project=project,
         counts=counts,
+        notes=[note for table in imported for note in table.attrs.get("notes", ())],
     )
 
 
@@ -128,13 +131,14 @@ def compute_results(
     scenes: pd.DataFrame | None = None,
     project: Path | None = None,
     counts: dict[str, int] | None = None,
+    notes: Sequence[str] = (),
 ) -> ProjectResults:
     """Measure, grade and fit a table of fronts, glacier by glacier.
 
-    A glacier that cannot be measured is left out of the series and named in the notes; its fronts
-    stay in the table.
+    A glacier that cannot be measured is left out of the series and named in the notes, which go on
+    from those that are given; its fronts stay in the table.
     """
-    notes = []
+    notes = list(notes)
     fronts = fronts.assign(glacier=fronts["glacier"].fillna("").astype(str))
     if glaciers:
         wanted = fronts["glacier"].isin(glaciers)
@@ -158,32 +162,14 @@ def compute_results(
     usable = fronts[fronts["date"].notna() & ~by_hand]
     if by_hand.any():
         notes.append(f"{by_hand.sum()} fronts were rejected by hand and are in no series.")
-    all_lines, all_measured = [], []
-    for glacier, mine in usable.groupby("glacier", sort=True):
-        try:
-            lines = reference_lines(
-                mine,
-                centreline=_of(centreline, glacier),
-                box=_of(box, glacier),
-                width_m=width_m,
-            )
-            # `measure` sorts by date and keeps the order of the rows within: so do these labels.
-            measured = measure(mine, lines)
-        except IcefrontError as error:
-            notes.append(f"{glacier or 'The glacier'} is not measured: {error}")
-            continue
-        labels = mine.sort_values("date", kind="stable").index.to_numpy()
-        measured["glacier"] = glacier
-        measured["front"] = measured.groupby("method").cumcount().map(dict(enumerate(labels)))
-        all_lines.append(lines)
-        all_measured.append(measured)
-    if not all_measured:
-        raise IcefrontError("No glacier can be measured. " + " ".join(notes))
-    lines = gpd.GeoDataFrame(
-        pd.concat(all_lines, ignore_index=True), geometry="centreline", crs=fronts.crs
+    names = list(dict.fromkeys(usable["glacier"]))
+    lines, measured, unmeasured = measure_each(
+        usable,
+        centreline=_for_each(centreline, names),
+        box=_for_each(box, names),
+        width_m=width_m,
     )
-    lines["box"] = gpd.GeoSeries(lines["box"], crs=fronts.crs)
-    measured = pd.concat(all_measured, ignore_index=True)
+    notes += unmeasured
     grades = grade_fronts(fronts, lines, measured[measured["method"] == METHOD], members)
     fronts = fronts.join(grades)
     measured["grade"] = measured["front"].map(fronts["grade"])
@@ -207,12 +193,12 @@ def compute_results(
 
 
 def _dates(table: gpd.GeoDataFrame) -> pd.Series:
-    dates = pd.to_datetime(table["date"], errors="coerce", format="mixed", utc=True)
-    return dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
+    read = read_dates(table["date"], column="The column 'date' of a table of fronts")
+    return pd.Series(pd.to_datetime(read.days), table.index).astype("datetime64[s]")
 
 
-def _of(given: gpd.GeoDataFrame | None, glacier: str) -> gpd.GeoDataFrame | None:
-    if given is None or "glacier" not in given:
+def _for_each(given: gpd.GeoDataFrame | None, names: Sequence[str]) -> gpd.GeoDataFrame | None:
+    """Give a centreline or box without a column of glaciers to each of them."""
+    if given is None or "glacier" in given:
         return given
-    mine = given[given["glacier"].astype(str) == glacier]
-    return mine if len(mine) else None
+    return pd.concat([given.assign(glacier=name) for name in names], ignore_index=True)
