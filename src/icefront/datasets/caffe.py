@@ -23,7 +23,7 @@ from scipy import ndimage
 from icefront.errors import IcefrontError
 from icefront.grid import PixelSize
 from icefront.scenes.metadata import from_name, is_caffe_name
-from icefront.scenes.nodata import INVALID, VALUE, ZERO, remove_black_edges
+from icefront.scenes.nodata import INVALID, VALUE, ZERO, remove_edges
 from icefront.scenes.scene import Scene
 from icefront.zones import GREY_TO_ZONE, N_ZONES, ZONE_COLOURS
 
@@ -346,7 +346,7 @@ class CaffeDataset:
         sample = self.samples[index]
         grey = self.image(index)
         codes = np.where(grey > 0, np.uint8(VALUE), np.uint8(ZERO))
-        remove_black_edges(codes)
+        remove_edges(codes)
         image = grey.astype(np.float32) / 255
         image[codes == INVALID] = np.nan
         return Scene(

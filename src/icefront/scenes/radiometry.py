@@ -110,7 +110,7 @@ def to_grey(
     grey = np.array(values, dtype=np.float32)
     if kind == "grey" and low is None and high is None:
         low, high = 0.0, 255.0
-    _to_linear(grey, kind)
+    to_linear_scale(grey, kind)
     if low is None or high is None:
         if kind in ("power", "amplitude", "db"):
             span = (FLOOR_DB, CEILING_DB)
@@ -132,7 +132,7 @@ def check_kind(kind: str) -> None:
         )
 
 
-def _to_linear(values: np.ndarray, kind: RadiometryKind) -> None:
+def to_linear_scale(values: np.ndarray, kind: RadiometryKind) -> None:
     """Bring float32 `values` in place to the scale on which a kind is mapped linearly."""
     if kind in ("power", "amplitude", "dn"):
         # Below any floor, yet finite: noise removal leaves zeros and small negative values.
@@ -268,7 +268,7 @@ def _with_span(kind: RadiometryKind, values: np.ndarray, why: str) -> Radiometry
         linear = np.array(values, dtype=np.float32)
         if kind == "dn":
             linear = linear[linear > 0]
-        _to_linear(linear, kind)
+        to_linear_scale(linear, kind)
         low, high = _percentile_span(linear)
         unit = " dB" if kind == "dn" else ""
         what = f"{low:.4g} to {high:.4g}{unit} stretched to 0..1"

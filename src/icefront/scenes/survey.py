@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +20,28 @@ from icefront.scenes.metadata import (
     from_tags,
     is_caffe_name,
 )
-from icefront.scenes.nodata import INVALID, VALUE, ZERO, remove_black_edges
-from icefront.scenes.radiometry import Radiometry, check_kind, decide_radiometry, radiometry_hint
+from icefront.scenes.nodata import (
+    FIRST_BORDER,
+    INVALID,
+    NOISE_FLOOR_DB,
+    ZERO,
+    BlockRange,
+    constant_borders,
+    mark_borders,
+    remove_border_noise,
+    remove_edges,
+)
+from icefront.scenes.radiometry import (
+    Radiometry,
+    RadiometryKind,
+    check_kind,
+    decide_radiometry,
+    radiometry_hint,
+    to_linear_scale,
+)
 from icefront.scenes.raster import (
     STRIP_PIXELS,
+    Strip,
     band_names,
     check_dtype,
     choose_band,
@@ -93,21 +112,53 @@ class Pixels:
         See `icefront.scenes.nodata`.
     values : float32 (h, w) or None
         The decoded values, if they were asked for.
-    sample : float32 (n,)
-        Valid values on a regular grid, then the lowest and the highest of all.
+    sample_grid : float32 (h / step, w / step)
+        The values of every `step`-th row and column.
+    step : int
     lowest, highest : float
         Of the valid values.
-    no_data_fraction, black_edge_fraction : float
-        Of all pixels, 0..1: without data, and those of them that are black swath edges.
+    black_edge_fraction, border_fraction, noise_fraction : float
+        Of all pixels, 0..1: those that are no data because they are black swath edges, constant
+        borders or border noise.
+    border_values : tuple of float
+        Of the constant borders.
     """
 
     codes: np.ndarray
     values: np.ndarray | None
-    sample: np.ndarray
+    sample_grid: np.ndarray
+    step: int
     lowest: float
     highest: float
-    no_data_fraction: float
     black_edge_fraction: float
+    border_fraction: float
+    border_values: tuple[float, ...]
+    noise_fraction: float = 0.0
+
+    @property
+    def no_data_fraction(self) -> float:
+        """Fraction of all pixels that hold no data, 0..1."""
+        return float(_count(self.codes)[INVALID] / self.codes.size)
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Valid values on a regular grid, then the lowest and the highest of all, float32 (n,)."""
+        valid = self.codes[:: self.step, :: self.step] != INVALID
+        ends = np.array([self.lowest, self.highest], np.float32)
+        return np.append(self.sample_grid[valid], ends)
+
+    def notes(self) -> Iterator[str]:
+        """Say what was found to be no data though the file does not say so."""
+        if self.black_edge_fraction:
+            yield f"{self.black_edge_fraction:.1%} of the file are black edges: no data."
+        if self.border_fraction:
+            values = ", ".join(f"{value:g}" for value in self.border_values)
+            yield f"{self.border_fraction:.1%} of the file are borders of {values}: no data."
+        if self.noise_fraction:
+            yield (
+                f"{self.noise_fraction:.1%} of the file are low noise along its borders, as in old "
+                "Sentinel-1 GRD products: no data."
+            )
 
 
 @dataclass
@@ -175,11 +226,11 @@ def survey(
                 os.fspath(path),
             )
             keep = keep_values and not place.warped
-            pixels = _decode(src, file, keep, strip_pixels, sample_pixels)
+            pixels, blocks = _decode(src, file, keep, strip_pixels, sample_pixels)
         decided = _radiometry_of(file, pixels, radiometry)
-    notes = [file.band_note, *place.notes, decided.reason]
-    if pixels.black_edge_fraction:
-        notes.append(f"{pixels.black_edge_fraction:.1%} of the file are black edges: no data.")
+        if _remove_noise(pixels, blocks, decided.kind):
+            decided = _radiometry_of(file, pixels, radiometry)
+    notes = [file.band_note, *place.notes, decided.reason, *pixels.notes()]
     return Survey(file, place, pixels, decided, tuple(note for note in notes if note))
 
 
@@ -211,14 +262,19 @@ def _facts_of(
 
 def _decode(
     src: DatasetReader, file: FileFacts, keep_values: bool, strip_pixels: int, sample_pixels: int
-) -> Pixels:
+) -> tuple[Pixels, BlockRange]:
     shown = os.fspath(file.path)
     codes = np.empty((src.height, src.width), dtype=np.uint8)
     values = np.empty(codes.shape, dtype=np.float32) if keep_values else None
     step = max(1, math.ceil(math.sqrt(codes.size / sample_pixels)))
     sample = np.empty(codes[::step, ::step].shape, dtype=np.float32)
+    blocks = BlockRange(*codes.shape)
     lowest, highest = math.inf, -math.inf
-    for strip in strips(src, file.band, shown, equal_rgb=file.equal_rgb, strip_pixels=strip_pixels):
+
+    def decoded() -> Iterator[Strip]:
+        return strips(src, file.band, shown, equal_rgb=file.equal_rgb, strip_pixels=strip_pixels)
+
+    for strip in decoded():
         part = codes[strip.top : strip.bottom]
         # INVALID, ZERO and VALUE are 0, 1 and 2: no indexing with masks, which is slow.
         filled = strip.values != 0
@@ -230,29 +286,56 @@ def _decode(
         rows = strip.values[first::step, ::step]
         start = (strip.top + first) // step
         sample[start : start + rows.shape[0]] = rows
-        lowest = min(lowest, float(strip.values.min(where=filled, initial=math.inf)))
-        highest = max(highest, float(strip.values.max(where=filled, initial=-math.inf)))
-    black = remove_black_edges(codes)
+        blocks.add(strip.top, strip.values, strip.valid)
+        lowest = min(lowest, float(np.where(filled, strip.values, np.float32(np.inf)).min()))
+        highest = max(highest, float(np.where(filled, strip.values, np.float32(-np.inf)).max()))
+    before = _count(codes)
+    borders = constant_borders(blocks)
+    if borders:
+        if values is None:
+            parts = ((strip.top, strip.values) for strip in decoded())
+        else:
+            rows_at_once = max(1, strip_pixels // src.width)
+            tops = range(0, src.height, rows_at_once)
+            parts = ((top, values[top : top + rows_at_once]) for top in tops)
+        lowest, highest, borders = mark_borders(codes, parts, borders)
+    remove_edges(codes)
     counts = _count(codes)
-    if counts[ZERO]:
-        lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    if counts[ZERO] + counts[VALUE] == 0:
+    edge_values = [(ZERO, 0.0)]
+    edge_values += [(FIRST_BORDER + n, border.value) for n, border in enumerate(borders)]
+    for code, value in edge_values:
+        if counts[code]:
+            lowest, highest = min(lowest, value), max(highest, value)
+    if counts[INVALID] == codes.size:
         raise IcefrontError(f"{shown} holds no data at all: every pixel is masked, NaN or black.")
     if lowest == highest:
         raise IcefrontError(
             f"{shown} is no image: every pixel that holds data has the value {lowest:g}."
         )
-    return Pixels(
+    black = before[ZERO] - counts[ZERO]
+    pixels = Pixels(
         codes=codes,
         values=values,
-        sample=np.append(
-            sample[codes[::step, ::step] != INVALID], np.array([lowest, highest], np.float32)
-        ),
+        sample_grid=sample,
+        step=step,
         lowest=lowest,
         highest=highest,
-        no_data_fraction=float(counts[INVALID] / codes.size),
-        black_edge_fraction=black / codes.size,
+        black_edge_fraction=float(black / codes.size),
+        border_fraction=float((counts[INVALID] - before[INVALID] - black) / codes.size),
+        border_values=tuple(border.value for border in borders),
     )
+    return pixels, blocks
+
+
+def _remove_noise(pixels: Pixels, blocks: BlockRange, kind: RadiometryKind) -> bool:
+    """Remove border noise where the values are backscatter; tell whether there was any."""
+    floor = NOISE_FLOOR_DB.get(kind)
+    if floor is None:
+        return False
+    to_linear_scale(blocks.high, kind)
+    removed = remove_border_noise(pixels.codes, blocks.high, floor)
+    pixels.noise_fraction = removed / pixels.codes.size
+    return removed > 0
 
 
 def _radiometry_of(file: FileFacts, pixels: Pixels, kind: str) -> Radiometry:
@@ -291,10 +374,10 @@ def check_pixel_size(pixel_size_m: AskedPixelSize) -> AskedPixelSize:
 
 
 def _count(codes: np.ndarray) -> np.ndarray:
-    counts = np.zeros(3, dtype=np.int64)
+    """Count the pixels of each code, int64 (256,)."""
+    counts = np.zeros(256, dtype=np.int64)
     for top in range(0, codes.shape[0], 1024):
         strip = codes[top : top + 1024]
-        for code in (ZERO, VALUE):
+        for code in range(int(strip.max()) + 1):
             counts[code] += np.count_nonzero(strip == code)
-    counts[INVALID] = codes.size - counts.sum()
     return counts
