@@ -107,3 +107,18 @@ def test_commands_without_a_network_load_neither_torch_nor_the_simulator(
     ((_, ended, modules),) = called(folder, words)
     assert ended == code
     assert modules.isdisjoint(HEAVY), modules & set(HEAVY)
+
+
+def test_transformers_is_loaded_where_a_swin_network_is_built(folder: Path) -> None:
+    loaded = folder / "loaded.json"
+    code = f"""
+import json, sys
+import icefront.evaluation.benchmark
+from icefront.models.registry import build
+build("unet")
+before = "transformers" in sys.modules
+build("tyrion-mini")
+json.dump([before, "transformers" in sys.modules], open({str(loaded)!r}, "w"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    assert json.loads(loaded.read_text()) == [False, True]

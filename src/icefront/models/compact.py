@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import Swinv2Backbone, Swinv2Config
 
 from icefront.models.efficientnet import (
     FEATURES,
@@ -23,6 +22,7 @@ from icefront.models.efficientnet import (
     IMAGENET_STD,
     EfficientNetLite,
 )
+from icefront.models.swin import swin_encoder
 from icefront.zones import N_ZONES
 
 
@@ -101,19 +101,16 @@ class CompactTyrion(nn.Module):
         self.bridge = nn.Sequential(
             nn.Conv2d(FEATURES[-1], c.deep, 1, bias=False), nn.BatchNorm2d(c.deep)
         )
-        self.encoder = Swinv2Backbone(
-            Swinv2Config(
-                image_size=c.image_size // 16,
-                patch_size=1,
-                num_channels=c.deep,
-                embed_dim=c.deep,
-                depths=[c.depth],
-                num_heads=[c.num_heads],
-                window_size=c.window_size,
-                mlp_ratio=c.mlp_ratio,
-                drop_path_rate=c.drop_path,
-                out_features=["stage1"],  # type: ignore[call-arg]
-            )
+        self.encoder = swin_encoder(
+            image_size=c.image_size // 16,
+            patch_size=1,
+            num_channels=c.deep,
+            embed_dim=c.deep,
+            depths=[c.depth],
+            num_heads=[c.num_heads],
+            window_size=c.window_size,
+            mlp_ratio=c.mlp_ratio,
+            drop_path_rate=c.drop_path,
         )
         for stage in self.encoder.encoder.layers:
             # Each block starts as the identity, as Swin-V2 is trained from scratch.

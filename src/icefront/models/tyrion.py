@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import Swinv2Backbone, Swinv2Config
 
+from icefront.models.swin import swin_encoder
 from icefront.zones import N_ZONES
 
 
@@ -112,20 +112,17 @@ class Tyrion(nn.Module):
         super().__init__()
         c = self.config = config or TyrionConfig()
         n = len(c.depths)
-        self.encoder = Swinv2Backbone(
-            Swinv2Config(
-                image_size=c.image_size,
-                patch_size=c.patch_size,
-                num_channels=3,
-                embed_dim=c.embed_dim,
-                depths=list(c.depths),
-                num_heads=list(c.num_heads),
-                window_size=c.window_size,
-                mlp_ratio=c.mlp_ratio,
-                pretrained_window_sizes=list(c.pretrained_window_sizes),
-                drop_path_rate=c.drop_path,
-                out_features=[f"stage{i + 1}" for i in range(n)],  # type: ignore[call-arg]
-            )
+        self.encoder = swin_encoder(
+            image_size=c.image_size,
+            patch_size=c.patch_size,
+            num_channels=3,
+            embed_dim=c.embed_dim,
+            depths=list(c.depths),
+            num_heads=list(c.num_heads),
+            window_size=c.window_size,
+            mlp_ratio=c.mlp_ratio,
+            pretrained_window_sizes=list(c.pretrained_window_sizes),
+            drop_path_rate=c.drop_path,
         )
         # As in the official encoder the bias of the patch embedding does not start at zero. If it
         # did, patches without data would be zero vectors, and the cosine attention, which divides
