@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import stat
 import tarfile
 import threading
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -43,6 +45,11 @@ class Server:
     ranges: bool = True
     etag: bool = True
     honours_if_range: bool = True
+    wrong_ranges: bool = False
+    """Ranges other than those that are asked for are sent."""
+    changes: bool = False
+    """The file is another one each time."""
+    redirect: str = ""
     cut_after: list[int] = field(default_factory=list)
     """Bytes after which each of the next answers breaks off."""
     status: list[int] = field(default_factory=list)
@@ -78,10 +85,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 return
             content = state.files[name]
             tag = f'"{hashlib.sha256(content).hexdigest()[:12]}"'
+            if state.changes:
+                tag = f'"{len(state.asked)}"'
+            same = self.headers.get("If-Range") in (None, tag) or not state.honours_if_range
             wanted = self.headers.get("Range")
-            condition = self.headers.get("If-Range")
             start = 0
-            if wanted and state.ranges and (condition in (None, tag) or not state.honours_if_range):
+            if state.redirect:
+                self.send_response(302)
+                self.send_header("Location", state.redirect)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            if wanted and state.wrong_ranges:
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes 0-{len(content) - 1}/{len(content)}")
+            elif wanted and state.ranges and same:
                 start = int(wanted.removeprefix("bytes=").rstrip("-"))
                 if start >= len(content):
                     self.send_error(416)
@@ -227,6 +245,64 @@ def test_a_server_that_does_not_answer_is_named(server: Server, tmp_path: Path) 
     assert visible(tmp_path) == []
     with pytest.raises(IcefrontError, match="no web address"):
         fetch(remote(server, url=Path("/etc/hosts").as_uri()), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [{"wrong_ranges": True}, {"ranges": False}, {"honours_if_range": False, "changes": True}],
+    ids=str,
+)
+def test_a_server_that_always_breaks_off_and_begins_anew_is_given_up(
+    server: Server, tmp_path: Path, habits: dict[str, bool]
+) -> None:
+    """Bytes that were there before are no progress."""
+    for name in habits:
+        setattr(server, name, habits[name])
+    server.cut_after = [100_000] * 1_000
+    with pytest.raises(IcefrontError, match=r"does not send .* run the command again"):
+        fetch(remote(server), tmp_path)
+    assert len(server.asked) <= 2 * fetching.TRIES
+    assert visible(tmp_path) == []
+
+
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "MOST_BREAKS", 7)
+    server.cut_after = [1] * 1_000
+    with pytest.raises(IcefrontError, match="it goes on where it stopped"):
+        fetch(remote(server), tmp_path)
+    assert len(server.asked) == 7
+    assert (tmp_path / ".data.bin.part").stat().st_size == 7
+
+
+def test_only_web_addresses_are_followed(server: Server, tmp_path: Path) -> None:
+    for address in ("ftp://127.0.0.1:9/data.bin", Path("/etc/hosts").as_uri()):
+        server.redirect = address
+        with pytest.raises(IcefrontError, match=r"no web address|refused by the server"):
+            fetch(remote(server), tmp_path)
+    assert len(server.asked) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".data.bin.part", ".data.bin.part.json"])
+def test_failures_of_the_disk_are_not_those_of_the_server(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(IcefrontError, match=re.escape(f"cannot be written to {tmp_path}")):
+        fetch(remote(server), tmp_path)
+
+
+def test_two_processes_do_not_fetch_the_same_file_at_once(server: Server, tmp_path: Path) -> None:
+    with (
+        filelock.FileLock(tmp_path / ".data.bin.part.lock"),
+        pytest.raises(IcefrontError, match="Another process is fetching"),
+    ):
+        fetch(remote(server), tmp_path)
+    assert server.asked == []
+    fetch(remote(server), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["data.bin"]
 
 
 def test_a_file_larger_than_the_disk_is_not_asked_for(server: Server, tmp_path: Path) -> None:

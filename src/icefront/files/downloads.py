@@ -19,8 +19,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 from icefront import __version__
 from icefront.errors import IcefrontError
@@ -28,7 +31,12 @@ from icefront.files.atomic import explained_writing, free_space, move_into_place
 from icefront.progress import steps
 
 TRIES = 5
-"""Number of breaks in a row, without a byte between them, that end a download."""
+"""Number of breaks, without coming further than before, that end a download."""
+
+MOST_BREAKS = 100
+"""Number of breaks of any kind that end a download; the next call goes on after them."""
+
+_GO_ON = "name another folder with --out; what was fetched stays, and the same command goes on"
 
 TIMEOUT_S = 30.0
 CHUNK = 1 << 20
@@ -66,6 +74,26 @@ def readable(size: int) -> str:
     raise AssertionError
 
 
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follows a server to other web addresses, and not to FTP as the standard library does."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request that follows a redirection."""
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise IcefrontError(
+                f"{req.full_url} leads on to an address that is no web address: it was not fetched."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class _Passing(Exception):
     """A refusal that may pass: too many requests, or trouble in the server."""
 
@@ -81,7 +109,8 @@ def _open(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[An
     agent = {"User-Agent": f"icefront/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers={**agent, **headers}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        opener = urllib.request.build_opener(_WebOnly)
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         if error.code in (408, 425, 429) or error.code >= 500:
@@ -146,18 +175,27 @@ class _Part:
             return str(etag)
         return self.known.get("modified")
 
+    def opened(self, *, go_on: bool) -> IO[bytes]:
+        """Open the part to write what comes next, or all of it."""
+        with explained_writing(self.path.parent, remedy=_GO_ON):
+            return self.path.open("ab" if go_on else "wb")
+
     def remember(self, file: RemoteFile, answer: Any) -> None:
+        """Note what the server calls the version of the file."""
         headers = answer.headers
         self.known = {
             "url": file.url,
             "etag": headers.get("ETag"),
             "modified": headers.get("Last-Modified"),
         }
-        self.beside.write_text(json.dumps(self.known))
+        with explained_writing(self.path.parent, remedy=_GO_ON):
+            self.beside.write_text(json.dumps(self.known))
 
     def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.beside.unlink(missing_ok=True)
+        """Remove it."""
+        with explained_writing(self.path.parent, remedy=_GO_ON):
+            self.path.unlink(missing_ok=True)
+            self.beside.unlink(missing_ok=True)
         self.known = {}
 
 
@@ -183,9 +221,37 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Pat
     Raises
     ------
     IcefrontError
-        If the server refuses, goes away for good, or sends something else than was published; then
-        no file of that name is there.
+        If the server refuses, goes away for good, or sends something else than was published, if
+        the folder cannot be written, or if another process fetches the same file; then no file of
+        that name is there.
     """
+    with _alone(file, folder):
+        return _fetch(file, folder, progress)
+
+
+@contextmanager
+def _alone(file: RemoteFile, folder: Path) -> Iterator[None]:
+    """Keep other processes from the part of a file; the system frees the lock of a dead one."""
+    path = folder / f".{file.name}.part.lock"
+    with explained_writing(folder):
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise IcefrontError(
+                f"Another process is fetching {file.name} into {folder}: wait for it, or name "
+                "another folder with --out."
+            ) from None
+        except NotImplementedError:  # the file system has no locks
+            pass
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _fetch(file: RemoteFile, folder: Path, progress: bool) -> tuple[Path, str, list[str]]:
     target = folder / file.name
     part = _Part.of(file, folder)
     notes: list[str] = []
@@ -197,35 +263,31 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> tuple[Pat
             f"{file.name} needs {readable(file.size - part.size)} and the disk of {folder} has "
             f"{readable(free)}: make room or name another folder with --out."
         )
-    attempt = 0
+    attempt = breaks = 0
+    furthest = part.size
     with steps(f"Fetching {file.name}", file.size or 1, show=progress) as advance:
         if part.size:
             notes.append(f"{file.name}: went on after {readable(part.size)}.")
             advance(part.size)
         while True:
-            before = part.size
             try:
                 if _continue(file, part, notes, advance):
                     break
                 error: Exception = EOFError("the connection broke off")
-            except urllib.error.HTTPError:  # 416: the range begins at or beyond the end
-                if file.size is None or part.size != file.size:
-                    if before == 0:
-                        raise _gone(file.url, OSError("HTTP 416")) from None
-                    part.drop()
-                    attempt += 1
-                    if attempt >= TRIES:
-                        raise _gone(file.url, OSError("HTTP 416")) from None
-                    continue
-                break
+            except urllib.error.HTTPError as problem:  # 416: the range begins beyond the end
+                part.drop()
+                error = problem
             except (_Passing, OSError, http.client.HTTPException) as problem:
                 error = problem
-            attempt = 0 if part.size > before else attempt + 1
-            if attempt >= TRIES:
+            breaks += 1
+            attempt = 0 if part.size > furthest else attempt + 1
+            furthest = max(furthest, part.size)
+            if attempt >= TRIES or breaks >= MOST_BREAKS:
                 raise _gone(file.url, error) from None
             _wait(attempt, error)
-    digest = _checked(file, part)
-    move_into_place(part.path, target)
+    with explained_writing(folder, remedy=_GO_ON):
+        digest = _checked(file, part)
+        move_into_place(part.path, target)
     part.drop()
     return target, digest, notes
 
@@ -273,10 +335,10 @@ def _continue(
                 )
             total = file.size if file.size is not None else stated
             part.remember(file, answer)
-        with part.path.open("ab" if start else "wb") as sink:
+        with part.opened(go_on=start > 0) as sink:
             size = start
             while chunk := answer.read(CHUNK):
-                with explained_writing(part.path.parent):  # the disk, not the server
+                with explained_writing(part.path.parent, remedy=_GO_ON):
                     sink.write(chunk)
                     sink.flush()
                 size += len(chunk)
