@@ -62,8 +62,18 @@ def joined(
 
 def write_tables(
     tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None], folder: Path
-) -> list[Path]:
-    """Write the rows of all scenes: GeoPackage and GeoJSON, and a GeoPackage in pixels.
+) -> None:
+    """Write the files of `table_files` into a folder."""
+    for name, content in table_files(tables, latitudes).items():
+        (folder / name).write_bytes(content)
+
+
+def table_files(
+    tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None]
+) -> dict[str, bytes]:
+    """Return the files with the rows of all scenes: GeoPackage and GeoJSON, and one in pixels.
+
+    Made in memory: GDAL may lose the error of a full disk.
 
     Parameters
     ----------
@@ -71,39 +81,34 @@ def write_tables(
         One per scene; without CRS where the scene has none.
     latitudes : sequence of float or None
         Of the scenes' centres in degrees; None without CRS.
-    folder : Path
-        Where the files go.
 
     Returns
     -------
-    list of Path
-        ``fronts.gpkg`` and ``fronts.geojson`` (EPSG:4326) if any scene has a CRS,
-        ``fronts_pixels.gpkg`` (x = column, y = row of the file) if any has none.
+    dict
+        Contents by name: ``fronts.gpkg`` and ``fronts.geojson`` (EPSG:4326) if any scene has a
+        CRS, ``fronts_pixels.gpkg`` (x = column, y = row of the file) if any has none.
     """
     mapped = [table for table in tables if table.crs is not None]
     drawn = [table for table in tables if table.crs is None]
-    files = []
+    files = {}
     if mapped:
         table = joined(mapped, latitudes)
-        _write_table(table, folder / FRONTS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
+        files[FRONTS_GPKG] = _table_file(table, driver="GPKG", layer=FRONTS_LAYER)
         degrees = table.to_crs(4326)
-        _write_table(degrees, folder / FRONTS_GEOJSON, driver="GeoJSON", RFC7946="YES")
-        files += [folder / FRONTS_GPKG, folder / FRONTS_GEOJSON]
+        files[FRONTS_GEOJSON] = _table_file(degrees, driver="GeoJSON", RFC7946="YES")
     if drawn:
         table = joined(drawn, [])
-        _write_table(table, folder / FRONTS_PIXELS_GPKG, driver="GPKG", layer=FRONTS_LAYER)
-        files.append(folder / FRONTS_PIXELS_GPKG)
+        files[FRONTS_PIXELS_GPKG] = _table_file(table, driver="GPKG", layer=FRONTS_LAYER)
     return files
 
 
-def _write_table(table: gpd.GeoDataFrame, path: Path, **options: str) -> None:
-    """Write a table, made in memory first: GDAL may lose the error of a full disk."""
+def _table_file(table: gpd.GeoDataFrame, **options: str) -> bytes:
     content = io.BytesIO()
     with warnings.catch_warnings():
         # Tables in pixels are meant to have no CRS.
         warnings.filterwarnings("ignore", "'crs' was not provided")
         table.to_file(content, **options)
-    path.write_bytes(content.getvalue())
+    return content.getvalue()
 
 
 def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,11 +16,12 @@ import pandas as pd
 from torch import nn
 
 from icefront import __version__
-from icefront.errors import IcefrontError
+from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.outputs import (
     RUN_JSON,
     joined,
     run_record,
+    table_files,
     write_record,
     write_tables,
     write_zones,
@@ -29,6 +29,7 @@ from icefront.extraction.outputs import (
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
+from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.grid import mean_side
@@ -88,7 +89,8 @@ class SceneReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, for the record of the run."""
-        report: dict[str, Any] = {"scene": Path(self.path).stem, "path": self.path}
+        path = shown(self.path)
+        report: dict[str, Any] = {"scene": Path(path).stem, "path": path}
         if self.front is None:
             return {**report, "error": self.error}
         row = self.front.iloc[0]
@@ -261,7 +263,8 @@ def extract_scenes(
         if done:
             with explained_writing(folder, lost=NOTHING_WRITTEN):
                 tables = [report.front for report in done if report.front is not None]
-                write_tables(tables, [report.facts["latitude"] for report in done], unfinished)
+                latitudes = [report.facts["latitude"] for report in done]
+                write_tables(tables, latitudes, unfinished)
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
                 record = run_record(
                     card=card_of(network),
@@ -273,25 +276,6 @@ def extract_scenes(
                 )
                 write_record(unfinished / RUN_JSON, record)
     return ExtractionReport(folder, tuple(reports), tuple(folder / name for name in names))
-
-
-def distinct_names(paths: Sequence[str]) -> list[str]:
-    """Name the products of each scene by its file's stem, numbered where stems are the same.
-
-    Names differ also where a file system does not tell upper from lower case.
-    """
-    stems = [re.sub(r'[<>:"/\\|?*]', "_", Path(path).stem) for path in paths]
-    reserved = {stem.casefold() for stem in stems}
-    taken: set[str] = set()
-    names = []
-    for stem in stems:
-        name, number = stem, 1
-        while name.casefold() in taken or (number > 1 and name.casefold() in reserved):
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
 
 
 @dataclass(frozen=True)
@@ -382,14 +366,21 @@ def _extract_to(
 ) -> SceneReport:
     """Extract the front of one scene and write its own files; what is wrong with it is reported."""
     begun = time.monotonic()
+    files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
     try:
         done = extract_scene(path, model, settings, progress=progress)
-    except IcefrontError as error:
-        return SceneReport(path, error=str(error))
-    files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
-    with explained_writing(out, lost=NOTHING_WRITTEN):
-        write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(model))
-        draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
+        with explained_writing(out, lost=NOTHING_WRITTEN):
+            write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(model))
+            draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
+        # Its row fails here if at all, not when the rows of all scenes are written.
+        table_files([done.front], [done.facts["latitude"]])
+    except FullDiskError:
+        raise
+    except Exception as error:
+        # Whatever is wrong with one scene must not stop the others.
+        for file in files.values():
+            (unfinished / file).unlink(missing_ok=True)
+        return SceneReport(path, error=shown(failure(path, error)))
     return SceneReport(
         path=path,
         front=done.front,
@@ -415,6 +406,8 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
             )
         opened = scene
     elif isinstance(scene, (str, os.PathLike)):
+        if not is_text(scene):
+            raise IcefrontError(not_text(scene))
         opened = open_scene(
             scene,
             band=settings.band,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from icefront.errors import IcefrontError
+from icefront.errors import FullDiskError, IcefrontError
 
 STAGING_PREFIX = ".icefront-unfinished-"
 """Start of the name of the hidden folder in which files are written."""
@@ -382,7 +382,7 @@ def _explained(
     out = _shown(out)
     if _is_full(error, out):
         what = f" and {lost}" if lost else ""
-        return IcefrontError(f"The disk of {out} is full{what}: make room or {remedy}.")
+        return FullDiskError(f"The disk of {out} is full{what}: make room or {remedy}.")
     if isinstance(error, PermissionError):
         return IcefrontError(f"The folder {out} may not be written: {remedy}.")
     reason = " ".join(str(error).split()) or type(error).__name__

@@ -35,6 +35,7 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, writing
+from icefront.files.names import file_name, shown
 from icefront.fronts.quality import NO_FRONT as NO_FRONT_FLAG
 
 CATALOGUE = "catalogue.gpkg"
@@ -114,8 +115,7 @@ _LITTLE_ENDIAN_WITH_BOX = 0b0000_0011
 
 def scene_folder(project: Path, glacier: str | None) -> Path:
     """Return the folder in which a project keeps the files of a glacier's scenes."""
-    safe = "".join("_" if sign in '<>:"/\\|?*' else sign for sign in glacier or "unknown")
-    return project / SCENES / (safe.strip(". ") or "unknown")
+    return project / SCENES / (file_name(glacier or "unknown").strip(". ") or "unknown")
 
 
 class Catalogue:
@@ -567,6 +567,8 @@ def plain(value: Any) -> Any:
     """Return a value as SQLite and JSON take it: NaN and missing values as None, dates as text."""
     if value is None or value is pd.NaT:
         return None
+    if isinstance(value, str):
+        return shown(value)  # A tag may hold bytes that are no text.
     if isinstance(value, (dt.datetime, dt.date)):
         return value.isoformat()
     if isinstance(value, (float, np.floating)):

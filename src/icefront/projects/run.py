@@ -13,21 +13,22 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront import __version__
-from icefront.errors import IcefrontError
-from icefront.extraction.pipeline import distinct_names
+from icefront.errors import IcefrontError, failure
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.grid import common_crs
 from icefront.inference.settings import SHORTHANDS
 from icefront.models.card import card_of
@@ -252,7 +253,11 @@ def run_monitoring(
             report.notes.append("A run before this one was cut off; its scenes are done again.")
         if catalogues.live_runs(folder) == [run]:
             _sweep(folder)
-        digests = _plan(catalogue, listed, config, areas, parameters, report, retry, renew)
+        digests, refused = _plan(catalogue, listed, config, areas, parameters, report, retry, renew)
+        report.failed += len(refused)
+        if on_scene is not None:
+            for values in refused:
+                on_scene(_outcome(values))
         # Beside the catalogue, for the commands that come after this one.
         _write_record(folder, report, config, root, parameters, begun)
         (waiting,) = catalogue.db.execute(
@@ -385,8 +390,15 @@ def _plan(
     report: RunReport,
     retry: bool,
     renew: bool,
-) -> list[str]:
-    """Bring the catalogue's rows up to date with the files; return the digests of the settings.
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Bring the catalogue's rows up to date with the files.
+
+    Returns
+    -------
+    list of str
+        Digests of the settings.
+    list of dict
+        Rows of new scenes that can never be extracted.
 
     Raises
     ------
@@ -406,7 +418,11 @@ def _plan(
     other = changed = 0
     for item, stem in zip(listed, stems, strict=True):
         item = replace(item, date=config.date or item.date)
-        row = catalogue.row_of(str(item.path))
+        row = catalogue.row_of(shown(item.path))
+        if not is_text(item.path):
+            changes += [] if row else [(None, _unreadable(item, stem))]
+            report.already += row is not None
+            continue
         if row is None:
             row = _moved(catalogue, item)
         if row is None:
@@ -435,7 +451,8 @@ def _plan(
             elif catalogue.row_of(values["path"]) is None:
                 values["name"] = catalogue.free_name(values["name"])
                 catalogue.insert(values)
-    return list(digests.values()) or [settings_digest(parameters, areas.digest(None))]
+    refused = [values for _, values in changes if values.get("state") == FAILED]
+    return list(digests.values()) or [settings_digest(parameters, areas.digest(None))], refused
 
 
 def _new_row(
@@ -453,6 +470,19 @@ def _new_row(
         "path": str(item.path),
         "name": stem,
         "settings": digest,
+    }
+
+
+def _unreadable(item: Listed, stem: str) -> dict[str, Any]:
+    """Return the row of a scene whose path is no text."""
+    path = shown(item.path)
+    return {
+        "scene": Path(path).stem,
+        "source": OWN,
+        "state": FAILED,
+        "path": path,
+        "name": stem,
+        "error": not_text(item.path),
     }
 
 
@@ -572,37 +602,45 @@ def _task_of(row: Any, areas: Areas) -> Task:
 
 def _put_down(catalogue: Catalogue, run: str, outcome: Outcome) -> SceneOutcome | None:
     """Write an outcome into the catalogue; None if the scene is another run's by now."""
-    values = dict(outcome.values)
-    line = outcome.line
-    if line is not None:
-        line = _on_project(line, str(outcome.crs), catalogue)
-        if line is None:
-            values = {name: value for name, value in values.items() if name not in RESULTS}
-            values |= {
-                "state": FAILED,
-                "error": f"{outcome.task.path} lies too far from the other scenes for their map "
-                f"({catalogue.crs.name}): make a project of its own.",
-            }
+    task = outcome.task
+    values, line = dict(outcome.values), outcome.line
+    try:
+        if line is not None:
+            line = _on_project(line, str(outcome.crs), catalogue, task.path)
+    except Exception as error:
+        values, line = _as_failed(values, failure(task.path, error)), None
     values["finished"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    if not catalogue.finish(outcome.task.fid, run, values, line):
+    if not catalogue.finish(task.fid, run, values, line):
         return None
-    return SceneOutcome(
-        name=outcome.task.name,
-        path=outcome.task.path,
-        glacier=outcome.task.glacier,
-        date=values.get("date"),
-        state=values["state"],
-        length_m=values.get("length_m"),
-        uncertainty_m=values.get("uncertainty_m"),
-        flag=values.get("flag"),
-        error=values.get("error"),
-    )
+    return _outcome(vars(task) | values)
 
 
-def _on_project(line: BaseGeometry, crs: str, catalogue: Catalogue) -> BaseGeometry | None:
+def _outcome(values: Mapping[str, Any]) -> SceneOutcome:
+    """Return what callers get to know of a row."""
+    found: dict[str, Any] = {item.name: values.get(item.name) for item in fields(SceneOutcome)}
+    return SceneOutcome(**found)
+
+
+def _as_failed(values: dict[str, Any], error: str) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if name not in RESULTS}
+    return kept | {"state": FAILED, "error": error}
+
+
+def _on_project(line: BaseGeometry, crs: str, catalogue: Catalogue, path: str) -> BaseGeometry:
+    """Return a line in the CRS of the project.
+
+    Raises
+    ------
+    IcefrontError
+        If it has no place there.
+    """
     moved = gpd.GeoSeries([line], crs=crs).to_crs(catalogue.crs).iloc[0]
-    finite = bool((abs(shapely.get_coordinates(moved)) < float("inf")).all())
-    return moved if finite else None
+    if not np.isfinite(shapely.get_coordinates(moved)).all():
+        raise IcefrontError(
+            f"{path} lies too far from the other scenes for their map ({catalogue.crs.name}): make "
+            "a project of its own."
+        )
+    return moved
 
 
 def _write_record(

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
-from icefront.errors import IcefrontError
+from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, writing
-from icefront.projects.catalogue import RESULTS, plain, scene_folder, state_of
+from icefront.projects.catalogue import FAILED, RESULTS, plain, scene_folder, state_of
 from icefront.scenes.access import input_folders
 
 if TYPE_CHECKING:
@@ -154,32 +154,39 @@ def default_workers(device: str) -> int:
 
 def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     """Extract a scene, write its files, and return the values of its row."""
+    about = signature(Path(task.path))
+    try:
+        values, line = _extracted(task, about, network, job)
+        return Outcome(task, values, line, values["crs"])
+    except FullDiskError as error:
+        return Outcome(task, about, fatal=str(error))
+    except Exception as error:
+        # Whatever is wrong with one scene must not stop the others.
+        return Outcome(task, {**about, "state": FAILED, "error": failure(task.path, error)})
+
+
+def _extracted(
+    task: Task, about: dict[str, Any], network: nn.Module, job: Job
+) -> tuple[dict[str, Any], BaseGeometry | None]:
+    """Extract a scene and write its files; return the values of its row, and its line if any."""
     from icefront.extraction.outputs import write_zones
     from icefront.extraction.pipeline import extract_scene
     from icefront.models.card import card_of
 
     begun = time.monotonic()
-    values: dict[str, Any] = {"state": "failed"}
-    try:
-        values |= signature(Path(task.path))
-        own = {"aoi": task.area, "glacier": task.glacier}
-        with input_folders(job.inputs):
-            done = extract_scene(task.path, network, job.settings.model_copy(update=own))
-        if done.scene.crs is None:
-            raise IcefrontError(
-                f"{task.path} has no coordinate system, so that its front has no place on the "
-                "map: georeference it."
-            )
-    except IcefrontError as error:
-        return Outcome(task, values | {"error": str(error)})
-    except Exception as error:
-        # One scene's surprise must not stop the others.
-        return Outcome(task, values | {"error": _surprise(task, error)})
+    own = {"aoi": task.area, "glacier": task.glacier}
+    with input_folders(job.inputs):
+        done = extract_scene(task.path, network, job.settings.model_copy(update=own))
+    if done.scene.crs is None:
+        raise IcefrontError(
+            f"{task.path} has no coordinate system, so that its front has no place on the "
+            "map: georeference it."
+        )
     row = done.front.iloc[0]
     line = row[done.front.geometry.name]
-    values |= {name: plain(row[name]) for name in RESULTS if name in row.index}
     crs = done.scene.crs
     code = crs.to_epsg()
+    values = about | {name: plain(row[name]) for name in RESULTS if name in row.index}
     values |= {
         "state": state_of(str(row["flag"])),
         "crs": f"EPSG:{code}" if code else crs.to_wkt(),
@@ -189,35 +196,24 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
         "sensor": task.sensor or done.scene.sensor,
         "seconds": round(time.monotonic() - begun, 2),
     }
-    try:
-        with explained_writing(job.folder, remedy=_GO_ON):
-            folder = scene_folder(job.folder, task.glacier)
-            if job.zones:
-                with writing(folder / f"{task.name}_zones.tif", remedy=_GO_ON) as part:
-                    write_zones(part, done.zones, done.scene, card_of(network))
-            record = {
-                "scene": Path(task.path).stem,
-                "glacier": task.glacier,
-                "source": "icefront",
-                "path": task.path,
-                "name": task.name,
-                "settings": task.settings,
-                **values,
-                "line": None if line.is_empty else line.wkt,
-            }
-            with writing(folder / f"{task.name}.json", remedy=_GO_ON) as part:
-                part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    except IcefrontError as error:
-        return Outcome(task, values, fatal=str(error))
-    except Exception as error:
-        return Outcome(task, {"state": "failed", "error": _surprise(task, error)})
-    return Outcome(task, values, None if line.is_empty else line, values["crs"])
-
-
-def _surprise(task: Task, error: Exception) -> str:
-    """Return what is known of a failure that nobody foresaw, in one sentence."""
-    reason = " ".join(str(error).split())
-    return f"{task.path} failed: {type(error).__name__} ({reason})."
+    with explained_writing(job.folder, remedy=_GO_ON):
+        folder = scene_folder(job.folder, task.glacier)
+        if job.zones:
+            with writing(folder / f"{task.name}_zones.tif", remedy=_GO_ON) as part:
+                write_zones(part, done.zones, done.scene, card_of(network))
+        record = {
+            "scene": Path(task.path).stem,
+            "glacier": task.glacier,
+            "source": "icefront",
+            "path": task.path,
+            "name": task.name,
+            "settings": task.settings,
+            **values,
+            "line": None if line.is_empty else line.wkt,
+        }
+        with writing(folder / f"{task.name}.json", remedy=_GO_ON) as part:
+            part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return values, None if line.is_empty else line
 
 
 def signature(path: Path) -> dict[str, Any]:
@@ -228,7 +224,7 @@ def signature(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except OSError:
+    except (OSError, ValueError):  # a zero byte in a name
         return {}
     return {
         "size_bytes": about.st_size,
@@ -355,7 +351,7 @@ class Processes:
         return Outcome(
             task,
             {
-                "state": "failed",
+                "state": FAILED,
                 **_size_and_time(task.path),
                 "error": f"{task.path}: its worker {how}.",
             },
@@ -475,7 +471,7 @@ class Cluster:
             return Outcome(
                 task,
                 {
-                    "state": "failed",
+                    "state": FAILED,
                     **_size_and_time(task.path),
                     "error": f"{task.path}: its worker in the cluster failed ({said}).",
                 },
