@@ -48,7 +48,7 @@ def made_fronts(count: int, glaciers: int = GLACIERS, seed: int = 0) -> gpd.GeoD
 def run() -> list[dict]:
     fronts = made_fronts(FRONTS)
     begin = time.perf_counter(), time.process_time()
-    lines = reference_lines(fronts)
+    lines = reference_lines(fronts, inland=(-300_000.0, -2_275_000.0))
     proposed = time.process_time()
     measured = measure(fronts, lines)
     wall, spent = time.perf_counter() - begin[0], time.process_time() - begin[1]

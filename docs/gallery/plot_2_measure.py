@@ -48,11 +48,13 @@ fronts[["glacier", "date", "source", "length_m"]].head()
 # %%
 # Positions
 # ---------
-# Nothing was drawn, so the centreline is proposed from the fronts themselves. Which side is ice
-# follows from lines with the ice on their left; `inland` would say it for others. The position is
-# the area of ice in a band about the centreline, divided by the width of the band.
+# Nothing was drawn, so the centreline is proposed from the fronts themselves. On which side of
+# lines from elsewhere the ice is, the map of land tells for real glaciers; for a simulated one we
+# name a place inland. The position is the area of ice in a band about the centreline, divided by
+# the width of the band.
 
-centreline = propose_centreline(fronts)
+flow = gpd.read_file(folder / "s/truth.gpkg", layer="centreline").geometry.iloc[0]
+centreline = propose_centreline(fronts, inland=flow.coords[0])
 positions = curvilinear_box(fronts, centreline, propose_width(fronts))
 positions["source"] = "traced"
 series = make_series(positions)

@@ -15,6 +15,8 @@ from icefront.cli import app
 from icefront.simulation.calving import FrontParameters
 from tests.helpers.simulated_fronts import axis_of, dates, made_branch, made_fronts, true_mean
 
+INLAND = "--inland=-190000,-2275000"
+"""Where the axis of the fronts starts."""
 TREND = FrontParameters(trend_m_per_year=-200.0, events_per_year=0.0, rough_m=10.0)
 
 
@@ -63,6 +65,7 @@ def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
     record = json.loads((out / "measures.json").read_text())
     assert record["sign"] == "advance is positive"
     assert record["fronts"] == [str(place / "fronts.gpkg")]
+    assert record["ice_side"]["Made"].endswith("by the direction of the given centreline")
     lines = gpd.read_file(out / "lines.gpkg", layer="box")
     assert lines["box_proposed"].tolist() == [True]
 
@@ -71,8 +74,9 @@ def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: 
     table = gpd.read_file(place / "fronts.gpkg")
     table = table.assign(source=["one", "two"] * 30, date=table["date"][::2].repeat(2).to_list())
     table.to_file(tmp_path / "both.gpkg")
-    code, _, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out")
+    code, said, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out", INLAND)
     assert code == 0
+    assert "Made: ice to the " in said
     sources = pd.read_csv(tmp_path / "out" / "sources.csv")
     assert (sources["dates"] == 30).all()
     assert set(sources["method"]) == set(pd.read_csv(tmp_path / "out" / "trends.csv")["method"])
@@ -80,7 +84,7 @@ def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: 
 
 def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
     arguments = ("measure", place / "fronts.gpkg", "--out", tmp_path / "p", "--format", "parquet")
-    assert called(*arguments)[0] == 0
+    assert called(*arguments, INLAND)[0] == 0
     assert len(pd.read_parquet(tmp_path / "p" / "series.parquet")) == 240
 
 
@@ -161,3 +165,24 @@ def test_an_order_of_dates_is_stated_on_the_command_line(place: Path, tmp_path: 
     for option, date in (("--day-first", "2018-06-02"), ("--month-first", "2018-02-06")):
         assert called(*arguments, option)[0] == 0
         assert gpd.read_file(tmp_path / "all.gpkg")["date"].tolist() == [date]
+
+
+def test_fronts_of_which_the_side_of_the_ice_is_unknown_are_refused_by_name(
+    place: Path, tmp_path: Path
+) -> None:
+    table = gpd.read_file(place / "fronts.gpkg").assign(glacier="Nobody's", date="2019-01-01")
+    at_sea = table.set_geometry(table.translate(600_000, 5_000_000)).iloc[:2]
+    at_sea.to_file(tmp_path / "sea.gpkg")
+    code, _, error = called("measure", tmp_path / "sea.gpkg", "--out", tmp_path / "out")
+    assert code == 2
+    assert "Nobody's" in error
+    assert "--inland X,Y" in error
+    assert not (tmp_path / "out").exists()
+    arguments = ("measure", place / "fronts.gpkg", tmp_path / "sea.gpkg", "--out", tmp_path / "out")
+    lines = gpd.read_file(place / "centreline.geojson")
+    lines.to_file(tmp_path / "line.gpkg")
+    code, said, error = called(*arguments, "--centreline", tmp_path / "line.gpkg")
+    assert code == 0
+    assert "Made, curvilinear_box: -" in said
+    assert error.count("Nobody's is not measured: ") == 1
+    assert "Nobody's" in (tmp_path / "out" / "measures.json").read_text()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from shapely.ops import split
+from typer.testing import CliRunner
 
+from icefront.cli import app
+from icefront.errors import IcefrontError
 from icefront.fronts import read_fronts
-from icefront.measures import area_change, curvilinear_box, rectilinear_box
+from icefront.measures import (
+    area_change,
+    curvilinear_box,
+    measure_each,
+    propose_centreline,
+    rectilinear_box,
+)
 from tests.helpers.paths import DATA
 
 FRONTS = DATA / "fronts" / "harald_moltke_braae_fronts.gpkg"
@@ -17,6 +30,8 @@ BOX = DATA / "fronts" / "harald_moltke_braae_box.gpkg"
 INLAND = (-561_900.0, -1_346_900.0)
 """The glacier comes from the south-east of the map."""
 ALBERS = "+proj=aea +lat_1=76.5 +lat_2=76.6 +lat_0=76.55 +lon_0=-67.7 +ellps=WGS84"
+
+NETWORKS = DATA / "network_fronts" / "geojson" / "CALFIN.geo.json"
 
 pytestmark = pytest.mark.skipif(not FRONTS.exists(), reason=f"{FRONTS} is not there")
 
@@ -60,3 +75,45 @@ def test_the_other_way_round_it_advances() -> None:
     forth = curvilinear_box(fronts, axis, 4_000)["position_m"]
     back = curvilinear_box(fronts, axis.reverse(), 4_000)["position_m"]
     assert (forth + back).to_numpy() == pytest.approx(axis.length, abs=0.01)
+
+
+def test_the_glacier_retreats_whichever_way_its_lines_were_drawn(tmp_path: Path) -> None:
+    table = gpd.read_file(FRONTS)
+    turn = np.random.default_rng(5).random(len(table)) < 0.5
+    lines = np.where(turn, shapely.reverse(table.geometry.values), table.geometry.values)
+    table.set_geometry(gpd.GeoSeries(lines, crs=table.crs)).to_file(tmp_path / "turned.gpkg")
+    found = []
+    for path in (FRONTS, tmp_path / "turned.gpkg"):
+        out = tmp_path / path.stem
+        result = CliRunner().invoke(app, ["monitor", "measure", str(path), "--out", str(out)])
+        assert result.exit_code == 0
+        assert "The glacier: ice to the east, by the map of land\n" in result.stdout
+        assert "\ncurvilinear_box: -877 m/yr" in result.stdout
+        assert "None" not in result.stdout
+        record = json.loads((out / "measures.json").read_text())
+        assert record["ice_side"] == {"": "east, by the map of land"}
+        found.append(pd.read_csv(out / "series.csv"))
+    assert (found[0]["position_m"] - found[1]["position_m"]).abs().max() < 1e-3
+    assert found[0]["flag"].equals(found[1]["flag"])
+    place = measure_each(read_fronts(FRONTS), inland=INLAND)[1]["position_m"]
+    assert (found[0]["position_m"] - place).abs().max() < 1e-3
+
+
+@pytest.mark.skipif(not NETWORKS.exists(), reason=f"{NETWORKS} is not there")
+def test_the_map_of_land_tells_the_side_of_the_ice_of_known_glaciers() -> None:
+    # This network draws all its lines with the ice on the right.
+    table = gpd.read_file(NETWORKS)
+    glaciers = table.assign(date="2018-01-01").groupby(table["src"].str.split("_").str[0])
+    right = []
+    for _, fronts in list(glaciers)[:16]:
+        try:
+            flow = propose_centreline(fronts).to_crs(3413).iloc[0]
+        except IcefrontError:  # as much land on both sides
+            continue
+        ends = shapely.get_coordinates(shapely.get_point(fronts.to_crs(3413).geometry.values, 0))
+        starts = shapely.get_coordinates(shapely.get_point(fronts.to_crs(3413).geometry.values, -1))
+        along = np.diff(shapely.get_coordinates(flow)[[0, -1]], axis=0)[0]
+        chord = np.median(starts - ends, axis=0)
+        right.append(along[0] * chord[1] - along[1] * chord[0] < 0)
+    assert len(right) >= 14
+    assert all(right)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Crs, DateColumn, DayFirst, Out, Overwrite, job
+from icefront.cli.options import Crs, DateColumn, DayFirst, Out, Overwrite, job, place_of
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def measure(
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="A place inland of the fronts in their CRS, where no centreline is given and the "
-            "lines do not run with the glacier on their left.",
+            help="A place inland of the fronts in their CRS, where neither a centreline nor the "
+            "map of land tells on which side the ice is.",
         ),
     ] = None,
     parallels: Annotated[int, typer.Option(help="Number of parallel centrelines.")] = 9,
@@ -78,7 +78,7 @@ def measure(
         centreline=None if centreline is None else read_lines(centreline, "centreline", crs=crs),
         box=None if box is None else read_lines(box, "box", crs=crs),
         width_m=width,
-        inland=None if inland is None else _place(inland),
+        inland=None if inland is None else place_of(inland),
         parallels=parallels,
         plane=measured_in,
     )
@@ -91,12 +91,15 @@ def measure(
         "box": box,
         "plane": measured_in,
         "parallels": parallels,
+        "ice_side": dict(zip(lines["glacier"], lines["ice_side"], strict=True)),
         "notes": notes,
     }
     with staging(out) as unfinished:
         names = write_measures(unfinished, tables, lines, record, form=table_format)
     for note in notes:
         typer.echo(note, err=True)
+    for line in lines.itertuples():
+        typer.echo(f"{line.glacier or 'The glacier'}: ice to the {line.ice_side}")
     for row in tables["trends"].to_dict("records"):
         name = ", ".join(filter(None, (row.get("glacier"), row["method"])))
         typer.echo(f"{name}: {trend_text(row)}")
@@ -153,13 +156,3 @@ def _read(paths: list[Path], **options: Any) -> gpd.GeoDataFrame:
 
     tables = [read_fronts(path, **options) for path in paths]
     return tables[0] if len(tables) == 1 else join_fronts(tables)
-
-
-def _place(text: str) -> tuple[float, float]:
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise IcefrontError(
-            f"A place of {text!r} is not understood: give x,y in the CRS of the fronts."
-        ) from error
-    return x, y

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -67,6 +68,19 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def place_of(text: str) -> tuple[float, float]:
+    """Read an option such as ``--inland X,Y``."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not math.isfinite(x) or not math.isfinite(y):
+        raise IcefrontError(
+            f"A place of {text!r} is not understood: give x,y in the CRS of the fronts."
+        )
+    return x, y
 
 
 _SHORTHANDS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Crs, DateColumn, DayFirst, Model, job, settings_options
+from icefront.cli.options import Crs, DateColumn, DayFirst, Model, job, place_of, settings_options
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -84,6 +84,10 @@ Centreline = Annotated[
 ]
 BoxFile = Annotated[Path | None, typer.Option(help="Terminus box; column 'glacier' for several.")]
 Width = Annotated[float | None, typer.Option(help="Width of the curvilinear box in metres.")]
+Inland = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="A place inland of the fronts, if nothing else tells."),
+]
 Members = Annotated[
     list[Path] | None,
     typer.Option("--member", help="Project of another model on the same scenes; several times."),
@@ -98,6 +102,7 @@ def products(
     centreline: Centreline = None,
     box: BoxFile = None,
     width: Width = None,
+    inland: Inland = None,
     member: Members = None,
     glacier: Annotated[
         list[str] | None, typer.Option("--glacier", help="Only this one; several times.")
@@ -124,14 +129,16 @@ def products(
         centreline=_lines(centreline, "centreline", crs),
         box=_lines(box, "box", crs),
         width_m=width,
+        inland=None if inland is None else place_of(inland),
         members=member or (),
         glaciers=glacier or (),
         animation=not no_animation,
     )
     for note in made.results.notes:
         typer.echo(note, err=True)
+    sides = made.results.lines.set_index("glacier")["ice_side"]
     for name, by_method in made.results.series.items():
-        typer.echo(_trend(name, by_method))
+        typer.echo(f"{_trend(name, by_method)} Ice to the {sides[name]}.")
     typer.echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
 
 
@@ -152,6 +159,7 @@ def review(
     centreline: Centreline = None,
     box: BoxFile = None,
     width: Width = None,
+    inland: Inland = None,
     member: Members = None,
     crs: Crs = None,
 ) -> None:
@@ -172,6 +180,7 @@ def review(
         centreline=_lines(centreline, "centreline", crs),
         box=_lines(box, "box", crs),
         width_m=width,
+        inland=None if inland is None else place_of(inland),
         members=member or (),
     )
     folder = out or project / REVIEW

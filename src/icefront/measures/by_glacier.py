@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from pyproj import CRS
 
-from icefront.errors import IcefrontError
+from icefront.errors import IcefrontError, failure
 from icefront.measures.centrelines import centreline_position, parallel_centrelines
 from icefront.measures.curvilinear import curvilinear_box
 from icefront.measures.front_tables import (
@@ -21,6 +25,7 @@ from icefront.measures.front_tables import (
     one_polygon,
     reproject,
 )
+from icefront.measures.ice_side import CENTRELINE, inland_compass
 from icefront.measures.proposals import box_of, centreline_of, flow_of, width_of
 from icefront.measures.rectilinear import rectilinear_box
 
@@ -49,50 +54,95 @@ def reference_lines(
     width_m : float, optional
         Of the curvilinear box and between the outermost parallel lines.
     inland : (x, y), optional
-        A place inland of the fronts, if neither a centreline nor lines with the glacier on their
-        left tell where the flow comes from.
+        A place inland of the fronts, in their CRS. Without it and a centreline our own fronts tell
+        where the flow comes from, or else where there is land (`icefront.measures.ice_side`).
 
     Returns
     -------
     GeoDataFrame
         A row per glacier in the CRS of the fronts: ``glacier`` (empty where the fronts name none),
-        ``width_m``, ``centreline_proposed``, ``box_proposed``, ``width_proposed`` (bool), ``box``
-        (polygons) and the active geometry ``centreline``.
+        ``width_m``, ``centreline_proposed``, ``box_proposed``, ``width_proposed`` (bool),
+        ``ice_side`` (towards which point of the compass the ice lies, and how that was decided),
+        ``box`` (polygons) and the active geometry ``centreline``.
 
     Raises
     ------
     IcefrontError
-        If the fronts cannot be used, or a glacier has several lines or boxes.
+        If the fronts cannot be used, a glacier has several lines or boxes, or nothing tells on
+        which side of its fronts the ice lies.
     """
     check_fronts(fronts)
     # The order of day and month is that of the whole column, not of one glacier's rows.
     fronts = fronts.assign(date=dates_of(fronts))
     names = _names(fronts)
-    several = names.nunique() > 1
-    rows = []
-    for name in dict.fromkeys(names):
-        mine = fronts[(names == name).to_numpy()]
-        drawn = [_of(given, name, several) for given in (centreline, box)]
-        line = None if drawn[0] is None else one_line(drawn[0], fronts.crs)
-        if drawn[0] is None or drawn[1] is None or width_m is None:
-            upstream = inland if line is None else line.coords[0][:2]
-            flow = flow_of(mine, upstream, directed=drawn[0] is None or drawn[1] is None)
-        if line is None:
-            line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
-        area = box_of(flow, fronts.crs) if drawn[1] is None else drawn[1]
-        rows.append(
-            {
-                "glacier": name,
-                "width_m": width_of(flow) if width_m is None else float(width_m),
-                "centreline_proposed": drawn[0] is None,
-                "box_proposed": drawn[1] is None,
-                "width_proposed": width_m is None,
-                "centreline": line,
-                "box": one_polygon(area, fronts.crs),
-            }
-        )
-    table = gpd.GeoDataFrame(rows, geometry="centreline", crs=fronts.crs)
-    table["box"] = gpd.GeoSeries(table["box"], crs=fronts.crs)
+    given = _Given(centreline, box, width_m, inland, several=names.nunique() > 1)
+    rows = [
+        _reference_row(fronts[(names == name).to_numpy()], name, given)
+        for name in dict.fromkeys(names)
+    ]
+    return _line_table(rows, fronts.crs)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the user gives of the reference lines, for all glaciers."""
+
+    centreline: gpd.GeoDataFrame | gpd.GeoSeries | None
+    box: gpd.GeoDataFrame | gpd.GeoSeries | None
+    width_m: float | None
+    inland: tuple[float, float] | None
+    several: bool
+
+    def __post_init__(self) -> None:
+        if self.width_m is not None and not (np.isfinite(self.width_m) and self.width_m > 0):
+            raise IcefrontError(f"A box cannot be {self.width_m} m wide: give a positive width.")
+        for table in (self.centreline, self.box):
+            named = isinstance(table, gpd.GeoDataFrame) and "glacier" in table
+            if self.several and table is not None and not named:
+                raise IcefrontError(
+                    "The fronts are of several glaciers, but the centreline or box has no column "
+                    "'glacier' that says of which it is."
+                )
+
+    def of(
+        self, table: gpd.GeoDataFrame | gpd.GeoSeries | None, name: str
+    ) -> gpd.GeoDataFrame | gpd.GeoSeries | None:
+        """The rows of a glacier; all if there is only one, none if it has no row."""
+        if table is None or not (isinstance(table, gpd.GeoDataFrame) and "glacier" in table):
+            return table
+        mine = table[(table["glacier"].astype(str) == name).to_numpy()]
+        if mine.empty:
+            return None if self.several or len(table) > 1 else table
+        return mine
+
+
+def _reference_row(fronts: gpd.GeoDataFrame, name: str, given: _Given) -> dict[str, Any]:
+    """Return the row of one glacier."""
+    drawn_line, drawn_box = (given.of(table, name) for table in (given.centreline, given.box))
+    line = None if drawn_line is None else one_line(drawn_line, fronts.crs)
+    decided = CENTRELINE
+    proposing = line is None or drawn_box is None or given.width_m is None
+    if proposing or not (fronts.geometry.isna() | fronts.geometry.is_empty).all():
+        flow = flow_of(fronts, given.inland, centreline=line)
+        decided = flow.decided
+    if line is None:
+        line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
+    box = box_of(flow, fronts.crs) if drawn_box is None else drawn_box
+    return {
+        "glacier": name,
+        "width_m": width_of(flow) if given.width_m is None else float(given.width_m),
+        "centreline_proposed": drawn_line is None,
+        "box_proposed": drawn_box is None,
+        "width_proposed": given.width_m is None,
+        "ice_side": f"{inland_compass(line, fronts.crs)}, {decided}",
+        "centreline": line,
+        "box": one_polygon(box, fronts.crs),
+    }
+
+
+def _line_table(rows: list[dict[str, Any]], crs: CRS) -> gpd.GeoDataFrame:
+    table = gpd.GeoDataFrame(rows, geometry="centreline", crs=crs)
+    table["box"] = gpd.GeoSeries(table["box"], crs=crs)
     return table
 
 
@@ -179,60 +229,34 @@ def measure_each(
     check_fronts(fronts)
     fronts = fronts.assign(date=dates_of(fronts))
     names = _names(fronts)
-    several = names.nunique() > 1
-    all_lines, all_measured, errors = [], [], {}
+    given = _Given(centreline, box, width_m, inland, several=names.nunique() > 1)
+    rows, tables, notes = [], [], []
     for name in dict.fromkeys(names):
         mine = fronts[(names == name).to_numpy()]
         try:
-            lines = reference_lines(
-                mine,
-                centreline=_of(centreline, name, several),
-                box=_of(box, name, several),
-                width_m=width_m,
-                inland=inland,
-            )
-            measured = measure(mine, lines, parallels=parallels, plane=plane)
-        except IcefrontError as error:
-            errors[name] = error
+            row = _reference_row(mine, name, given)
+            table = _measure_one(mine, _line_table([row], fronts.crs), parallels, plane)
+        except Exception as error:  # whatever it is, the other glaciers are measured
+            if not given.several and isinstance(error, IcefrontError):
+                raise
+            why = error if isinstance(error, IcefrontError) else failure("the measurement", error)
+            notes.append(f"{name or 'The glacier'} is not measured: {why}")
             continue
         # `measure` sorts by date and keeps the order of the rows within: so do these labels.
         labels = mine.index.to_numpy()[np.argsort(dates_of(mine).to_numpy(), kind="stable")]
-        measured["front"] = measured.groupby("method").cumcount().map(dict(enumerate(labels)))
-        all_lines.append(lines)
-        all_measured.append(measured)
-    notes = [f"{name or 'The glacier'} is not measured: {why}" for name, why in errors.items()]
-    if not all_lines:
-        if not several:
-            raise next(iter(errors.values()))
-        raise IcefrontError("No glacier can be measured. " + " ".join(notes))
-    table = gpd.GeoDataFrame(
-        pd.concat(all_lines, ignore_index=True), geometry="centreline", crs=fronts.crs
-    )
-    table["box"] = gpd.GeoSeries(table["box"], crs=fronts.crs)
-    return table, pd.concat(all_measured, ignore_index=True), notes
+        place = table.groupby("method").cumcount()
+        tables.append(table.assign(glacier=name, front=labels[place.to_numpy()]))
+        rows.append(row)
+    if not rows:
+        several = "No glacier can be measured. " if given.several else ""
+        raise IcefrontError(several + " ".join(notes))
+    return _line_table(rows, fronts.crs), pd.concat(tables, ignore_index=True), notes
 
 
 def _names(fronts: gpd.GeoDataFrame) -> pd.Series:
     if "glacier" not in fronts:
         return pd.Series("", index=fronts.index)
     return fronts["glacier"].fillna("").astype(str)
-
-
-def _of(
-    given: gpd.GeoDataFrame | gpd.GeoSeries | None, name: str, several: bool
-) -> gpd.GeoDataFrame | gpd.GeoSeries | None:
-    """The rows of a glacier; all if there is only one, none if it has no row."""
-    if given is None or not (isinstance(given, gpd.GeoDataFrame) and "glacier" in given):
-        if given is not None and several:
-            raise IcefrontError(
-                "The fronts are of several glaciers, but the centreline or box has no column "
-                "'glacier' that says of which it is."
-            )
-        return given
-    mine = given[(given["glacier"].astype(str) == name).to_numpy()]
-    if mine.empty:
-        return None if several else given
-    return mine
 
 
 def _measure_one(

@@ -13,6 +13,7 @@ from pyproj import CRS
 from icefront.errors import IcefrontError
 from icefront.fronts.date_line import box_about, continuous
 from icefront.measures.front_tables import check_fronts, lines_in, measuring_crs, reproject
+from icefront.measures.ice_side import Evidence
 
 _STEP_FRACTION = 0.25
 """Middles of fronts are gathered over this fraction of the width along the flow."""
@@ -41,8 +42,8 @@ def propose_centreline(
     fronts : GeoDataFrame
         Lines with a column ``date``, of one glacier.
     inland : (x, y), optional
-        A place inland of the fronts, in their CRS. Without it the lines must run with the glacier
-        on their left, as those of `icefront.extract_front` do.
+        A place inland of the fronts, in their CRS. Without it our own fronts tell, or else where
+        there is land; never the order in which lines of others were drawn.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def propose_centreline(
     Raises
     ------
     IcefrontError
-        If there is no front with a length, or their directions contradict one another.
+        If there is no front with a length, or nothing tells on which side of them the ice lies.
     """
     return centreline_of(flow_of(fronts, inland), fronts.crs)
 
@@ -93,8 +94,10 @@ def propose_box(
 
     Parameters
     ----------
-    fronts, inland
+    fronts : GeoDataFrame
         As for `propose_centreline`.
+    inland : (x, y), optional
+        Changes nothing: a box has no direction.
 
     Returns
     -------
@@ -104,10 +107,10 @@ def propose_box(
     Raises
     ------
     IcefrontError
-        As for `propose_centreline`, or if the fronts have too little of the glacier's width in
+        If there is no front with a length, or they have too little of the glacier's width in
         common.
     """
-    return box_of(flow_of(fronts, inland), fronts.crs)
+    return box_of(flow_of(fronts, directed=False), fronts.crs)
 
 
 def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
@@ -138,7 +141,7 @@ def propose_width(fronts: gpd.GeoDataFrame) -> float:
     A band that is narrower than the glacier is crossed from side to side by every front,
     wherever its ends lie along the shore.
     """
-    return width_of(flow_of(fronts, None, directed=False))
+    return width_of(flow_of(fronts, directed=False))
 
 
 def width_of(flow: Flow) -> float:
@@ -148,7 +151,10 @@ def width_of(flow: Flow) -> float:
 
 @dataclass(frozen=True)
 class Flow:
-    """The frame of a glacier: unit vectors along and across its flow, and what lies in it."""
+    """The frame of a glacier: unit vectors along and across its flow, and what lies in it.
+
+    `decided` says how the side of the ice was, empty where it does not matter.
+    """
 
     crs: object
     lines: np.ndarray
@@ -156,6 +162,7 @@ class Flow:
     ahead: np.ndarray
     left: np.ndarray
     width: float
+    decided: str = ""
 
 
 def _point_beyond(before: np.ndarray, end: np.ndarray, distance: float) -> np.ndarray:
@@ -165,7 +172,11 @@ def _point_beyond(before: np.ndarray, end: np.ndarray, distance: float) -> np.nd
 
 
 def flow_of(
-    fronts: gpd.GeoDataFrame, inland: tuple[float, float] | None, *, directed: bool = True
+    fronts: gpd.GeoDataFrame,
+    inland: tuple[float, float] | None = None,
+    *,
+    centreline: shapely.LineString | None = None,
+    directed: bool = True,
 ) -> Flow:
     """Find the direction of the flow and the width of a glacier from its fronts.
 
@@ -173,6 +184,8 @@ def flow_of(
     ----------
     fronts, inland
         As for `propose_centreline`.
+    centreline : LineString, optional
+        From inland to the sea, in the CRS of the fronts.
     directed : bool
         False if it does not matter which end is inland.
     """
@@ -194,27 +207,14 @@ def flow_of(
     double = np.angle((weight * np.exp(2j * angle)).sum()) / 2
     axis = np.array([np.cos(double), np.sin(double)])
     middles = shapely.get_coordinates(shapely.line_interpolate_point(main, 0.5, normalized=True))
-    left_hand = np.array([-axis[1], axis[0]])
-    if inland is not None:
-        place = gpd.GeoSeries([shapely.Point(inland)], crs=fronts.crs).to_crs(crs).iloc[0]
-        towards = np.median(middles, axis=0) - np.array([place.x, place.y])
-        ahead = left_hand * np.sign(towards @ left_hand)
-    elif directed:
-        same = np.sign(chords @ axis)
-        agreement = float((same * weight).sum() / weight.sum())
-        if abs(agreement) < 0.5:
-            raise IcefrontError(
-                "The lines of the fronts run in both directions, so that the side of the glacier "
-                "is unknown: name a place inland of them."
-            )
-        # The glacier lies to the left of a line that runs along `axis`.
-        ahead = -left_hand * np.sign(agreement)
-    else:
-        ahead = left_hand
-    left = np.array([-ahead[1], ahead[0]])
     across, owner = shapely.get_coordinates(lines, return_index=True)
-    extent = pd.Series(across @ left).groupby(owner)
+    extent = pd.Series(across @ axis).groupby(owner)
     width = float(np.median(extent.max() - extent.min()))
     if not width > 0:
         raise IcefrontError("The fronts have no width: nothing can be proposed from them.")
-    return Flow(crs, lines, middles, ahead, left, width)
+    ahead, decided = np.array([-axis[1], axis[0]]), ""
+    if directed:
+        evidence = Evidence(shown, chords, axis, np.median(middles, axis=0), crs)
+        ahead, decided = evidence.ahead(inland, centreline)
+    left = np.array([-ahead[1], ahead[0]])
+    return Flow(crs, lines, middles, ahead, left, width, decided)

@@ -53,6 +53,7 @@ def make_products(
     centreline: gpd.GeoDataFrame | None = None,
     box: gpd.GeoDataFrame | None = None,
     width_m: float | None = None,
+    inland: tuple[float, float] | None = None,
     members: Sequence[Path] = (),
     glaciers: Sequence[str] = (),
     animation: bool = True,
@@ -67,7 +68,7 @@ def make_products(
     out : path, optional
         Folder of the products; ``PROJECT/products`` by default. Files of the same names are
         replaced when all new ones are whole.
-    imported, centreline, box, width_m, members, glaciers
+    imported, centreline, box, width_m, inland, members, glaciers
         As for `icefront.projects.results.load_results`.
     animation : bool
         Write animations, too, which reads every scene again.
@@ -88,6 +89,7 @@ def make_products(
         centreline=centreline,
         box=box,
         width_m=width_m,
+        inland=inland,
         members=members,
         glaciers=glaciers,
     )

@@ -105,6 +105,7 @@ def _glacier(
     about = f"The curvilinear box is {line['width_m']:.0f} m wide."
     if proposed:
         about += f" Proposed from the fronts: {', '.join(proposed)}."
+    about += f" The ice lies to the {line['ice_side']}."
     trend = np.isfinite(fit.rate)
     season = np.isfinite(fit.amplitude)
     return {

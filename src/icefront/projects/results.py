@@ -66,6 +66,7 @@ def load_results(
     centreline: gpd.GeoDataFrame | None = None,
     box: gpd.GeoDataFrame | None = None,
     width_m: float | None = None,
+    inland: tuple[float, float] | None = None,
     members: Sequence[Path] = (),
     glaciers: Sequence[str] = (),
 ) -> ProjectResults:
@@ -76,7 +77,7 @@ def load_results(
     project : Path
     imported : sequence of GeoDataFrame
         Fronts from elsewhere (`icefront.fronts.read_fronts`).
-    centreline, box, width_m
+    centreline, box, width_m, inland
         As for `icefront.measures.reference_lines`.
     members : sequence of Path
         Other projects on the same scenes, by other models.
@@ -111,6 +112,7 @@ def load_results(
         centreline=centreline,
         box=box,
         width_m=width_m,
+        inland=inland,
         members=others,
         glaciers=glaciers,
         scenes=scenes,
@@ -126,6 +128,7 @@ def compute_results(
     centreline: gpd.GeoDataFrame | None = None,
     box: gpd.GeoDataFrame | None = None,
     width_m: float | None = None,
+    inland: tuple[float, float] | None = None,
     members: Sequence[gpd.GeoDataFrame] = (),
     glaciers: Sequence[str] = (),
     scenes: pd.DataFrame | None = None,
@@ -168,6 +171,7 @@ def compute_results(
         centreline=_for_each(centreline, names),
         box=_for_each(box, names),
         width_m=width_m,
+        inland=inland,
     )
     notes += unmeasured
     grades = grade_fronts(fronts, lines, measured[measured["method"] == METHOD], members)

@@ -485,6 +485,8 @@ def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -
         "glacier": [glacier] * len(tasks),
         "date": [str(task.date) for task in tasks],
         "scene": [task.name for task in tasks],
+        # By this `icefront.measures` knows that they run with the ice on their left.
+        "source": ["icefront simulate"] * len(tasks),
     }
     width = simulated.parameters.width_m
     layers = {

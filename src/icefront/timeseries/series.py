@@ -162,7 +162,8 @@ def summary(series: Series) -> dict[str, float | int | str]:
     row: dict[str, float | int | str] = {}
     for name in ("glacier", "method"):
         if name in series.table and len(series.table):
-            row[name] = str(series.table[name].iloc[0])
+            value = series.table[name].iloc[0]
+            row[name] = "" if pd.isna(value) else str(value)
     return row | {
         "dates": fit.dates,
         "years": round(fit.years, 2),
