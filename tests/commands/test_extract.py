@@ -15,7 +15,7 @@ import torch
 from affine import Affine
 from PIL import Image
 from rasterio.crs import CRS
-from shapely.geometry import LineString, box
+from shapely.geometry import LineString, Polygon, box
 from typer.testing import CliRunner
 
 import icefront
@@ -304,6 +304,9 @@ def test_an_area_that_cannot_be_used_is_refused(network, scene, tmp_path, out):
     refused(command(scene, "--out", out, "--aoi", text), "text.geojson")
     line = area_file(tmp_path, true_front())
     refused(command(scene, "--out", out, "--aoi", line), "polygon")
+    corners = upper_half().exterior.coords
+    crossing = area_file(tmp_path, Polygon([corners[i] for i in (0, 2, 1, 3)]))
+    refused(command(scene, "--out", out, "--aoi", crossing), "area.gpkg", "crosses itself near (")
     assert not out.parent.exists()
 
 

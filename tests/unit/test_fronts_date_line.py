@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from icefront.fronts import join_fronts, read_fronts
+from icefront.fronts.area_of_interest import area_in_scene, read_area
 from icefront.fronts.date_line import box_about, continuous, in_crs
 from icefront.fronts.external_fronts import read_lines, write_fronts
 from icefront.measures import measure_each
+from icefront.scenes.scene import Scene
 
 FORMS = ("plain", "split", "0 to 360")
 
@@ -119,6 +123,21 @@ def test_fronts_across_the_date_line_come_back_from_files(tmp_path: Path, form: 
         assert np.allclose(again.to_crs(plane(180)).length, lengths, rtol=1e-5)
     joined = join_fronts([again, glacier("here", 180)])
     assert width(joined) < 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_area_across_the_date_line_is_the_same_in_every_form(tmp_path: Path, form: str) -> None:
+    grid = Affine(100, 0, -5_000, 0, -100, -1_495_000)
+    scene = Scene(np.zeros((100, 100), np.float32), grid, CRS.from_epsg(3031))
+    drawn = gpd.GeoSeries([shapely.box(-3_000, -1_503_000, 2_000, -1_497_000)], crs=3031)
+    degrees = in_degrees(drawn.segmentize(100), form)
+    far = gpd.GeoSeries([shapely.box(-60, -70, -59, -69)], crs=4326)
+    area = area_in_scene(pd.concat([degrees, far], ignore_index=True), scene)
+    assert area.geom_type == "Polygon"
+    assert area.symmetric_difference(drawn[0]).area < 1e-6 * area.area
+    gpd.GeoDataFrame(geometry=degrees).to_file(tmp_path / "area.gpkg")
+    again = area_in_scene(read_area(tmp_path / "area.gpkg"), scene)
+    assert again.symmetric_difference(drawn[0]).area < 1e-6 * area.area
 
 
 @given(

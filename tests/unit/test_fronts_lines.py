@@ -428,6 +428,30 @@ def polar_box(x0, y0, x1, y1):
     return shapely.box(left, bottom, right, top)
 
 
+def crossing(box):
+    """The corners of a box in an order in which two sides cross."""
+    corners = shapely.get_coordinates(box)
+    return shapely.Polygon(corners[[0, 2, 1, 3]])
+
+
+def test_an_area_whose_sides_touch_is_the_same_as_its_parts():
+    left, right = polar_box(40, 50, 70, 90), polar_box(70, 90, 100, 130)
+    ring = shapely.get_coordinates(right)
+    places = shapely.get_coordinates(left)
+    corner = [300_700.0, -2_600_900.0]
+    turned = [
+        np.roll(points[:-1], -int(np.argmin(np.abs(points[:-1] - corner).sum(1))), axis=0)
+        for points in (places, ring)
+    ]
+    touching = shapely.Polygon(np.concatenate([*turned, [corner]]))
+    assert not touching.is_valid
+    expected = polar_front(shapely.union_all([left, right])).geometry
+    assert polar_front(touching).geometry.equals(expected)
+    overlapping = shapely.MultiPolygon([polar_box(40, 50, 100, 90), polar_box(40, 70, 100, 130)])
+    whole = polar_front(polar_box(40, 50, 100, 130)).geometry
+    assert polar_front(overlapping).geometry.equals(whole)
+
+
 def test_the_line_is_clipped_to_a_polygon():
     row = polar_front(polar_box(40, 50, 100, 90))
     assert row.geometry.length == pytest.approx(400, abs=1)
@@ -471,6 +495,10 @@ def test_an_area_away_from_the_front_is_no_front():
         (gpd.GeoSeries([shapely.box(10, -40, 20, -30)], crs=4326), "does not touch the scene"),
         (shapely.LineString([(0, 0), (1, 1)]), "no polygon"),
         (gpd.GeoSeries([], crs=4326), "no polygon"),
+        (crossing(polar_box(40, 50, 100, 90)), r"crosses itself near \(300700, -2600700\)"),
+        (gpd.GeoSeries([crossing(shapely.box(-38, 66, -37, 67))], crs=4326), "near"),
+        (gpd.GeoSeries([shapely.box(3e5, -2.7e6, 4e5, -2.6e6)], crs=4326), "state its CRS"),
+        (shapely.Polygon([(0, 0), (9, np.inf), (9, 0)]), "no finite place"),
     ],
 )
 def test_an_area_that_cannot_be_used_is_refused(area, sentence):

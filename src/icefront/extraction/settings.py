@@ -19,8 +19,6 @@ from icefront.recipes import validated
 
 # The command line builds its options from here: what reads files is imported where it is used.
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from icefront.scenes.working_grid import AskedPixelSize
 
 
@@ -110,8 +108,10 @@ class ExtractionSettings(PredictionSettings):
         Raises
         ------
         IcefrontError
-            As `read_area`.
+            As `icefront.fronts.area_of_interest.read_area`.
         """
+        from icefront.fronts.area_of_interest import read_area
+
         return read_area(Path(self.aoi)) if isinstance(self.aoi, (str, Path)) else self.aoi
 
     def record(self) -> dict[str, Any]:
@@ -188,29 +188,3 @@ def parse_date(text: str) -> dt.date:
         raise IcefrontError(
             f"The date {text!r} is not understood: write it as year-month-day, such as 2018-06-02."
         ) from error
-
-
-def read_area(path: Path) -> gpd.GeoDataFrame:
-    """Read an area of interest: one polygon or several, in any vector format and any CRS.
-
-    Raises
-    ------
-    IcefrontError
-        If the file is missing, is no vector file, or has no polygon.
-    """
-    import geopandas as gpd
-
-    if not path.exists():
-        raise IcefrontError(f"The area of interest {path} does not exist: check the path.")
-    try:
-        area = gpd.read_file(path)
-    except Exception as error:
-        raise IcefrontError(
-            f"The area of interest {path} cannot be read: give a GeoPackage, GeoJSON or shapefile."
-        ) from error
-    polygons = isinstance(area, gpd.GeoDataFrame) and area.geom_type.isin(
-        ["Polygon", "MultiPolygon"]
-    )
-    if polygons is False or not polygons.any():
-        raise IcefrontError(f"The area of interest {path} has no polygon: draw one.")
-    return area[polygons]

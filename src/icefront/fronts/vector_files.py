@@ -44,7 +44,7 @@ def read_vectors(
     crs : str, optional
         CRS of a file that states none, or one that its coordinates contradict.
     crs_needed : bool
-        Refuse a file without CRS.
+        Refuse a file without CRS. Where none is needed, there is no option that states one.
 
     Returns
     -------
@@ -183,43 +183,43 @@ def _in_true_crs(
 ) -> gpd.GeoDataFrame:
     """State the CRS of a table, and refuse one that its coordinates contradict."""
     given = None if crs is None else crs_of(crs)
-    if raw.crs is None:
-        if given is None and needed:
+    if raw.crs is None and given is None:
+        if needed:
             raise IcefrontError(
                 f"{path} does not say in which CRS it is: give it with --crs, such as EPSG:3413."
             )
-        return raw if given is None else _agreeing(raw.set_crs(given), path)
-    if given is not None and _contradiction(raw) and not given.equals(raw.crs):
-        return _agreeing(raw.set_crs(given, allow_override=True), path)
-    return _agreeing(raw, path)
-
-
-def _agreeing(raw: gpd.GeoDataFrame, path: Path) -> gpd.GeoDataFrame:
+        return raw
+    if raw.crs is None or (given is not None and _contradiction(raw)):
+        raw = raw.set_crs(given, allow_override=True)
     contradiction = _contradiction(raw)
-    if contradiction:
+    if contradiction is not None:
+        what, example = contradiction
+        mend = (
+            f"give their CRS with --crs, such as {example}" if needed else "state their CRS in it"
+        )
         raise IcefrontError(
-            f"{path} is in {crs_name(CRS.from_user_input(raw.crs))}, {contradiction}."
+            f"{path} is in {crs_name(CRS.from_user_input(raw.crs))}, {what}: {mend}."
         )
     return raw
 
 
-def _contradiction(raw: gpd.GeoDataFrame) -> str:
-    """Say that coordinates are metres in a CRS of degrees, or degrees in one of metres."""
+def _contradiction(raw: gpd.GeoDataFrame) -> tuple[str, str] | None:
+    """Say that coordinates are metres in a CRS of degrees, or degrees in one of metres.
+
+    Returns
+    -------
+    (str, str) or None
+        What contradicts what, and a CRS that might be meant.
+    """
     places = shapely.get_coordinates(raw.geometry.to_numpy())
     places = places[(np.abs(places) <= _FARTHEST_M).all(axis=1)]
     if not len(places):
-        return ""
+        return None
     low, high = _limits("EPSG:4326")
     fits = ((places >= low) & (places <= high)).all(axis=1)
     shown = "({:.6g}, {:.6g})".format(*places[np.argmin(fits)])
     if in_degrees(raw.crs) and not fits.any():
-        return (
-            f"whose coordinates are degrees, but holds metres such as {shown}: give their CRS with "
-            "--crs, such as EPSG:3413"
-        )
+        return f"whose coordinates are degrees, but holds metres such as {shown}", "EPSG:3413"
     if CRS.from_user_input(raw.crs).is_projected and fits.all():
-        return (
-            f"whose coordinates are lengths, but holds degrees such as {shown}: give their CRS "
-            "with --crs, such as EPSG:4326"
-        )
-    return ""
+        return f"whose coordinates are lengths, but holds degrees such as {shown}", "EPSG:4326"
+    return None

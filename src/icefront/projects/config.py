@@ -11,7 +11,8 @@ import geopandas as gpd
 from pydantic import BeforeValidator, Field
 
 from icefront.errors import IcefrontError
-from icefront.extraction.settings import ExtractionSettings, read_area
+from icefront.extraction.settings import ExtractionSettings
+from icefront.fronts.area_of_interest import read_area
 from icefront.recipes import Strict, read_yaml, validated
 
 
