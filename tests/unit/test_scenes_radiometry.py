@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,8 +99,9 @@ def test_auto_decides_by_the_values():
     assert decide(np.sqrt(power) * 400, hint="amplitude") == "dn"
     assert decide((np.sqrt(power) * 400).round(), dtype="uint16") == "dn"
     assert decide(power * 1e5) == "dn"
-    assert decide(SIGMA0_DB + 60, hint="db") == "db"
-    assert decide(wide, dtype="uint8", kind="amplitude") == "amplitude"
+    assert decide(SIGMA0_DB + 60, hint="db") == "stretched"  # dB of digital numbers
+    assert decide(power, hint="db") == "power"
+    assert decide(np.sqrt(power), kind="amplitude") == "amplitude"
 
 
 def test_the_decision_says_what_and_why():
@@ -114,6 +117,62 @@ def test_values_that_are_nothing_known_are_refused():
         decide_radiometry(RNG.normal(-3000, 400, 5000))
     with pytest.raises(IcefrontError, match="'sigma' is unknown; choose auto, grey"):
         decide_radiometry(SIGMA0_DB, kind="sigma")
+
+
+POWER = 10 ** (SIGMA0_DB / 10)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "remedy"),
+    [
+        (SIGMA0_DB * 100, "db", "multiplied by 0.01 they would be dB"),
+        (SIGMA0_DB * 100, "auto", "multiplied by 0.01 they would be dB"),
+        (SIGMA0_DB * 1000, "db", "multiplied by 0.001 they would be dB"),
+        (SIGMA0_DB / 100, "db", "multiplied by 100 they would be dB"),
+        (POWER * 1e4, "power", "multiplied by 0.0001 they would be power"),
+        (np.sqrt(POWER) * 1e4, "amplitude", "multiplied by 0.0001 they would be amplitude"),
+        (POWER, "db", "state 'power'"),
+        (SIGMA0_DB, "power", "state 'db'"),
+        (SIGMA0_DB, "amplitude", "state 'db'"),
+        (SIGMA0_DB, "grey", "state 'db'"),
+        (POWER * 1e4, "grey", "state 'dn'"),
+        (POWER / 9, "grey", "multiplied by 255 they would be grey values"),
+        (SIGMA0_DB, "dn", "state 'db'"),
+        (np.geomspace(1e-2, 1e37, 5000), "auto", "lie too far apart"),
+        (np.geomspace(1e-2, 1e37, 5000), "dn", "state 'stretched'"),
+    ],
+)
+def test_values_that_contradict_the_radiometry_are_refused_with_a_remedy(values, kind, remedy):
+    with pytest.raises(IcefrontError, match=remedy) as caught:
+        decide_radiometry(values, kind=kind)
+    assert "between percentiles 1 and 99" in str(caught.value)
+
+
+def factor_of_the_refusal(values, kind):
+    """Return the factor that the error names, 1 where there is none."""
+    try:
+        decide_radiometry(values, kind=kind)
+    except IcefrontError as error:
+        return float(re.search(r"multiplied by (\S+)", str(error))[1])
+    return 1.0
+
+
+@given(
+    exponent=st.integers(-6, 6),
+    kind=st.sampled_from(["db", "power", "amplitude"]),
+    middle=st.floats(-20, -6),
+)
+@settings(max_examples=40)
+def test_the_factor_of_the_sentence_makes_a_stated_radiometry_right(exponent, kind, middle):
+    db = SIGMA0_DB - SIGMA0_DB.mean() + middle
+    values = {"db": db, "power": 10 ** (db / 10), "amplitude": 10 ** (db / 20)}[kind]
+    values = values.astype(np.float64) * 10.0**exponent
+    factor = factor_of_the_refusal(values, kind)
+    assert decide_radiometry(values * factor, kind=kind).kind == kind
+    if kind == "db" and exponent != -1:  # a tenth of dB can be dB of a smooth surface
+        assert factor == pytest.approx(10.0**-exponent)
+    elif abs(exponent) >= 6:
+        assert factor != 1
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,15 @@ STRETCH_PERCENTILES = (1.0, 99.0)
 NARROW_LEVELS = 128
 """8-bit images whose percentiles lie closer together than this many levels are stretched."""
 
-_MAX_POWER, _MAX_AMPLITUDE = 100.0, 10.0  # 20 dB: above, values cannot be calibrated
-_MIN_DB, _MAX_DB = -100.0, 60.0
+# Beyond these, values of calibrated backscatter cannot be what they are taken for: the median of a
+# scene, and percentiles 1 and 99 of values in dB (noise that was subtracted leaves very low ones).
+_MEDIAN_DB = (-60.0, 15.0)
+_TAILS_DB = (-100.0, 60.0)
+_MAX_LINEAR_DB = 20.0  # percentile 99 of power and amplitude
+# From percentile 1 to 99; power of 0 to 1 has the small one of positive values.
+_MIN_RANGE_DB, _MIN_POSITIVE_RANGE_DB, _MAX_RANGE_DB = 1.0, 3.0, 100.0
+_TYPICAL_DB = -12.0
+_PERCENTILES = (STRETCH_PERCENTILES[0], 50.0, STRETCH_PERCENTILES[1])
 _BINS = 1024
 _CHUNK = 1 << 22
 
@@ -205,15 +212,18 @@ def decide_radiometry(
     Raises
     ------
     IcefrontError
-        If `kind` is unknown, or the values fit no kind.
+        If `kind` is unknown, the values contradict it, or they fit no kind; it says by which
+        factor they would.
     """
     values = np.asarray(values)
     if values.any():
         values = values[values != 0]  # fill inside the image and shadow say nothing of the kind
+    low, middle, high = np.percentile(values, _PERCENTILES)
     if kind != "auto":
         check_kind(kind)
-        return _with_span(cast(RadiometryKind, kind), values, "it was asked for")
-    low, middle, high = np.percentile(values, (STRETCH_PERCENTILES[0], 50, STRETCH_PERCENTILES[1]))
+        stated = cast(RadiometryKind, kind)
+        _check_stated(stated, low, middle, high)
+        return _with_span(stated, values, "it was asked for")
     if official:
         return _with_span("grey", values, "the name is that of a CaFFe image")
     if _are_display_values(values, dtype):
@@ -225,19 +235,24 @@ def decide_radiometry(
             )
         return _with_span("grey", values, f"8-bit display values{wider} fill the range ({where})")
     if middle < 0:
-        if low < _MIN_DB or high > _MAX_DB:
+        if not _can_be("db", low, middle, high):
             raise IcefrontError(
-                f"The values ({low:g} to {high:g} between percentiles 1 and 99) are neither dB nor "
-                f"linear backscatter; convert them, or state the radiometry ({', '.join(KINDS)})."
+                f"The values ({_range(low, high)}) are neither dB nor linear backscatter; "
+                f"{_remedy('db', low, middle, high)}."
             )
         return _with_span("db", values, f"most values are negative (median {middle:.3g})")
-    if hint == "db" and high <= _MAX_DB:
-        return _with_span("db", values, "the file speaks of dB")
+    if hint == "db":
+        if _can_be("db", low, middle, high):
+            return _with_span("db", values, "the file speaks of dB")
+        if middle > _MEDIAN_DB[1] and high - low < _MAX_RANGE_DB:
+            return _with_span(
+                "stretched", values, "the file speaks of dB, yet they are not calibrated"
+            )
     if np.issubdtype(np.dtype(dtype), np.integer):
-        return _with_span("dn", values, f"{dtype} values are uncalibrated digital numbers")
-    if hint == "amplitude" and high <= _MAX_AMPLITUDE:
+        return _numbers(values, f"{dtype} values are uncalibrated digital numbers")
+    if hint == "amplitude" and _can_be("amplitude", low, middle, high):
         return _with_span("amplitude", values, "the file speaks of amplitude")
-    if high <= _MAX_POWER:
+    if _can_be("power", low, middle, high):
         if hint == "power":
             return _with_span("power", values, "the file speaks of power")
         return _with_span(
@@ -246,9 +261,82 @@ def decide_radiometry(
             f"small positive values (median {middle:.3g}) are taken for linear power; "
             "state 'amplitude' if they are its square root",
         )
-    return _with_span(
-        "dn", values, f"values up to {high:.4g} are too large to be calibrated backscatter"
-    )
+    return _numbers(values, f"values up to {high:.4g} are too large to be calibrated backscatter")
+
+
+def _numbers(values: np.ndarray, why: str) -> Radiometry:
+    """Take values for digital numbers, unless they lie too far apart to be those of an image."""
+    low, middle, high = np.percentile(values[values > 0], _PERCENTILES)
+    if not _can_be("dn", low, middle, high):
+        raise IcefrontError(
+            f"The values ({_range(low, high)}) lie too far apart to be those of an image; mask the "
+            "fill values among them with a nodata tag."
+        )
+    return _with_span("dn", values, why)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.4g} to {high:.4g} between percentiles 1 and 99"
+
+
+def _decibels(value: float, kind: RadiometryKind) -> float:
+    values = np.array([value], dtype=np.float32)
+    to_linear_scale(values, kind)
+    return float(values[0])
+
+
+def _can_be(kind: RadiometryKind, low: float, middle: float, high: float) -> bool:
+    """Tell whether values of these percentiles (1, 50, 99) can be of a kind."""
+    low_db, middle_db, high_db = (_decibels(value, kind) for value in (low, middle, high))
+    if kind == "stretched":
+        return True
+    if kind == "grey":
+        return low >= 0 and 0.99 <= high <= 255
+    if kind == "dn":
+        return middle > 0 and (low <= 0 or high_db - low_db <= _MAX_RANGE_DB)
+    if not _MEDIAN_DB[0] <= middle_db <= _MEDIAN_DB[1]:
+        return False
+    if kind == "db":
+        least = _MIN_RANGE_DB if low < 0 else _MIN_POSITIVE_RANGE_DB
+        return _TAILS_DB[0] <= low and high <= _TAILS_DB[1] and high - low >= least
+    return high_db <= _MAX_LINEAR_DB
+
+
+def _check_stated(kind: RadiometryKind, low: float, middle: float, high: float) -> None:
+    """Raise an `IcefrontError` with the remedy if values cannot be of a kind that was stated."""
+    if not _can_be(kind, low, middle, high):
+        raise IcefrontError(
+            f"The values ({_range(low, high)}) contradict the radiometry '{kind}' that was "
+            f"stated; {_remedy(kind, low, middle, high)}."
+        )
+
+
+def _remedy(kind: RadiometryKind, low: float, middle: float, high: float) -> str:
+    """Say by which factor values of these percentiles would be of a kind, or of which other one."""
+    factor = _factor(kind, low, middle, high)
+    if factor is not None:
+        name = {"db": "dB", "grey": "grey values of 0 to 255"}.get(kind, kind)
+        return f"multiplied by {factor:g} they would be {name}: set the scale of the band to that"
+    others = [other for other in ("db", "power", "dn") if other != kind]
+    fits = [other for other in others if _can_be(cast(RadiometryKind, other), low, middle, high)]
+    return f"state '{fits[0] if fits else 'stretched'}', or leave it to 'auto'"
+
+
+def _factor(kind: RadiometryKind, low: float, middle: float, high: float) -> float | None:
+    """Return the factor, a power of ten, that makes values fit a kind, or None."""
+    if kind == "grey":
+        return 255.0 if low >= 0 and high <= 1.01 else None
+    if kind not in ("db", "power", "amplitude") or (middle <= 0) != (kind == "db"):
+        return None
+    typical = _TYPICAL_DB if kind == "db" else 10 ** (_TYPICAL_DB / (10 if kind == "power" else 20))
+    best = round(float(np.log10(abs(typical / (middle or typical)))))
+    for exponent in (best, best - 1, best + 1):
+        factor = 10.0**exponent
+        if exponent and _can_be(kind, factor * low, factor * middle, factor * high):
+            wide = kind == "db" and factor * (high - low) > -_TAILS_DB[0]
+            if not wide:
+                return factor
+    return None
 
 
 def _are_display_values(values: np.ndarray, dtype: str) -> bool:
