@@ -27,7 +27,7 @@ class FullDiskError(IcefrontError):
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Put the name of a file before the sentence of every error that does not name it."""
-    name = os.fspath(path)
+    name = os.fspath(path).encode(errors="backslashreplace").decode()
     try:
         yield
     except IcefrontError as error:

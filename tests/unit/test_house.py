@@ -15,7 +15,7 @@ from tests.helpers.paths import ROOT
 SOURCE = ROOT / "src"
 
 ROOMS = (
-    ("errors", "zones", "progress", "recipes", "lazy", "glaciers"),
+    ("errors", "zones", "progress", "recipes", "lazy", "memory", "glaciers"),
     ("grid",),
     ("files",),
     ("reporting",),

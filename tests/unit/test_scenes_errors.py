@@ -1,12 +1,16 @@
 """Every mistake of a user ends in one sentence that names the file."""
 
 import io
+import os
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from rasterio.rpc import RPC
 
 from icefront import IcefrontError
 from icefront.scenes import describe, open_scene
@@ -50,6 +54,61 @@ def test_missing_files_and_folders_are_refused(tmp_path):
     (safe / "measurement").mkdir(parents=True)
     (safe / "measurement" / "s1a-iw-grd-hh.tiff").touch()
     refused(safe, r"measurement/s1a-iw-grd-hh\.tiff")
+
+
+def test_packed_files_and_zarr_stores_are_refused_with_what_to_do(tmp_path):
+    image = write(tmp_path / "b.tif", speckle((60, 80)))
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(image, "S1A.SAFE/preview/quick-look.png")
+        archive.write(image, "S1A.SAFE/measurement/b.tiff")
+    first = f"/vsizip/{packed}/S1A.SAFE/measurement/b.tiff"
+    refused(packed, f"is a packed file, not an image; unpack it, or name an image in it: {first}")
+    assert open_scene(first).shape == (60, 80)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(image)
+    refused(tmp_path / "a.tar.gz", r"is a packed file, not an image; unpack it\.")
+    with tarfile.open(tmp_path / "a.tif", "w") as archive:
+        archive.add(image)
+    refused(tmp_path / "a.tif", "is a packed file")
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / ".zgroup").touch()
+    refused(tmp_path / "a.zarr", "is a Zarr store, not an image; open it with xarray")
+
+
+def test_an_image_placed_by_rational_polynomials_alone_needs_a_pixel_size(tmp_path):
+    path = tmp_path / "a.tif"
+    axes = ("lat", "long", "line", "samp", "height")
+    numbers = {f"{axis}_{what}": 1.0 for axis in axes for what in ("off", "scale")}
+    for polynomial in ("line_num", "line_den", "samp_num", "samp_den"):
+        numbers[f"{polynomial}_coeff"] = [1.0] * 20
+    rpc = RPC(**numbers, err_bias=None, err_rand=None)
+    write(path, speckle((60, 80)), crs=None, transform=Affine.identity(), rpcs=rpc)
+    refused(path, r"rational polynomials \(RPC\) alone, .*: orthorectify it first")
+    assert open_scene(path, pixel_size_m=10.0).pixel_size_m == 10
+    assert open_scene(path, pixel_size_m="pixels").crs is None
+
+
+def test_many_names_are_cut_short(tmp_path):
+    path = write(tmp_path / "a.tif", speckle((40, 20, 20)))
+    refused(path, r"has 40 bands \(1, 2, .*, 12 and 28 more\)")
+
+
+def test_every_error_names_the_file(tmp_path):
+    values = RNG.normal(-2500, 300, (60, 80)).astype(np.float32)
+    refused(write(tmp_path / "a.tif", values), "dB")
+
+
+def test_a_name_that_is_not_unicode_is_refused(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"a\xff.tif")
+    with open(path, "wb") as file, open(write(tmp_path / "b.tif", speckle()), "rb") as image:
+        file.write(image.read())
+    for read in (open_scene, describe):
+        with pytest.raises(
+            IcefrontError, match=r"a\\udcff\.tif has a name that is not Unicode"
+        ) as caught:
+            read(os.fsdecode(path))
+        str(caught.value).encode()
 
 
 def test_text_and_empty_files_are_refused(tmp_path):

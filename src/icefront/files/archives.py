@@ -21,6 +21,15 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import staging
 
 CHUNK = 1 << 20
+_PACKED = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ\x00",
+    b"7z\xbc\xaf",
+    b"Rar!",
+)
 
 
 class Taken(IcefrontError):
@@ -31,6 +40,13 @@ def is_archive(path: Path) -> bool:
     """Tell whether a file is named as a ZIP or tar archive."""
     name = path.name.lower()
     return name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
+
+
+def is_packed(path: Path) -> bool:
+    """Tell whether a file is a ZIP, tar, gzip, bzip2, xz, 7z or RAR by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(265)
+    return start.startswith(_PACKED) or start[257:262] == b"ustar"
 
 
 def unpack(archive: Path, folder: Path) -> list[str]:

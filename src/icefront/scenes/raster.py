@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
+from icefront.files.archives import is_packed
 from icefront.scenes.access import access_to, check_opened, is_gdal_name
 from icefront.scenes.metadata import find_polarisation
 
@@ -29,8 +31,15 @@ FILL_AT_MOST = -9999.0
 STRIP_PIXELS = 1 << 22
 """About this many pixels are decoded at once."""
 _CACHE_BYTES = 64 << 20
+# Values, validity, mask and temporary arrays of a pixel of a strip.
+_STRIP_BYTES = 12
+# Bytes a pixel of the decoders that may hold a whole image: interlaced PNGs, JPEG 2000 of one tile.
+_DECODED_WHOLE = {"PNG": 2, "JP2OpenJPEG": 4}
 _SCHEME = re.compile(r"(?:(?:zip|tar|gzip)\+)?(?:zip|tar|gzip|file|https?|ftp|s3|gs|az|oss)://")
 _MOST_NAMES = 12
+_MOST_PACKED = 3
+_IMAGES = (".tif", ".tiff", ".img", ".jp2", ".png", ".nc")
+_ZARR = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError)
 """What rasterio raises where GDAL fails."""
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x89PNG", b"\xff\xd8\xff", b"\x89HDF")
@@ -69,6 +78,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
         If it is missing, a folder, empty, no raster, damaged, or holds no or several images.
     """
     name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="backslashreplace").decode()
+        raise IcefrontError(f"{shown} has a name that is not Unicode; rename it.") from error
     if not is_gdal_name(path):
         _check_file(Path(path))
     access = access_to(path)
@@ -84,7 +98,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             src = DatasetReader(access.name, driver=access.drivers)
-        except (*GDAL_ERRORS, UnicodeEncodeError) as error:
+        except GDAL_ERRORS as error:
             raise IcefrontError(_cannot_open(path)) from error
         with src:
             if src.count == 0 and src.subdatasets:
@@ -109,17 +123,37 @@ def name_for_gdal(src: DatasetReader) -> str:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
+        if any((path / name).exists() for name in _ZARR):
+            raise IcefrontError(
+                f"{path} is a Zarr store, not an image; open it with xarray and give one array to "
+                "icefront.scenes.scene_from_xarray, or write it as a GeoTIFF."
+            )
         inside = sorted(path.glob("measurement/*.tif*"))
         if inside:
             files = " or ".join(str(file.relative_to(path)) for file in inside)
             raise IcefrontError(f"{path} is a folder; give one image in it: {files}.")
         raise IcefrontError(f"{path} is a folder, not an image; give the image files in it.")
-    if not path.exists():
+    if not os.path.exists(path):
         raise IcefrontError(f"{path} does not exist; check the name.")
     if not os.access(path, os.R_OK):
         raise IcefrontError(f"{path} cannot be read; check its permissions.")
     if path.stat().st_size == 0:
         raise IcefrontError(f"{path} is empty (0 bytes); fetch it again.")
+    if is_packed(path):
+        packed = _images_in(path)
+        named = f", or name an image in it: {listed(packed)}" if packed else ""
+        raise IcefrontError(f"{path} is a packed file, not an image; unpack it{named}.")
+
+
+def _images_in(path: Path) -> list[str]:
+    """Return how GDAL calls the images in a ZIP, those of SAR products first."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith(_IMAGES)]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
+    names.sort(key=lambda name: ("measurement/" not in name, name))
+    return [f"/vsizip/{path.absolute()}/{name}" for name in names[:_MOST_PACKED]]
 
 
 def _cannot_open(path: str | os.PathLike[str]) -> str:
@@ -251,6 +285,25 @@ def check_dtype(src: DatasetReader, band: int, path: object) -> str:
     return str(dtype)
 
 
+def _layout(src: DatasetReader, band: int, strip_pixels: int) -> tuple[int, int]:
+    """Return the rows of a strip, and the bytes of GDAL's cache that decode each block once."""
+    block_rows, block_columns = src.block_shapes[band - 1]
+    wanted = max(1, strip_pixels // src.width)
+    rows = block_rows * (wanted // block_rows) if block_rows <= wanted else min(block_rows, wanted)
+    # A block that does not fit into the cache would be decoded anew for every strip.
+    across = -(-src.width // block_columns) * block_columns
+    return rows, max(
+        _CACHE_BYTES, 2 * block_rows * across * np.dtype(src.dtypes[band - 1]).itemsize
+    )
+
+
+def decoding_bytes(src: DatasetReader, band: int, strip_pixels: int = STRIP_PIXELS) -> int:
+    """Return the memory in bytes that `strips` and GDAL take at once, beside what is kept."""
+    rows, cache = _layout(src, band, strip_pixels)
+    whole = src.height * src.width * src.count if src.driver in _DECODED_WHOLE else 0
+    return int(cache + _STRIP_BYTES * rows * src.width + _DECODED_WHOLE.get(src.driver, 0) * whole)
+
+
 def strips(
     src: DatasetReader,
     band: int,
@@ -282,13 +335,7 @@ def strips(
     IcefrontError
         If a block cannot be decoded (a damaged or truncated file), or red, green and blue differ.
     """
-    block_rows, block_columns = src.block_shapes[band - 1]
-    wanted = max(1, strip_pixels // src.width)
-    rows = block_rows * (wanted // block_rows) if block_rows <= wanted else min(block_rows, wanted)
-    item = np.dtype(src.dtypes[band - 1]).itemsize
-    # A block that does not fit into the cache would be decoded anew for every strip.
-    across = -(-src.width // block_columns) * block_columns
-    cache = max(_CACHE_BYTES, 2 * block_rows * across * item)
+    rows, cache = _layout(src, band, strip_pixels)
     masked = MaskFlags.all_valid not in src.mask_flag_enums[band - 1]
     scale, offset = src.scales[band - 1], src.offsets[band - 1]
     # What a scale or an offset leads down there is no value of an unsigned type either.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from icefront.errors import IcefrontError, naming
+from icefront.memory import check_memory
 from icefront.scenes.access import is_gdal_name
 from icefront.scenes.metadata import (
     Metadata,
@@ -45,6 +46,7 @@ from icefront.scenes.raster import (
     band_names,
     check_dtype,
     choose_band,
+    decoding_bytes,
     is_rgb,
     opened,
     strips,
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 SAMPLE_PIXELS = 1_000_000
 """About this many pixels decide on the radiometry of an image."""
+# A code a pixel, and what finding the borders without data takes beside.
+_BYTES_OF_CODES = 2.5
 
 
 @dataclass(frozen=True)
@@ -218,20 +222,62 @@ def survey(
     asked = check_pixel_size(pixel_size_m)
     with naming(path):
         with opened(path) as src:
-            file = _facts_of(src, path, band)
-            place = choose_grid(
-                georeference(src, os.fspath(path)),
-                asked,
-                file.metadata.resolution_m,
-                os.fspath(path),
-            )
+            file, place = _header(src, path, band, asked)
             keep = keep_values and not place.warped
+            kept = 4 * place.grid.height * place.grid.width if keep_values else 0
+            check_memory(
+                int(_BYTES_OF_CODES * src.height * src.width)
+                + kept
+                + decoding_bytes(src, file.band, strip_pixels),
+                f"{os.fspath(path)} of {src.height} x {src.width} pixels",
+                "cut it, or give a larger pixel size" if place.warped else "cut it",
+            )
             pixels, blocks = _decode(src, file, keep, strip_pixels, sample_pixels)
         decided = _radiometry_of(file, pixels, radiometry)
         if _remove_noise(pixels, blocks, decided.kind):
             decided = _radiometry_of(file, pixels, radiometry)
     notes = [file.band_note, *place.notes, decided.reason, *pixels.notes()]
     return Survey(file, place, pixels, decided, tuple(note for note in notes if note))
+
+
+def read_header(
+    path: str | os.PathLike[str],
+    *,
+    band: int | str | None = None,
+    pixel_size_m: AskedPixelSize = None,
+) -> tuple[FileFacts, GridChoice]:
+    """Read what a file says of itself and where it lies; no pixel is decoded.
+
+    Parameters
+    ----------
+    path, band, pixel_size_m
+        See `icefront.open_scene`.
+
+    Raises
+    ------
+    IcefrontError
+        As `survey` does, but for what the pixels hold.
+    """
+    asked = check_pixel_size(pixel_size_m)
+    with naming(path), opened(path) as src:
+        return _header(src, path, band, asked)
+
+
+def _header(
+    src: DatasetReader,
+    path: str | os.PathLike[str],
+    band: int | str | None,
+    asked: AskedPixelSize,
+) -> tuple[FileFacts, GridChoice]:
+    shown = os.fspath(path)
+    file = _facts_of(src, path, band)
+    native = georeference(src, shown)
+    if native.crs is None and src.rpcs is not None and asked is None:
+        raise IcefrontError(
+            f"{shown} is placed on the ground by rational polynomials (RPC) alone, which are not "
+            "used: orthorectify it first (gdalwarp -rpc), or give a pixel size for lines in pixels."
+        )
+    return file, choose_grid(native, asked, file.metadata.resolution_m, shown)
 
 
 def _facts_of(
