@@ -257,7 +257,10 @@ def test_lines_in_pixels_and_masks_agree_and_pixels_stay_pixels(tmp_path: Path):
     # GeoJSON always has a CRS; a GeoPackage need not.
     code, text = run("--data", tmp_path, "--out", tmp_path / "out")
     assert code == 2
-    assert "is in pixels and" in text
+    assert "(100.5, 279.5), which is no longitude and latitude" in text
+    low = table.set_geometry([LineString([(100.5, 20.5), (100.5, 79.5)])])
+    low.to_file(tmp_path / "others.geojson", driver="GeoJSON")
+    assert "is in pixels and" in run("--data", tmp_path, "--out", tmp_path / "out")[1]
     (tmp_path / "others.geojson").unlink()
     table.to_file(tmp_path / "others.gpkg")
     images, _ = read_traces(tmp_path)
@@ -301,6 +304,10 @@ def test_what_does_not_fit_is_said_and_the_rest_goes_on(small: Path, tmp_path: P
         {"image": ["only_one"]}, geometry=[LineString([(0, 0), (9, 9)])], crs=3413
     )
     lonely.to_file(data / "Bo" / "more.gpkg")
+    far = gpd.GeoDataFrame(
+        {"image": ["far"] * 2}, geometry=[lonely.geometry[0], LineString([(0, 0), (1e300, 0)])]
+    )
+    far.set_crs(3413).to_file(data / "Bo" / "far.gpkg")
     images, problems = read_traces(data, ignore=[data / "flow.gpkg"])
     assert len(images) == 3
     said = " ".join(problems)
@@ -310,6 +317,7 @@ def test_what_does_not_fit_is_said_and_the_rest_goes_on(small: Path, tmp_path: P
         "alone.png names nobody",
         "holds Point, not lines",
         "only_one was traced by Bo alone",
+        "far.gpkg: 1 of 2 rows left out: row 1 has the vertex (1e+300, 0)",
     ):
         assert words in said
     study = study_annotators(images, problems=problems, progress=False)
@@ -338,7 +346,7 @@ def test_mistakes_are_one_sentence(options, words, tmp_path: Path, monkeypatch):
 
 
 def test_flow_must_be_lines(tmp_path: Path):
-    with pytest.raises(IcefrontError, match="do not exist"):
+    with pytest.raises(IcefrontError, match="does not exist"):
         read_flow(tmp_path / "gone.gpkg")
     (tmp_path / "bad.gpkg").write_bytes(b"x")
     with pytest.raises(IcefrontError, match="cannot be read"):

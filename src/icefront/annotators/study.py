@@ -33,7 +33,6 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import rasterio
 import shapely
 from pyproj import CRS, Transformer
@@ -55,6 +54,7 @@ from icefront.annotators.traces import ImageFrame, TracedFront, TracedImage
 from icefront.datasets.caffe import read_zones
 from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
+from icefront.fronts.vector_files import read_vectors, without_misplaced
 from icefront.progress import steps
 from icefront.zones import N_ZONES
 
@@ -521,18 +521,8 @@ def read_flow(path: Path) -> gpd.GeoDataFrame:
     IcefrontError
         If the file is missing, damaged or holds no lines.
     """
-    if not path.is_file():
-        raise IcefrontError(f"The centrelines {path} do not exist.")
-    try:
-        layers = list(pyogrio.list_layers(path)[:, 0])
-        layer = "centreline" if "centreline" in layers else layers[0]
-        table = gpd.read_file(path, layer=layer)
-    except Exception as error:  # whatever the vector library raises for a damaged file
-        reason = " ".join(str(error).split())
-        raise IcefrontError(f"{path} cannot be read as lines ({reason}).") from None
-    if not isinstance(table, gpd.GeoDataFrame) or not set(table.geom_type) <= {
-        "LineString",
-        "MultiLineString",
-    }:
+    table = read_vectors(path, "centrelines", preferred="centreline", crs_needed=False)
+    if not set(table.geom_type) <= {"LineString", "MultiLineString"}:
         raise IcefrontError(f"{path} holds no lines: draw centrelines along the flow.")
+    table, _ = without_misplaced(table, str(path))
     return table

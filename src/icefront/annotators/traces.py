@@ -19,7 +19,6 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from pyproj import CRS
 from scipy.ndimage import label
@@ -32,6 +31,7 @@ from skimage.morphology import skeletonize
 from icefront.datasets.caffe import read_grey
 from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
+from icefront.fronts.vector_files import read_vectors, without_misplaced
 from icefront.grid import pixel_sides
 from icefront.scenes.metadata import from_name
 
@@ -218,7 +218,7 @@ def _take(
                 raise IcefrontError(f"{file} names nobody: put each person's masks in a folder.")
             found.setdefault((stem, owner), []).append(_Raw(file, mask=_read_mask(file)))
             return
-        table = _read_lines(file)
+        table = _read_lines(file, problems)
         for key in ("image", "scene"):
             if key in table:
                 names = table[key].astype(str)
@@ -243,24 +243,14 @@ def _take(
         problems.append(str(error))
 
 
-def _read_lines(file: Path) -> gpd.GeoDataFrame:
-    try:
-        layers = list(pyogrio.list_layers(file)[:, 0])
-        layer = "fronts" if "fronts" in layers else layers[0]
-        if len(layers) > 1 and layer != "fronts":
-            raise IcefrontError(f"{file} has {len(layers)} layers: name that of the fronts fronts.")
-        table = gpd.read_file(file, layer=layer)
-    except IcefrontError:
-        raise
-    except Exception as error:  # whatever the vector library raises for a damaged file
-        reason = " ".join(str(error).split())
-        raise IcefrontError(f"{file} cannot be read as lines ({reason}).") from None
-    if not isinstance(table, gpd.GeoDataFrame):
-        raise IcefrontError(f"{file} has no geometry.")
+def _read_lines(file: Path, problems: list[str]) -> gpd.GeoDataFrame:
+    table = read_vectors(file, "lines", preferred="fronts", crs_needed=False, sole=True)
     table = table[~(table.geometry.isna() | table.geometry.is_empty)]
     kinds = set(table.geom_type) - {"LineString", "MultiLineString", "LinearRing"}
     if kinds:
         raise IcefrontError(f"{file} holds {', '.join(sorted(kinds))}, not lines: draw lines.")
+    table, left_out = without_misplaced(table, str(file))
+    problems += left_out
     return table
 
 

@@ -29,6 +29,7 @@ def read_vectors(
     preferred: str | None = None,
     crs: str | None = None,
     crs_needed: bool = True,
+    sole: bool = False,
 ) -> gpd.GeoDataFrame:
     """Read a vector file.
 
@@ -45,6 +46,8 @@ def read_vectors(
         CRS of a file that states none, or one that its coordinates contradict.
     crs_needed : bool
         Refuse a file without CRS. Where none is needed, there is no option that states one.
+    sole : bool
+        Refuse a file of several layers without the preferred one.
 
     Returns
     -------
@@ -66,6 +69,10 @@ def read_vectors(
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
         if layer is not None and layer not in layers:
             raise IcefrontError(f"{path.name} has no layer {layer!r} but {', '.join(layers)}.")
+        if sole and len(layers) > 1 and preferred not in layers:
+            raise IcefrontError(
+                f"{path} has {len(layers)} layers: name that of the {preferred} {preferred}."
+            )
         chosen = layer or (preferred if preferred in layers else layers[0])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -219,7 +226,10 @@ def _contradiction(raw: gpd.GeoDataFrame) -> tuple[str, str] | None:
     fits = ((places >= low) & (places <= high)).all(axis=1)
     shown = "({:.6g}, {:.6g})".format(*places[np.argmin(fits)])
     if in_degrees(raw.crs) and not fits.any():
-        return f"whose coordinates are degrees, but holds metres such as {shown}", "EPSG:3413"
-    if CRS.from_user_input(raw.crs).is_projected and fits.all():
+        shown += ", which are metres or pixels"
+        return f"whose coordinates are degrees, but holds numbers such as {shown}", "EPSG:3413"
+    # Nearer to the equator no glacier ends in water, and small numbers may be metres.
+    poleward = np.abs(places[:, 1]) >= 30
+    if CRS.from_user_input(raw.crs).is_projected and (fits & poleward).all():
         return f"whose coordinates are lengths, but holds degrees such as {shown}", "EPSG:4326"
     return None
