@@ -231,5 +231,43 @@ def test_wrong_coordinates_are_refused(tmp_path):
     assert any("lines are in pixels" in note for note in scene.notes)
 
 
+MESH = [
+    (row, column, -38 + 2e-4 * column, 66 - 1e-4 * row)
+    for row in np.linspace(0, 300, 5)
+    for column in np.linspace(0, 200, 5)
+]
+
+
+@pytest.mark.parametrize(
+    ("points", "match"),
+    [
+        ([(r, r, -38 + 2e-4 * r, 66 - 1e-4 * r) for r in range(0, 300, 20)], "lie on a line"),
+        ([(r, c, -38 + 2e-4 * c, 66 - 1e-4 * c) for r, c, *_ in MESH], "lie on a line"),
+        ([(r, c, -38, 66) for r, c, *_ in MESH], "lie on a line"),
+        (MESH[:2], "its 2 ground control points lie on a line"),
+        ([(*point[:2], np.nan, point[3]) for point in MESH], "point 1 of 25 .nan, 66. are no"),
+        ([*MESH[:-1], (300, 200, -38, np.inf)], "point 25 of 25 .-38, inf. are no"),
+        ([(r, c, x, y + 30) for r, c, x, y in MESH], "latitudes reach 96"),
+        ([(r, c, x + (i * 7919) % 97, y) for i, (r, c, x, y) in enumerate(MESH)], "contradict"),
+        ([*MESH[:5], MESH[20]], "do not determine where the image lies"),
+    ],
+)
+def test_control_points_that_lead_nowhere_are_refused(tmp_path, points, match):
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=300, width=200, count=1, dtype="uint8"
+    ) as dst:
+        crs = rasterio.crs.CRS.from_epsg(4326)
+        dst.gcps = ([rasterio.control.GroundControlPoint(*point) for point in points], crs)
+        dst.write(speckle(), 1)
+    refused(path, match)
+
+
+@pytest.mark.parametrize("transform", [(np.nan, 0, 5e5, 0, -10, 7e6), (10, 0, 5e5, 10, 0, 7e6)])
+def test_transforms_that_lead_nowhere_are_refused(tmp_path, transform):
+    path = write(tmp_path / "a.tif", speckle(), transform=Affine(*transform))
+    refused(path, "leads to no places")
+
+
 def test_a_grid_too_fine_is_refused(tmp_path):
     refused(write(tmp_path / "a.tif", speckle()), "larger pixel size", pixel_size_m=0.001)

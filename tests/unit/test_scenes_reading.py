@@ -191,7 +191,7 @@ def check_plane(scene, native_of):
     """Compare a warped scene with the plane its file holds; `native_of` leads to file pixels."""
     rows, columns = np.indices(scene.shape) + 0.5
     t = scene.transform
-    r, c = native_of(t.a * columns + t.c, t.e * rows + t.f)
+    r, c = native_of(t.a * columns + t.c, t.e * rows + t.f, scene.crs)
     inside = (r > 2) & (r < 98) & (c > 2) & (c < 148)
     outside = (r < -2) | (r > 102) | (c < -2) | (c > 152)
     assert inside.sum() > 5000
@@ -203,8 +203,8 @@ def check_plane(scene, native_of):
 
 
 def native_in(crs, transform):
-    def native_of(x, y):
-        x, y = Transformer.from_crs(3413, crs, always_xy=True).transform(x, y)
+    def native_of(x, y, scene_crs=3413):
+        x, y = Transformer.from_crs(scene_crs, crs, always_xy=True).transform(x, y)
         inverse = ~transform
         return (
             inverse.d * x + inverse.e * y + inverse.f,
@@ -240,6 +240,43 @@ def test_a_raster_with_ground_control_points_is_warped(tmp_path):
     assert scene.pixel_size_m == pytest.approx(10, abs=0.1)
     assert any("ground control points" in note for note in scene.notes)
     check_plane(scene, native_in(32624, transform))
+
+
+@pytest.mark.parametrize("turn", [0.0, 360.0])
+@pytest.mark.parametrize(
+    ("longitude", "latitude", "epsg"),
+    [(180, 70, 3413), (-180, -75, 3031), (179.999, 52, 32660), (30, 90, 3413), (0, -90, 3031)],
+)
+def test_control_points_lead_across_the_date_line_and_the_poles(
+    tmp_path, longitude, latitude, epsg, turn
+):
+    local = CRS.from_proj4(f"+proj=aeqd +lon_0={longitude} +lat_0={latitude} +datum=WGS84")
+    transform = Affine.rotation(12) @ Affine.scale(100, -100) @ Affine.translation(-75, -50)
+    to_degrees = Transformer.from_crs(local, 4326, always_xy=True)
+    gcps = []
+    for row in np.linspace(0, 100, 5):
+        for column in np.linspace(0, 150, 6):
+            x, y = to_degrees.transform(*(transform @ (column, row)))
+            gcps.append(GroundControlPoint(row, column, x % 360 if turn else x, y))
+    image = plane(*np.indices((100, 150))).astype(np.float32)
+    path = write(tmp_path / "a.tif", image, crs=None, transform=None, gcps=(gcps, "EPSG:4326"))
+    scene = open_scene(path, radiometry="power")
+    assert scene.crs == CRS.from_epsg(epsg)
+    assert scene.pixel_size_m == pytest.approx(100, rel=0.01)
+    # Of a turned image of 100 x 150 pixels, the bounding box.
+    assert scene.valid.sum() == pytest.approx(100 * 150, rel=0.1)
+    assert scene.image.size < 2.5 * 100 * 150
+    check_plane(scene, native_in(local, transform))
+    assert describe(path, radiometry="power")["crs"] == "EPSG:4326"
+
+
+@pytest.mark.parametrize("west", [179.85, -180.15])
+def test_degrees_lead_across_the_date_line(tmp_path, west):
+    image = plane(*np.indices((100, 150))).astype(np.float32)
+    transform = Affine(2e-3, 0, west, 0, -1e-3, 70)
+    path = write(tmp_path / "a.tif", image, crs="EPSG:4326", transform=transform)
+    scene = open_scene(path, radiometry="power")
+    assert scene.valid.sum() == pytest.approx(100 * 150, rel=0.1)
 
 
 def test_no_data_takes_no_part_in_warping(tmp_path):

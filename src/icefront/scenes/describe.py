@@ -67,7 +67,7 @@ def describe(
         "band": file.band,
         "dtype": file.dtype,
         "value_range": None if pixels is None else [pixels.lowest, pixels.highest],
-        "crs": native.crs.to_string() if native.crs else None,
+        "crs": native.stated_crs.to_string() if native.stated_crs else None,
         "native_pixel_m": list(place.native_pixel_m) if place.native_pixel_m else None,
         "scene_crs": grid.crs.to_string() if grid.crs else None,
         "scene_size": [grid.height, grid.width],

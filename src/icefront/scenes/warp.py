@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
@@ -80,7 +81,7 @@ def warp_band(
                     resampling=Resampling.average if average else Resampling.bilinear,
                     **options,
                 )
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise IcefrontError(
                 f"{os.fspath(path)} cannot be warped to a square grid; check its georeference."
             ) from error

@@ -19,6 +19,9 @@ import numpy as np
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError, ProjError
+from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
+from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from icefront.errors import IcefrontError
@@ -39,6 +42,9 @@ _GEOD = Geod(ellps="WGS84")
 # A thin-plate spline goes through every control point, as the terrain in them needs; with few
 # points it is not determined, with very many it is slow.
 _TPS_POINTS = range(10, 1500)
+# Extent of control points across the line that fits them best, relative to that along it; and how
+# far they are from any plane map of the image, relative to how far apart they lie.
+_ON_A_LINE, _OFF_A_PLANE = 1e-3, 0.3
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,11 @@ class Georeference:
     transform : Affine or None
         Pixel corner (column, row) to `crs`; None where control points say it.
     gcps : tuple of rasterio GroundControlPoint
-        Empty where `transform` says it.
+        In `crs`; empty where `transform` says it.
     notes : tuple of str
         Why there is no georeference, if so.
+    stated_crs : pyproj.CRS or None
+        What the file states. `crs` is another one where control points were given in degrees.
     """
 
     height: int
@@ -65,6 +73,7 @@ class Georeference:
     transform: Affine | None = None
     gcps: tuple = ()
     notes: tuple[str, ...] = ()
+    stated_crs: CRS | None = None
 
     @property
     def thin_plate(self) -> bool:
@@ -76,8 +85,14 @@ class Georeference:
         if self.transform is not None:
             t = self.transform
             return t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
-        with GCPTransformer(list(self.gcps), tps=self.thin_plate) as transformer:
-            xs, ys = transformer.xy(rows.ravel(), columns.ravel(), offset="ul")
+        try:
+            with GCPTransformer(list(self.gcps), tps=self.thin_plate) as transformer:
+                xs, ys = transformer.xy(rows.ravel(), columns.ravel(), offset="ul")
+        except (RasterioError, CPLE_BaseError) as error:
+            raise IcefrontError(
+                f"The {len(self.gcps)} ground control points do not determine where the image "
+                "lies; give it more of them all over the image, or a transform."
+            ) from error
         return (
             np.asarray(xs, dtype=np.float64).reshape(columns.shape),
             np.asarray(ys, dtype=np.float64).reshape(rows.shape),
@@ -166,7 +181,8 @@ def georeference(src: DatasetReader, path: object = None) -> Georeference:
     Raises
     ------
     IcefrontError
-        If geographic coordinates lie off the globe.
+        If coordinates are no numbers, geographic ones lie off the globe, or control points lie on a
+        line.
     """
     height, width = src.height, src.width
     gcps, gcp_crs = src.gcps
@@ -192,15 +208,85 @@ def georeference(src: DatasetReader, path: object = None) -> Georeference:
     if found is None or not (_flat(found).is_projected or _flat(found).is_geographic):
         note = "The coordinate system of the file is not tied to the Earth: lines are in pixels."
         return Georeference(height, width, notes=(note,))
-    result = Georeference(height, width, _flat(found), transform, points)
-    if result.crs is not None and result.crs.is_geographic:
-        _, latitudes = result.to_map(*_outline(result))
-        if not np.abs(latitudes).max() <= 90.0 + 1e-6:
+    flat = _flat(found)
+    if transform is not None:
+        numbers = np.array(transform[:6], dtype=np.float64)
+        if not np.isfinite(numbers).all() or transform.determinant == 0:
             raise IcefrontError(
-                f"{path}: latitudes reach {latitudes[np.abs(latitudes).argmax()]:g}°, so its "
-                "coordinate system is wrong; give the file the one its coordinates are in."
+                f"{path}: its transform ({', '.join(f'{v:g}' for v in numbers)}) leads to no "
+                "places; write the right one into the file."
             )
-    return result
+        result = Georeference(height, width, flat, transform, stated_crs=flat)
+        if flat.is_geographic:
+            _check_latitudes(result.to_map(*_outline(result))[1], path)
+        return result
+    crs, points = _local_points(points, flat, path)
+    return Georeference(height, width, crs, None, points, stated_crs=flat)
+
+
+def _check_latitudes(latitudes: np.ndarray, path: object) -> None:
+    if not np.abs(latitudes).max() <= 90.0 + 1e-6:
+        raise IcefrontError(
+            f"{path}: latitudes reach {latitudes[np.abs(latitudes).argmax()]:g}°, so its "
+            "coordinate system is wrong; give the file the one its coordinates are in."
+        )
+
+
+def _check_points(pixels: np.ndarray, places: np.ndarray, path: object) -> None:
+    """Refuse control points, (n, 2) each, that lie on a line or follow no map at all."""
+    planes = [plane - plane.mean(axis=0) for plane in (pixels, places)]
+    for plane in planes:
+        extents = np.linalg.svd(plane, compute_uv=False)
+        if len(plane) < 3 or not extents[1] > _ON_A_LINE * extents[0]:
+            raise IcefrontError(
+                f"{path}: its {len(plane)} ground control points lie on a line, so they do not say "
+                "where the image lies; give it points all over the image, or a transform."
+            )
+    affine, *_ = np.linalg.lstsq(*planes)
+    off = np.linalg.norm(planes[1] - planes[0] @ affine)
+    if not off < _OFF_A_PLANE * np.linalg.norm(planes[1]):
+        raise IcefrontError(
+            f"{path}: its ground control points contradict each other: neighbours in the image lie "
+            "far apart on the ground; give it the right points, or a transform."
+        )
+
+
+def _local_points(points: tuple, crs: CRS, path: object) -> tuple[CRS, tuple]:
+    """Bring control points in degrees to a CRS in metres; check them.
+
+    Longitudes jump at the date line and mean little at a pole; there no curve through degrees leads
+    from point to point. Those in a projected CRS stay as they are.
+    """
+    pixels = np.array([(p.col, p.row) for p in points], dtype=np.float64)
+    places = np.array([(p.x, p.y) for p in points], dtype=np.float64)
+    wrong = ~(np.isfinite(pixels) & np.isfinite(places)).all(axis=1)
+    if wrong.any():
+        number = int(wrong.argmax())
+        raise IcefrontError(
+            f"{path}: the coordinates of its ground control point {number + 1} of {len(points)} "
+            f"({places[number, 0]:g}, {places[number, 1]:g}) are no numbers; remove the point."
+        )
+    if crs.is_geographic:
+        _check_latitudes(places[:, 1], path)
+        longitude, latitude = np.radians(_to_wgs84(crs).transform(*places.T))
+        x, y, z = (
+            (np.cos(latitude) * np.cos(longitude)).mean(),
+            (np.cos(latitude) * np.sin(longitude)).mean(),
+            np.sin(latitude).mean(),
+        )
+        local = working_crs(
+            math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
+        )
+        places = np.stack(
+            Transformer.from_crs(crs, local, always_xy=True).transform(*places.T), axis=1
+        )
+        crs = local
+    _check_points(pixels, places, path)
+    moved = tuple(
+        GroundControlPoint(row=p.row, col=p.col, x=x, y=y, z=p.z)
+        for p, (x, y) in zip(points, places.tolist(), strict=True)
+    )
+    return crs, moved
 
 
 def _flat(crs: CRS) -> CRS:
@@ -313,8 +399,9 @@ def working_grid(
             f"A grid of {size:g} m would have {height} x {width} pixels; give a larger pixel size."
         )
     how = "from ground control points in" if native.gcps else "from"
+    stated = native.stated_crs or native.crs
     note = (
-        f"Warped {how} {crs_name(native.crs)} (pixels of {sides[0]:.3g} m x {sides[1]:.3g} m, "
+        f"Warped {how} {crs_name(stated)} (pixels of {sides[0]:.3g} m x {sides[1]:.3g} m, "
         f"rows x columns) to {crs_name(crs)} at {size:.4g} m."
     )
     grid = Grid(height, width, crs, Affine(size, 0.0, left, 0.0, -size, top), size)
