@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from icefront.text import printable
+
 __all__ = ["steps"]
 
 
@@ -34,13 +36,13 @@ def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], Non
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total}"),
                 TimeRemainingColumn(),
             )
             with Progress(*columns, console=console, transient=True) as bar:
-                task = bar.add_task(title, total=total)
+                task = bar.add_task(printable(title), total=total)
                 yield lambda count: bar.advance(task, count)
             return
     yield lambda count: None

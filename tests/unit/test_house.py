@@ -15,7 +15,7 @@ from tests.helpers.paths import ROOT
 SOURCE = ROOT / "src"
 
 ROOMS = (
-    ("errors", "zones", "progress", "recipes", "lazy", "memory", "glaciers"),
+    ("errors", "zones", "progress", "recipes", "lazy", "memory", "text", "glaciers"),
     ("grid",),
     ("files",),
     ("reporting",),

@@ -38,7 +38,7 @@ from icefront.reporting.style import (
     new_figure,
     outline,
 )
-from icefront.reporting.tables import MISSING, Table, json_values, number_text
+from icefront.reporting.tables import MISSING, Table, json_values, number_text, write_csv
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
 
@@ -156,9 +156,9 @@ def write_study(
     text = json.dumps(_as_dict(study), indent=2, ensure_ascii=False)
     (folder / "annotators.json").write_text(text + "\n", "utf-8")
     people = pd.DataFrame([vars(person) for person in (*study.people, *study.models)])
-    people.to_csv(folder / "people.csv", index=False)
-    study.matrix.to_csv(folder / "distances.csv")
-    study.pairs.to_csv(folder / "pairs.csv", index=False)
+    write_csv(people, folder / "people.csv")
+    write_csv(study.matrix, folder / "distances.csv", index=True)
+    write_csv(study.pairs, folder / "pairs.csv")
     _write_consensus(study, folder)
     draw_matrix(folder / "matrix.png", study)
     draw_people(folder / "people.png", study)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, job, settings_options
+from icefront.cli.options import Out, Overwrite, echo, job, settings_options
 
 
 @job
@@ -83,12 +83,12 @@ def annotators(
         write_study(study, unfinished, images=image_folder, pictures=pictures)
     print_table(replace(person_table(study), title=""))
     for problem in study.problems:
-        typer.echo(f"Left out: {problem}", err=True)
+        echo(f"Left out: {problem}", err=True)
     if any(image.sign_from == "not known" for image in study.images):
-        typer.echo(
+        echo(
             "The seaward side is not known in all images, so biases lack there: give --zones, "
             "--flow or --seaward.",
             err=True,
         )
-    typer.echo(f"Tables, consensus fronts and pictures are in {out}")
-    typer.echo(study.sentence())
+    echo(f"Tables, consensus fronts and pictures are in {out}")
+    echo(study.sentence())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, job, settings_options
+from icefront.cli.options import Out, Overwrite, echo, job, settings_options
 from icefront.errors import IcefrontError
 
 
@@ -94,9 +94,9 @@ def benchmark(
         overwrite=overwrite,
     )
     for note in result.selection.notes:
-        typer.echo(note, err=True)
+        echo(note, err=True)
     for sentence in result.selection.left_out:
-        typer.echo(f"Left out: {sentence}.", err=True)
+        echo(f"Left out: {sentence}.", err=True)
     for line in headline(result):
-        typer.echo(line)
-    typer.echo(f"Look at {out / 'report.html'}")
+        echo(line)
+    echo(f"Look at {out / 'report.html'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import Overwrite, job
+from icefront.cli.options import Overwrite, echo, job
 
 
 @job
@@ -57,8 +57,8 @@ def compare(
     for table in (model_table(result), pair_table(result)):
         print_table(table, width=180)
     for text in (*sentences(result), *result.notes):
-        typer.echo(text)
+        echo(text)
     if out is not None:
         with staging(out) as unfinished:
             names = write_comparison(result, unfinished)
-        typer.echo(f"{', '.join(names)} are in {out}")
+        echo(f"{', '.join(names)} are in {out}")

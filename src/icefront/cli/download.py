@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import Out, job
+from icefront.cli.options import Out, echo, job
 
 
 @job
@@ -26,14 +26,14 @@ def download(
 
     source = ask(source_named(what))
     for line in description(source):
-        typer.echo(line)
+        echo(line)
     if not yes:
         if not sys.stdin.isatty():
             raise IcefrontError("Nobody can be asked here: give --yes to fetch it.")
         if not typer.confirm("Fetch it?"):
-            typer.echo("Nothing was fetched.")
+            echo("Nothing was fetched.")
             return
     result = run(source, out, keep_archives=keep_archives)
     for note in result.notes:
-        typer.echo(note)
-    typer.echo(f"{', '.join(result.names)}: in {result.folder}, with download.json beside.")
+        echo(note)
+    echo(f"{', '.join(result.names)}: in {result.folder}, with download.json beside.")

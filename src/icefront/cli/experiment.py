@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import job, tell_log
+from icefront.cli.options import echo, job, tell_log
 
 experiment = typer.Typer(help="Answer a question by many runs.", no_args_is_help=True)
 
@@ -33,6 +33,6 @@ def experiment_pretraining(
     tell_log()
     found = run_experiment(chosen)
     for warning in found["warnings"]:
-        typer.echo(warning, err=True)
-    typer.echo((Path(found["folder"]) / "table.md").read_text())
-    typer.echo(f"Look at {Path(found['folder']) / 'figure.png'}")
+        echo(warning, err=True)
+    echo((Path(found["folder"]) / "table.md").read_text())
+    echo(f"Look at {Path(found['folder']) / 'figure.png'}")

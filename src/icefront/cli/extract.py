@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Model, Out, Overwrite, job, settings_options
+from icefront.cli.options import Model, Out, Overwrite, echo, job, settings_options
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
@@ -40,18 +40,18 @@ def extract(
         scenes, out, model=model, settings=chosen, overwrite=overwrite, on_scene=_tell_scene
     )
     if report.files:
-        typer.echo(f"{len(report.files)} files are in {out}")
+        echo(f"{len(report.files)} files are in {out}")
     raise typer.Exit(report.exit_code)
 
 
 def _tell_scene(report: SceneReport) -> None:
     """Print one line about a scene, its notes on stderr."""
     if report.front is None:
-        typer.echo(report.error, err=True)
+        echo(report.error, err=True)
         return
     for note in report.notes:
-        typer.echo(f"{Path(report.path).name}: {note}", err=True)
-    typer.echo(f"{Path(report.path).name}: {report.sentence()} [{report.seconds:.0f} s]")
+        echo(f"{Path(report.path).name}: {note}", err=True)
+    echo(f"{Path(report.path).name}: {report.sentence()} [{report.seconds:.0f} s]")
 
 
 @job
@@ -80,7 +80,7 @@ def info(
                     pixel_size_m=chosen.pixel_size,
                 )
         except IcefrontError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
             failed += 1
             continue
         _tell_facts(facts)
@@ -100,9 +100,9 @@ def _tell_facts(facts: dict[str, Any]) -> None:
             value = f"{value:.6g}"
         elif value is None:
             value = "-"
-        typer.echo(f"{name.replace('_', ' '):16} {value}")
+        echo(f"{name.replace('_', ' '):16} {value}")
     for note in facts["notes"]:
-        typer.echo(f"  {note}")
+        echo(f"  {note}")
 
 
 @job
@@ -138,9 +138,9 @@ def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
     report = make_demo(out, model=model, overwrite=overwrite)
     for scene, distance in zip(report.run.scenes, report.distances_m, strict=True):
         off = "" if distance is None else f", {distance:.0f} m from the truth"
-        typer.echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
+        echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
     if report.median_m is None:
-        typer.echo("No front was found.")
+        echo("No front was found.")
     else:
-        typer.echo(f"Median distance to the true fronts: {report.median_m:.0f} m")
-    typer.echo(f"Look at {report.picture}")
+        echo(f"Median distance to the true fronts: {report.median_m:.0f} m")
+    echo(f"Look at {report.picture}")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Crs, DateColumn, DayFirst, Out, Overwrite, job, place_of
+from icefront.cli.options import (
+    Crs,
+    DateColumn,
+    DayFirst,
+    Out,
+    Overwrite,
+    echo,
+    job,
+    place_of,
+)
 from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
@@ -97,13 +106,13 @@ def measure(
     with staging(out) as unfinished:
         names = write_measures(unfinished, tables, lines, record, form=table_format)
     for note in notes:
-        typer.echo(note, err=True)
+        echo(note, err=True)
     for line in lines.itertuples():
-        typer.echo(f"{line.glacier or 'The glacier'}: ice to the {line.ice_side}")
+        echo(f"{line.glacier or 'The glacier'}: ice to the {line.ice_side}")
     for row in tables["trends"].to_dict("records"):
         name = ", ".join(filter(None, (row.get("glacier"), row["method"])))
-        typer.echo(f"{name}: {trend_text(row)}")
-    typer.echo(f"{len(names)} files are in {out}")
+        echo(f"{name}: {trend_text(row)}")
+    echo(f"{len(names)} files are in {out}")
 
 
 @monitor.command("import")
@@ -144,10 +153,10 @@ def import_fronts(
     )
     write_fronts(table, out)
     for note in table.attrs.get("notes", []):
-        typer.echo(note, err=True)
+        echo(note, err=True)
     counts = table.groupby("source", dropna=False).size()
     said = ", ".join(f"{count} from {name}" for name, count in counts.items())
-    typer.echo(f"{len(table)} fronts ({said}) are in {out}")
+    echo(f"{len(table)} fronts ({said}) are in {out}")
 
 
 def _read(paths: list[Path], **options: Any) -> gpd.GeoDataFrame:

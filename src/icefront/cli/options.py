@@ -14,6 +14,7 @@ import typer
 
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings
+from icefront.text import printable
 
 Out = Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
@@ -38,11 +39,16 @@ DayFirst = Annotated[
 ]
 
 
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line; what would steer the terminal is shown as its codes."""
+    typer.echo(printable(str(text)), err=err)
+
+
 class _Echo(logging.Handler):
     """Prints records on what is stderr at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(self.format(record), err=True)
+        echo(self.format(record), err=True)
 
 
 def tell_log() -> None:
@@ -61,10 +67,10 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except IcefrontError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
+            echo("Interrupted.", err=True)
             raise typer.Exit(130) from None
 
     return run

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import job, tell_log
+from icefront.cli.options import echo, job, tell_log
 
 
 @job
@@ -28,7 +28,7 @@ def pretrain(
 
     tell_log()
     result = run(config, set_, resume=resume, overwrite=overwrite, exclude=exclude or ())
-    typer.echo(
+    echo(
         f"{result['best']}: validation loss {result['best_loss']:.4f} after {result['epochs']} "
         "epochs"
     )

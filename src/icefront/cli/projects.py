@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Crs, DateColumn, DayFirst, Model, job, place_of, settings_options
+from icefront.cli.options import (
+    Crs,
+    DateColumn,
+    DayFirst,
+    Model,
+    echo,
+    job,
+    place_of,
+    settings_options,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -63,13 +72,13 @@ def run(
         **settings,
     )
     for note in report.notes:
-        typer.echo(note, err=True)
-    typer.echo(report.sentence())
+        echo(note, err=True)
+    echo(report.sentence())
     raise typer.Exit(report.exit_code)
 
 
 def _tell(outcome: SceneOutcome) -> None:
-    typer.echo(outcome.sentence(), err=outcome.error is not None)
+    echo(outcome.sentence(), err=outcome.error is not None)
 
 
 Imported = Annotated[
@@ -135,11 +144,11 @@ def products(
         animation=not no_animation,
     )
     for note in made.results.notes:
-        typer.echo(note, err=True)
+        echo(note, err=True)
     sides = made.results.lines.set_index("glacier")["ice_side"]
     for name, by_method in made.results.series.items():
-        typer.echo(f"{_trend(name, by_method)} Ice to the {sides[name]}.")
-    typer.echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
+        echo(f"{_trend(name, by_method)} Ice to the {sides[name]}.")
+    echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
 
 
 @job
@@ -172,7 +181,7 @@ def review(
     for names, verdict in said:
         if names:
             judge(project, names, verdict)
-            typer.echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
+            echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
     if any(names for names, _ in said):
         return
     results = load_results(
@@ -188,8 +197,8 @@ def review(
     for row in table.head(count).itertuples():
         date = "no date" if row.date is None or row.date != row.date else f"{row.date:%Y-%m-%d}"
         grade = row.grade if row.state == "done" else row.state
-        typer.echo(f"{row.rank:3d}  {grade}  {date}  {row.name}: {row.why}")
-    typer.echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
+        echo(f"{row.rank:3d}  {grade}  {date}  {row.name}: {row.why}")
+    echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
 
 
 def _lines(path: Path | None, what: str, crs: str | None) -> gpd.GeoDataFrame | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import Out, job
+from icefront.cli.options import Out, echo, job
 
 simulate = typer.Typer(
     help="Simulate glaciers with a known truth: images, zones, fronts.", no_args_is_help=True
@@ -39,7 +39,7 @@ def simulate_caffe(
     names = run(
         out, seed=seed, glaciers=glacier, fraction=fraction, coarser=coarser, workers=workers
     )
-    typer.echo(f"{len(names)} images with their truth are in {out}")
+    echo(f"{len(names)} images with their truth are in {out}")
 
 
 @simulate.command("ssl4sar")
@@ -56,7 +56,7 @@ def simulate_ssl4sar(
     from icefront.simulation.archives import simulate_ssl4sar as run
 
     names = run(out, seed=seed, glaciers=glacier, images=images, coarser=coarser, workers=workers)
-    typer.echo(f"{len(names)} radar images and their optical ones are in {out}")
+    echo(f"{len(names)} radar images and their optical ones are in {out}")
 
 
 @simulate.command("scenes")
@@ -89,7 +89,7 @@ def simulate_scenes(
         pixel_m=pixel_size,
         workers=workers,
     )
-    typer.echo(f"{len(names)} scenes and truth.gpkg are in {out}")
+    echo(f"{len(names)} scenes and truth.gpkg are in {out}")
 
 
 @simulate.command("gallery")
@@ -100,4 +100,4 @@ def simulate_gallery(
     """Draw simulated scenes of every sensor and season with their truth on one sheet."""
     from icefront.simulation.gallery import draw_gallery
 
-    typer.echo(f"Look at {draw_gallery(out, seed=seed)}")
+    echo(f"Look at {draw_gallery(out, seed=seed)}")

@@ -15,7 +15,7 @@ from icefront import __version__
 from icefront.evaluation.comparison import CONFIDENCE, Comparison, Interval
 from icefront.reporting.pictures import write_figure
 from icefront.reporting.style import BLUE, DASHED, INK, MUTED, VERMILION, dress_axes, new_figure
-from icefront.reporting.tables import MISSING, Table, json_values, number_text
+from icefront.reporting.tables import MISSING, Table, json_values, number_text, write_csv
 
 
 def model_table(result: Comparison) -> Table:
@@ -139,7 +139,7 @@ def write_comparison(result: Comparison, folder: Path) -> list[str]:
             }
             for item in items
         ]
-        pd.DataFrame(rows).to_csv(folder / name, index=False)
+        write_csv(pd.DataFrame(rows), folder / name)
     write_figure(comparison_figure(result), folder / "comparison.png")
     return ["comparison.json", "comparison.md", "comparison.png", "models.csv", "pairs.csv"]
 

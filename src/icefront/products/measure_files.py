@@ -14,6 +14,7 @@ import pandas as pd
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.measures.by_glacier import METHODS
+from icefront.reporting.tables import write_csv
 from icefront.timeseries.series import Series, make_series, summary
 from icefront.timeseries.source_comparison import compare_sources
 
@@ -97,7 +98,7 @@ def write_table(table: pd.DataFrame, path: Path, *, float_format: str = "%.10g")
         `path`.
     """
     if path.suffix == ".csv":
-        table.to_csv(path, index=False, float_format=float_format, date_format="%Y-%m-%d")
+        write_csv(table, path, float_format=float_format)
     else:
         table.to_parquet(path, index=False)
     return path

@@ -15,6 +15,7 @@ from icefront.files.atomic import staging
 from icefront.projects.catalogue import FAILED, scene_folder
 from icefront.projects.results import ProjectResults
 from icefront.projects.review import list_for_review
+from icefront.reporting.tables import write_csv
 from icefront.scenes.reading import open_scene
 
 REVIEW = "review"
@@ -54,7 +55,7 @@ def write_review(results: ProjectResults, out: Path, count: int = 20) -> pd.Data
             pictures.append(name if drawn else "")
         table["picture"] = pictures + [""] * (len(table) - len(pictures))
         # Old pictures have other ranks: they would mislead.
-        table.to_csv(unfinished / REVIEW_CSV, index=False)
+        write_csv(table, unfinished / REVIEW_CSV)
     kept = {*table["picture"], REVIEW_CSV}
     for old in out.glob("[0-9]*_*.png"):
         if old.name not in kept:

@@ -16,6 +16,7 @@ from matplotlib.colors import to_hex
 
 from icefront.products.figures import date_colours
 from icefront.products.measure_files import GEOPACKAGE
+from icefront.reporting.tables import harmless_text
 
 FRONTS_GPKG = "fronts.gpkg"
 FRONTS_GEOJSON = "fronts.geojson"
@@ -155,7 +156,8 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
         _put_style(package, style)
         paths[0].write_bytes(package.read_bytes())
         shape = Path(scratch) / FRONTS_SHP
-        exchange.to_file(shape, driver="ESRI Shapefile", encoding="UTF-8")
+        # Spreadsheets open the table of a shapefile.
+        harmless_text(exchange).to_file(shape, driver="ESRI Shapefile", encoding="UTF-8")
         for file in sorted(Path(scratch).glob("fronts.*")):
             if file.suffix != ".gpkg":
                 (folder / file.name).write_bytes(file.read_bytes())

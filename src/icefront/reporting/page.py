@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
+
+from icefront.text import printable
 
 
 def render_page(package: str, template: str, **values: Any) -> str:
@@ -35,5 +38,11 @@ def render_page(package: str, template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     return environment.get_template(template).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value, without characters that steer a terminal."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
+
+from icefront.text import harmless_cell, printable
+
+_TableT = TypeVar("_TableT", bound=pd.DataFrame)
 
 MISSING = "–"
 """What stands for a number that is not known."""
@@ -54,7 +60,42 @@ class Table:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    shown = [printable(str(cell)).replace("|", "\\|").replace("\n", " ") for cell in cells]
+    return "| " + " | ".join(shown) + " |"
+
+
+def write_csv(
+    table: pd.DataFrame, path: Path, *, index: bool = False, float_format: str | None = None
+) -> None:
+    """Write a table as CSV in which no cell is a formula; what is not known is empty.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path
+    index : bool
+        Write the index, too.
+    float_format : str, optional
+        Of numbers, such as ``%.3f``.
+    """
+    if index:
+        names = table.index.name
+        table = table.rename_axis("" if names is None else names).reset_index()
+    harmless = harmless_text(table)
+    harmless.columns = pd.Index([harmless_cell(str(name)) for name in table.columns])
+    harmless.to_csv(path, index=False, float_format=float_format, date_format="%Y-%m-%d")
+
+
+def harmless_text(table: _TableT) -> _TableT:
+    """Return a table whose text no spreadsheet runs as a formula (`icefront.text`)."""
+    table = table.copy()
+    for number, name in enumerate(table.columns):
+        column = table.iloc[:, number]
+        if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
+            table[name] = column.map(
+                lambda cell: harmless_cell(cell) if isinstance(cell, str) else cell
+            )
+    return table
 
 
 def print_table(table: Table, width: int = 140) -> None:
@@ -79,7 +120,7 @@ def print_table(table: Table, width: int = 140) -> None:
     for number, name in enumerate(table.head):
         shown.add_column(name, justify="right" if table.is_number(number) else "left")
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(*(printable(cell) for cell in row))
     console.print(shown)
 
 

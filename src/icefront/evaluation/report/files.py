@@ -27,7 +27,7 @@ from icefront.evaluation.results import BenchmarkResult
 from icefront.files.atomic import staging, writing
 from icefront.reporting.page import render_page
 from icefront.reporting.pictures import data_uri
-from icefront.reporting.tables import Table, distance_text, json_values
+from icefront.reporting.tables import Table, distance_text, json_values, write_csv
 
 FIGURES = "figures"
 _CAPTIONS = {
@@ -72,7 +72,7 @@ def write_report(result: BenchmarkResult, out: Path, gallery: Gallery) -> None:
     with staging(out, lost="its report was not written") as folder:
         for name, table in (("images", result.images), ("groups", result.groups)):
             table.to_parquet(folder / f"{name}.parquet", index=False)
-            table.to_csv(folder / f"{name}.csv", index=False)
+            write_csv(table, folder / f"{name}.csv")
         (folder / "report.md").write_text(markdown_report(result, facts))
         (folder / "summary.json").write_text(
             json.dumps(json_values(_summary(result, facts)), indent=1) + "\n"
