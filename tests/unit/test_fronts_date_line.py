@@ -53,7 +53,7 @@ def in_form(geometry: BaseGeometry, form: str) -> BaseGeometry:
 
 
 def glacier(name: str, longitude: float) -> gpd.GeoDataFrame:
-    """Five fronts that retreat by 100 m a year towards the north, of a glacier 4 km wide."""
+    """Five fronts that advance by 100 m a year towards the north, of a glacier 4 km wide."""
     across = np.linspace(-2000, 2000, 21)
     lines = [
         # The glacier lies to the left of a line that runs west.

@@ -53,6 +53,7 @@ def run(
     renew: Annotated[
         bool, typer.Option("--renew", help="Redo what another model or other settings made.")
     ] = False,
+    day_first: DayFirst = None,
     *,
     settings: dict[str, Any],
 ) -> None:
@@ -69,6 +70,7 @@ def run(
         retry=retry,
         renew=renew,
         on_scene=_tell,
+        day_first=day_first,
         **settings,
     )
     for note in report.notes:

@@ -56,6 +56,8 @@ class MonitoringConfig(ExtractionSettings):
     table : str or None
         CSV with a column ``path`` and any of ``glacier``, ``date`` and ``sensor``, which win over
         what the files say.
+    day_first : bool or None
+        Whether ``02/06/2018`` in the table is in June, where no row of it proves that.
     glaciers : dict
         By name; a list of names will do where nothing else is said of them.
     aoi : str or None
@@ -69,6 +71,7 @@ class MonitoringConfig(ExtractionSettings):
 
     scenes: _Paths = Field([])
     table: str | None = None
+    day_first: bool | None = None
     glaciers: Annotated[dict[str, GlacierConfig], BeforeValidator(_by_name)] = Field({})
     model: str | None = None
 

@@ -293,7 +293,11 @@ def run_monitoring(
 
 def overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
     """Let what was asked for on the command line win over the configuration."""
-    changes = {n: value for n, value in asked.items() if value is not None and value is not False}
+    changes = {
+        name: value
+        for name, value in asked.items()
+        if value is not None and (value is not False or name == "day_first")
+    }
     if not isinstance(changes.get("aoi", ""), (str, Path)):
         raise IcefrontError(
             "The area of interest of a project is a file, so that later runs find it: write the "

@@ -16,7 +16,7 @@ from pyproj import CRS
 from rasterio.warp import transform_bounds
 
 from icefront.errors import IcefrontError
-from icefront.extraction.settings import parse_date
+from icefront.fronts.date_columns import read_dates
 from icefront.projects.config import MonitoringConfig
 from icefront.scenes.metadata import Metadata, from_name, from_tags, sensor_word
 from icefront.scenes.raster import opened
@@ -91,7 +91,7 @@ def list_scenes(config: MonitoringConfig, root: Path, project: Path) -> list[Lis
 
     # What says more about a file comes first.
     if config.table is not None:
-        add(_of_table(root / config.table))
+        add(_of_table(root / config.table, config.day_first))
     for glacier, about in config.glaciers.items():
         for text in about.scenes:
             add(_of_text(text, root, project, glacier))
@@ -150,32 +150,33 @@ def _of_folder(top: Path, project: Path, glacier: str | None) -> Iterator[Listed
             yield Listed(Path(folder, name), glacier, folders=between)
 
 
-def _of_table(path: Path) -> Iterator[Listed]:
+def _of_table(path: Path, day_first: bool | None) -> Iterator[Listed]:
     if not path.exists():
         raise IcefrontError(f"The table {path} does not exist: check the path.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = [
+                {str(k).strip().lower(): (v or "").strip() for k, v in row.items() if k}
+                for row in csv.DictReader(file)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise IcefrontError(f"The table {path} cannot be read: give a CSV in UTF-8.") from error
-    for number, row in enumerate(rows, 2):
-        cells = {
-            str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key
-        }
+    column = f"The column 'date' of the table {path}"
+    dates = read_dates((row.get("date") for row in rows), day_first=day_first, column=column)
+    for number, (cells, day) in enumerate(zip(rows, dates.days, strict=True)):
+        where = f"Line {number + 2} of the table {path}"
         if not cells.get("path"):
+            raise IcefrontError(f"{where} names no file: it needs a column 'path'.")
+        if number in dates.unread:
             raise IcefrontError(
-                f"Line {number} of the table {path} names no file: it needs a column 'path'."
+                f"{where} has the date {cells['date']!r}: write it as year-month-day, such as "
+                "2018-06-02."
             )
-        day = cells.get("date")
         sensor = cells.get("sensor")
-        try:
-            date = parse_date(day[:10]) if day else None
-        except IcefrontError as error:
-            raise IcefrontError(f"Line {number} of the table {path}: {error}") from error
         yield Listed(
             Path(os.path.abspath(path.parent / cells["path"])),
             cells.get("glacier") or None,
-            date,
+            day,
             (sensor_word(sensor) or sensor) if sensor else None,
         )
 
