@@ -156,7 +156,7 @@ def test_a_vanished_a_broken_and_an_empty_scene_leave_the_others_done(tmp_path, 
     (folder / "Crane_20190101_S1.tif").write_bytes(paths[0].read_bytes()[:900])
     write_tif(
         folder / "Crane_20190202_S1.tif",
-        np.full((150, 200), GREYS[3], np.uint8) + np.eye(150, 200, dtype=np.uint8),
+        np.random.default_rng(0).integers(GREYS[3], GREYS[3] + 3, (150, 200)).astype(np.uint8),
     )
     work = workers.work
 

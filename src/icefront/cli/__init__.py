@@ -5,7 +5,10 @@ The rooms are imported inside the commands: torch alone takes seconds, and `--he
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -74,4 +77,8 @@ def main() -> None:
     """Run the command line."""
     # A stop from outside must clean up like Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not sys.warnoptions:
+        # What libraries warn of is for programmers; what concerns a result is in our own notes.
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
     app()

@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
@@ -143,7 +144,9 @@ def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) ->
     colours[NO_DATA] = (*ZONE_COLOURS[NO_DATA], 0)
     # Made in memory, where compressed zones are small, and written in one go: GDAL may lose the
     # error of a full disk.
-    with MemoryFile() as plain, MemoryFile() as optimised:
+    with MemoryFile() as plain, MemoryFile() as optimised, warnings.catch_warnings():
+        # Scenes in pixels are meant to have no place on the map.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with plain.open(driver="GTiff", **layout) as raster:
             raster.write_colormap(1, colours)
             raster.set_band_description(1, "zone")

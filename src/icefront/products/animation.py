@@ -32,6 +32,7 @@ from icefront.products.figures import (
 )
 from icefront.progress import steps
 from icefront.projects.results import METHOD, ProjectResults
+from icefront.reporting.pictures import missing_glyphs_ignored
 from icefront.reporting.scale_bar import draw_scale_bar
 from icefront.reporting.style import (
     HIGHLIGHT,
@@ -191,5 +192,6 @@ def _draw(
     curve.set_ylabel("position, m", fontsize=10, color=INK)
     curve.tick_params(labelsize=9, colors=MUTED, labelcolor=INK)
     dress_year_axis(curve)
-    canvas.draw()
+    with missing_glyphs_ignored():
+        canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -419,7 +419,7 @@ def _plan(
     # Headers and hashes are read outside of the transaction: another run may be waiting.
     changes: list[tuple[int | None, dict[str, Any]]] = []
     stems = distinct_names([str(item.path) for item in listed])
-    other = changed = 0
+    other = changed = failed = 0
     for item, stem in zip(listed, stems, strict=True):
         item = replace(item, date=config.date or item.date)
         row = catalogue.row_of(shown(item.path))
@@ -441,6 +441,7 @@ def _plan(
             changes.append((row["fid"], update))
         if update.get("state", row["state"]) in (DONE, NO_FRONT, FAILED):
             report.already += 1
+        failed += update.get("state", row["state"]) == FAILED
     if other:
         raise IcefrontError(
             f"{other} scenes of {catalogue.folder} were extracted with another model, area or "
@@ -448,6 +449,10 @@ def _plan(
         )
     if changed:
         report.notes.append(f"{changed} files have changed since and are extracted anew.")
+    if failed:
+        report.notes.append(
+            f"{failed} failed before with these settings; give --retry to try again."
+        )
     with catalogue.writing():
         for fid, values in changes:
             if fid is not None:
@@ -514,7 +519,8 @@ def _compared(
     finished = row["state"] in (DONE, NO_FRONT)
     changed = _has_changed(item.path, row, update)
     other = finished and not changed and digest != row["settings"]
-    again = changed or (other and renew) or (retry and row["state"] == FAILED)
+    failed = row["state"] == FAILED and (retry or digest != row["settings"])
+    again = changed or failed or (other and renew)
     if again:
         update |= {"state": NEW, "error": None}
     if digest != row["settings"] and not (other and not renew):

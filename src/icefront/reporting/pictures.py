@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,14 @@ _FEW_COLOURS = 6000
 """A figure with fewer colours is drawn from curves and text, not from an image."""
 
 
+@contextmanager
+def missing_glyphs_ignored() -> Iterator[None]:
+    """Draw names in letters that no font at hand has as boxes, without a warning of matplotlib."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        yield
+
+
 def figure_png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file, at its own size and resolution.
 
@@ -24,7 +35,8 @@ def figure_png(figure: Figure) -> bytes:
     difference; figures with images keep all.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with missing_glyphs_ignored():
+        figure.savefig(buffer, format="png")
     image = Image.open(buffer).convert("RGB")
     if image.getcolors(maxcolors=_FEW_COLOURS) is not None:
         image = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -47,7 +59,7 @@ def write_figure(figure: Figure, path: Path, **options: Any) -> None:
     IcefrontError
         If the file cannot be written.
     """
-    with writing(path) as part:
+    with writing(path) as part, missing_glyphs_ignored():
         figure.savefig(part, facecolor=figure.get_facecolor(), **options)
 
 

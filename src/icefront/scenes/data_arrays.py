@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyproj import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from icefront.errors import IcefrontError
@@ -153,7 +154,8 @@ def _through_memory(
     }
     if grid.crs is not None:
         profile |= {"crs": grid.crs.to_wkt(), "transform": grid.transform}
-    with MemoryFile(filename=f"{stem}.tif") as memory:
+    with MemoryFile(filename=f"{stem}.tif") as memory, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             with memory.open(**profile) as raster:
                 raster.write(values, 1)

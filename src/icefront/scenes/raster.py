@@ -224,7 +224,7 @@ def several_bands(names: list[str], path: object) -> IcefrontError:
     """Return the error for a file in which several bands may be meant."""
     return IcefrontError(
         f"{path} has {len(names)} bands ({listed(names)}); say with band which one is the SAR "
-        "image."
+        "image (--band, in Python band=, in a configuration band:)."
     )
 
 
