@@ -19,6 +19,7 @@ from icefront.cli import app
 from icefront.evaluation.calibration import read_calibration
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.experiment import ExperimentConfig
+from icefront.pretraining.run import pretrain
 from icefront.projects.catalogue import DONE, NO_FRONT, Catalogue
 from icefront.projects.config import read_config
 from icefront.projects.run import run_monitoring
@@ -198,6 +199,21 @@ def test_a_stopped_pretraining_goes_on(old: Path, monkeypatch: pytest.MonkeyPatc
     command("pretrain", "--config", "pretraining.yaml", "--resume")
     result = json.loads((old / "runs" / "pretrained" / "result.json").read_text())
     assert (result["epochs"], result["crops"]) == (2, 16)
+
+
+def test_a_stalled_pretraining_goes_on_to_the_result_of_the_release(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(old)
+    make_ssl4sar(old / "ssl4sar")
+    # Stopped after 8 epochs, of which one without gain, with half of the learning rate.
+    result = pretrain("pretraining-stalled.yaml", resume=True, progress=False)
+    whole = json.loads((WRITTEN / "whole-pretraining.json").read_text())
+    assert (result["epochs"], result["crops"]) == (whole["epochs"], whole["crops"])
+    assert result["best_loss"] == pytest.approx(whole["best_loss"], rel=1e-3)
+    metrics = pd.concat(map(pd.read_csv, old.glob("runs/stalled/logs/version_*/metrics.csv")))
+    losses = metrics["val_loss"].dropna()
+    assert losses.tolist() == pytest.approx(whole["val_loss"][8:], rel=1e-3)
 
 
 # recipes ------------------------------------------------------------------------------------------

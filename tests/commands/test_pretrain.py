@@ -22,9 +22,9 @@ from icefront.datasets.pairs import PairCrops
 from icefront.errors import IcefrontError
 from icefront.pretraining import experiment, run
 from icefront.pretraining.module import Pretraining
-from icefront.pretraining.run import PretrainingCheckpoints, load_pretrained, pretrain
+from icefront.pretraining.run import load_pretrained, pretrain
 from icefront.recipes import read_recipe
-from icefront.training.loop import LastState
+from icefront.training.checkpoints import Checkpoints
 from icefront.training.run import train
 from tests.helpers.simulated_caffe import make_caffe
 from tests.helpers.simulated_ssl4sar import make_ssl4sar
@@ -331,12 +331,8 @@ def test_a_run_stopped_at_an_awkward_moment_resumes(
     owner: object
     owner, name, calls = {
         "first epoch": (Pretraining, "validation_step", 0),  # there is no state yet
-        "checkpoints": (
-            PretrainingCheckpoints,
-            "_write",
-            2,
-        ),  # the best of epoch 2 is about to be written
-        "state": (LastState, "on_train_epoch_end", 1),  # it is written, the state is not
+        "checkpoints": (Checkpoints, "write", 2),  # the best of epoch 2 is about to be written
+        "state": (Checkpoints, "save_state", 1),  # it is written, the state is not
         "result": (run, "fit", 0),  # everything but the result is there
     }[moment]
     inside = getattr(owner, name)

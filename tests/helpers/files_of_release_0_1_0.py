@@ -7,6 +7,7 @@ Run with that release, in the root of this repository::
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 import os
@@ -181,6 +182,45 @@ def write_pretraining(out: Path, work: Path) -> None:
     (out / "pretraining.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
+def write_stalled_pretraining(out: Path, work: Path) -> None:
+    """Write a run stopped after an epoch without gain, and the losses of one that was not."""
+    from icefront.pretraining.run import pretrain
+    from tests.helpers.simulated_ssl4sar import make_ssl4sar
+
+    recipe = {
+        "name": "stalled",
+        "method": "opttranslator",
+        "model": "unet",
+        "architecture": {"widths": [4, 8]},
+        "init": None,
+        "out": str(work / "runs"),
+        "data": {"root": str(make_ssl4sar(work / "ssl4sar-stalled")), "stride": 32, "windows": 3},
+        "epochs": 20,
+        "stop_after": 5,
+        "crops_per_epoch": 8,
+        "batch": 4,
+        "window": 64,
+        "workers": 0,
+        "optimiser": {"learning_rate": 2.0, "patience": 2},
+        "pictures_every": 100,
+    }
+    path = work / "pretraining-stalled.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    pretrain(path, ["epochs=8"], progress=False)
+    whole = pretrain(path, ["name=whole-stalled"], progress=False)
+    with next((work / "runs" / "whole-stalled").glob("logs/version_*/metrics.csv")).open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
+    facts = {name: whole[name] for name in ("epochs", "crops", "best_loss")} | {"val_loss": losses}
+    (out / "whole-pretraining.json").write_text(json.dumps(facts, indent=1) + "\n")
+    shutil.copytree(
+        work / "runs" / "stalled",
+        out / "runs" / "stalled",
+        ignore=shutil.ignore_patterns("logs", "pictures", "last*"),
+    )
+    recipe["data"]["root"], recipe["out"] = "ssl4sar", "runs"
+    (out / path.name).write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+
 def write_benchmark(out: Path) -> None:
     """Write a benchmark with an ensemble, a calibration and the predictions it keeps."""
     from icefront.simulation.layouts import simulate_caffe
@@ -230,6 +270,7 @@ def main(folder: str) -> None:
         write_benchmark(out)
         write_training(out, work)
         write_pretraining(out, work)
+        write_stalled_pretraining(out, work)
     write_recipes(out, release / "configs")
 
 

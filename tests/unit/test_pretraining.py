@@ -19,7 +19,6 @@ from icefront.pretraining.baselines import fit_baselines, regressors
 from icefront.pretraining.experiment import compare_runs
 from icefront.pretraining.gradient_check import check_gradients
 from icefront.pretraining.module import (
-    Plateau,
     Pretraining,
     gradient_l1,
     masked_l1,
@@ -285,16 +284,14 @@ def test_what_is_added_to_the_loss() -> None:
 
 
 def test_the_learning_rate_is_halved_after_five_epochs_without_gain() -> None:
-    plateau = Plateau()
-    assert plateau.step(1.0)
-    scales = []
-    for _ in range(11):
-        assert not plateau.step(1.0)
-        scales.append(plateau.scale)
-    assert scales == [1.0] * 4 + [0.5] * 5 + [0.25] * 2
-    assert plateau.stalled == 11
-    assert plateau.step(0.9)
-    assert (plateau.scale, plateau.waited, plateau.stalled) == (0.25, 0, 0)
+    plateau = module_of("opttranslator").configure_optimizers()["lr_scheduler"]["scheduler"]
+    losses = [1.0, *[1.0] * 11, 1.0 - 1e-12]
+    rates = []
+    for loss in losses:
+        plateau.step(loss)
+        rates.append(plateau.get_last_lr()[0] / 5e-3)
+    assert rates == [1.0] * 5 + [0.5] * 5 + [0.25] * 3
+    assert plateau.num_bad_epochs == 0  # any gain counts
 
 
 # gradients ----------------------------------------------------------------------------------------

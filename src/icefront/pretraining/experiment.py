@@ -398,8 +398,7 @@ def report(
     """Write the runs so far into the folder of the experiment, and return them with a summary."""
     folder = _folder(config)
     summary = summarise_runs(runs, list(config.starts), config.references)
-    said = [w for r in (*pretrained.values(), *runs) for w in r.get("warnings", [])]
-    warned = sorted(set(said))
+    warned = sorted({w for r in (*pretrained.values(), *runs) for w in r.get("warnings", [])})
     found = {
         "icefront": __version__,
         "folder": str(folder),

@@ -1,66 +1,24 @@
-"""What both methods share: loss, optimiser, learning rate, validation."""
+"""What both methods share: loss, learning rate, validation."""
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from icefront.datasets.pairs import Sample
 from icefront.datasets.ssl4sar import CHANNELS
 from icefront.models.card import InputMapping
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.samples import prepare
-from icefront.training.loop import make_optimiser
+from icefront.training.base_module import LearningModule
+from icefront.training.checkpoints import Checkpoints, EarlyEnd
 
 N_CHANNELS = len(CHANNELS)
-
-
-@dataclass
-class Plateau:
-    """Lowers the learning rate, and ends a run, where the loss of validation stands still.
-
-    Attributes
-    ----------
-    patience, factor
-        After this number of epochs in a row without a lower loss the rate is multiplied by
-        `factor`, and the count begins again.
-    best : float
-        Lowest loss so far.
-    scale : float
-        What the learning rate is multiplied by.
-    waited, stalled : int
-        Epochs without gain, since the rate was last lowered and altogether.
-    epochs : int
-        Epochs so far.
-    """
-
-    patience: int = 5
-    factor: float = 0.5
-    best: float = math.inf
-    scale: float = 1.0
-    waited: int = 0
-    stalled: int = 0
-    epochs: int = 0
-
-    def step(self, loss: float) -> bool:
-        """Take note of an epoch's loss; returns whether it is the best one."""
-        self.epochs += 1
-        if loss < self.best:
-            self.best, self.waited, self.stalled = loss, 0, 0
-            return True
-        self.waited += 1
-        self.stalled += 1
-        if self.waited >= self.patience:
-            self.scale *= self.factor
-            self.waited = 0
-        return False
 
 
 def masked_l1(output: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
@@ -91,7 +49,7 @@ def gradient_l1(output: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
     return total / 2
 
 
-class Pretraining(L.LightningModule):
+class Pretraining(LearningModule):
     """A method around a network that tells zones; what it adds lies in ``self.heads``.
 
     Parameters
@@ -101,11 +59,11 @@ class Pretraining(L.LightningModule):
     config : PretrainingConfig
     mapping : "grey" or "equalised"
         How the network's radar images are prepared.
-    steps : int
-        Of the whole run, for the cosine.
+    steps_per_epoch : int
     """
 
     method: ClassVar[str]
+    config: PretrainingConfig
     heads: nn.Module
 
     def __init__(
@@ -113,12 +71,11 @@ class Pretraining(L.LightningModule):
         network: nn.Module,
         config: PretrainingConfig,
         mapping: InputMapping = "grey",
-        steps: int = 1,
+        steps_per_epoch: int = 1,
     ) -> None:
-        super().__init__()
-        self.network, self.config, self.mapping, self.steps = network, config, mapping, steps
+        super().__init__(network, config, steps_per_epoch)
+        self.mapping = mapping
         network.classify.requires_grad_(False)  # type: ignore[union-attr, operator]
-        self.plateau = Plateau(config.optimiser.patience, config.optimiser.factor)
 
     @property
     def width(self) -> int:
@@ -155,23 +112,9 @@ class Pretraining(L.LightningModule):
 
     # steps ------------------------------------------------------------------------------------
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate of this step."""
-        options = self.config.optimiser
-        factor = self.plateau.scale if options.schedule == "plateau" else 1.0
-        if options.schedule == "cosine":
-            done = min(1.0, self.global_step / self.steps)
-            factor = options.final + (1 - options.final) * 0.5 * (1 + math.cos(math.pi * done))
-        if options.warmup_steps:
-            factor *= min(1.0, (self.global_step + 1) / options.warmup_steps)
-        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = options.learning_rate * factor
-
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        # Dropout: a resumed run draws what an uninterrupted one does.
-        seed = (self.config.seed * 1_000_003 + self.global_step) * 1009 + self.global_rank
-        torch.manual_seed(seed % 2**63)
+        torch.manual_seed(self.step_seed)  # dropout
         loss, optical = self.loss(prepare(batch, self.mapping))
         count = len(batch["side"])
         self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=count)
@@ -185,19 +128,55 @@ class Pretraining(L.LightningModule):
         self.log("val_loss", loss, prog_bar=True, sync_dist=True, batch_size=count)
         self.log("val_optical", optical, sync_dist=True, batch_size=count)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD as published, or AdamW; biases and norms do not decay under AdamW."""
-        return make_optimiser(self.parameters(), self.config.optimiser)
+    # learning rate ----------------------------------------------------------------------------
 
-    # resuming ---------------------------------------------------------------------------------
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser, and with schedule "plateau" what lowers its learning rate."""
+        optimiser = super().configure_optimizers()
+        options = self.config.optimiser
+        if options.schedule != "plateau":
+            return optimiser
+        plateau = ReduceLROnPlateau(
+            optimiser,
+            factor=options.factor,
+            patience=options.patience - 1,
+            threshold=0,
+            threshold_mode="abs",
+            eps=0,
+        )
+        # After the last step of an epoch, not after the epoch: the state is saved in between.
+        when = {"monitor": "val_loss", "interval": "step", "frequency": self.steps_per_epoch}
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": plateau, **when}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the learning rate hangs on."""
-        checkpoint["plateau"] = asdict(self.plateau)
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Lower the learning rate from what it is without warm-up."""
+        rates = self.learning_rates()
+        for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        scheduler.step(metric)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
-        self.plateau = Plateau(**checkpoint["plateau"])
+        """Go on from a state; one of 0.1.0 holds the plateau by itself."""
+        super().on_load_checkpoint(checkpoint)
+        plateau = checkpoint.get("plateau")
+        if plateau is None:
+            return
+        rate = self.config.optimiser.learning_rate * plateau["scale"]
+        groups = checkpoint["optimizer_states"][0]["param_groups"]
+        checkpoint["lr_schedulers"] = [
+            {
+                "best": plateau["best"],
+                "num_bad_epochs": plateau["waited"],
+                "last_epoch": plateau["epochs"],
+                "_last_lr": [rate] * len(groups),
+            }
+        ]
+        best = torch.tensor(plateau["best"])
+        stopping = {"wait_count": plateau["stalled"], "stopped_epoch": 0, "best_score": best}
+        checkpoint["callbacks"] = {
+            EarlyEnd.state_key: stopping,
+            Checkpoints.state_key: {"val_loss": plateau["best"]},
+        }
 
 
 def squares_of(tokens: Tensor, channels: int, token: int) -> Tensor:

@@ -49,9 +49,9 @@ class OptSimMIM(Pretraining):
         network: nn.Module,
         config: PretrainingConfig,
         mapping: InputMapping = "grey",
-        steps: int = 1,
+        steps_per_epoch: int = 1,
     ) -> None:
-        super().__init__(network, config, mapping, steps)
+        super().__init__(network, config, mapping, steps_per_epoch)
         self.heads = TokenHead(self.width, int(network.token), self.outputs)  # type: ignore[arg-type]
 
     def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:

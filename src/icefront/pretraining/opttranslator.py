@@ -21,9 +21,9 @@ class OptTranslator(Pretraining):
         network: nn.Module,
         config: PretrainingConfig,
         mapping: InputMapping = "grey",
-        steps: int = 1,
+        steps_per_epoch: int = 1,
     ) -> None:
-        super().__init__(network, config, mapping, steps)
+        super().__init__(network, config, mapping, steps_per_epoch)
         self.heads = nn.Conv2d(self.width, self.outputs, 1)
 
     def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from icefront.datasets.crops import EpochSampler
@@ -22,8 +22,8 @@ from icefront.datasets.pairs import PairCache, PairCrops, PairWindows, Sample, b
 from icefront.datasets.ssl4sar import Ssl4SarArchive, plot_pairs
 from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
-from icefront.models.card import ModelCard
-from icefront.models.checkpoints import read_own, write_own
+from icefront.models.card import InputMapping
+from icefront.models.checkpoints import read_own
 from icefront.models.registry import PRETRAINED, build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
 from icefront.pretraining import METHODS
@@ -32,16 +32,17 @@ from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.gradient_check import check_gradients
 from icefront.pretraining.module import N_CHANNELS, Pretraining
 from icefront.pretraining.samples import MaskedPairs, prepare
-from icefront.recipes import read_recipe, validated
+from icefront.recipes import validated
 from icefront.training.cards import card_of_member, run_provenance
+from icefront.training.checkpoints import RESUME, Best, Checkpoints, EarlyEnd
 from icefront.training.loop import (
-    RESUME,
-    begin,
+    begin_run,
     fit,
-    loader_options,
+    make_folder,
+    make_loader,
     make_trainer,
-    quieten,
-    state_to_resume,
+    number_of_parameters,
+    recipe_of,
     write_result,
 )
 
@@ -53,6 +54,7 @@ log = logging.getLogger("icefront.pretraining")
 PUBLISHED_REPEATS = 8
 """Crops of each image in an epoch."""
 
+_KEPT = (Best("best", "val_loss"),)
 _PICTURES = 4
 _BASELINE_CROPS = 64
 
@@ -120,58 +122,34 @@ def _provenance(
     }
 
 
-class PretrainingCheckpoints(Callback):
-    """Adapt the learning rate, write the best and the last network, draw reconstructions.
+def _validation(trainer: L.Trainer, module: Pretraining) -> dict[str, Any]:
+    """Return what Lightning logged in an epoch, and the learning rate of the next."""
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {**logged, "learning_rate": module.learning_rates()[0]}
 
-    The network goes into a checkpoint of ours; what the method adds to it lies beside, in
-    ``…_heads.safetensors``.
+
+class Pictures(Callback):
+    """Draws reconstructions of some windows every few epochs.
+
+    Parameters
+    ----------
+    shown : dict of Sample
+        Windows by title.
+    out : Path
+        Folder of the run.
     """
 
-    def __init__(self, card: ModelCard, shown: dict[str, Sample], out: Path) -> None:
-        self.card, self.shown, self.out = card, shown, out
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop a resumed run that had ended because its loss no longer fell."""
-        assert isinstance(pl_module, Pretraining)
-        trainer.should_stop = self._is_over(pl_module)
-
-    def _is_over(self, module: Pretraining) -> bool:
-        most = module.config.stop_after
-        return most is not None and module.plateau.stalled >= most
+    def __init__(self, shown: dict[str, Sample], out: Path) -> None:
+        self.shown, self.out = shown, out
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take note of the epoch's loss of validation."""
+        """Draw where it is due."""
         assert isinstance(pl_module, Pretraining)
-        loss = float(trainer.callback_metrics["val_loss"])
-        better = pl_module.plateau.step(loss)
-        epoch = trainer.current_epoch + 1
-        log.info(
-            "epoch %d: validation %.5f%s, learning rate × %g",
-            epoch,
-            loss,
-            " (best)" if better else "",
-            pl_module.plateau.scale,
-        )
-        trainer.should_stop = trainer.should_stop or self._is_over(pl_module)
-        if not trainer.is_global_zero:
+        config, epoch = pl_module.config, pl_module.epochs_done
+        due = epoch % config.pictures_every == 0 or epoch in (1, config.epochs)
+        if not (due and trainer.is_global_zero):
             return
-        scores = {"validation": {k: float(v) for k, v in trainer.callback_metrics.items()}}
-        for name in ("best", "last") if better else ("last",):
-            self._write(pl_module, name, epoch, scores)
-        every = pl_module.config.pictures_every
-        if epoch % every == 0 or epoch in (1, pl_module.config.epochs):
-            self._draw(trainer, pl_module, epoch)
-
-    def _write(self, module: Pretraining, name: str, epoch: int, scores: dict[str, Any]) -> None:
-        provenance = {**self.card.provenance, "epoch": epoch, "steps": module.global_step}
-        card = replace(self.card, scores=scores, provenance=provenance)
-        write_own(self.out / f"{name}.safetensors", module.network, card, remedy=RESUME)
-        heads = {k: v.detach().cpu().contiguous() for k, v in module.heads.state_dict().items()}
-        with writing(self.out / f"{name}_heads.safetensors", remedy=RESUME) as part:
-            save_file(heads, part)
-
-    def _draw(self, trainer: L.Trainer, module: Pretraining, epoch: int) -> None:
-        figure = picture(module, self.shown)
+        figure = picture(pl_module, self.shown)
         with writing(self.out / "pictures" / f"epoch_{epoch:04d}.png", remedy=RESUME) as part:
             figure.savefig(part, dpi=70)
         for logger in trainer.loggers:
@@ -285,18 +263,11 @@ def pretrain(
     IcefrontError
         If the recipe, the archive or the folder of the run is not in order.
     """
-    config = (
-        recipe
-        if isinstance(recipe, PretrainingConfig)
-        else read_recipe(recipe, overrides, PretrainingConfig)
-    )
+    config = recipe_of(recipe, overrides, PretrainingConfig)
     if left_out := sorted(set(exclude) - set(config.data.exclude)):
         data = config.data.model_copy(update={"exclude": [*config.data.exclude, *left_out]})
         config = config.model_copy(update={"data": data})
-    out = Path(config.out) / config.name
-    state = state_to_resume(out, resume=resume, overwrite=overwrite)
-    quieten()
-    L.seed_everything(config.seed, verbose=False)
+    state = begin_run(config, resume=resume, overwrite=overwrite)
     archive = Ssl4SarArchive(config.data.root, exclude=config.data.exclude)
     splits = split_archive(archive, config)
     card = card_of_member(config)
@@ -304,78 +275,94 @@ def pretrain(
     _check_window(config, network)
     start = load_starting_weights(network, config.init, config.model)
     log.info("parameters %s", start.sentence())
-    begin(out, config, fresh=state is None)
+    make_folder(config, fresh=state is None)
     cache = build_pair_cache(archive, progress=progress)
     card = replace(card, provenance=_provenance(config, archive, cache, splits, start))
-
     pairs = _pairs(config, cache, splits, int(network.token))  # type: ignore[arg-type]
     crops = config.crops_per_epoch or PUBLISHED_REPEATS * len(splits.train)
-    windows = pairs["validation"]
-    checkpoints = PretrainingCheckpoints(card, _shown(archive, windows), out)
-    trainer = make_trainer(
-        out,
-        checkpoints,
-        epochs=config.epochs,
-        devices=config.devices,
-        precision_name=config.precision,
-        clip=config.optimiser.clip,
-        progress=progress,
+    checkpoints = Checkpoints(
+        config.folder, card, _validation, _KEPT, reported=("val_loss", "learning_rate")
     )
-    world, rank = trainer.world_size, trainer.global_rank
-    length = max(crops // world, 1) * world
-    steps = -(-length // (world * config.batch))
-    module = METHODS[config.method](network, config, card.input_mapping, config.epochs * steps)
+    pictures = Pictures(_shown(archive, pairs["validation"]), config.folder)
+    callbacks = [EarlyEnd(config.stop_after), pictures, checkpoints]
+    trainer = make_trainer(config, callbacks, progress=progress)
+    crops = max(crops // trainer.world_size, 1) * trainer.world_size
+    steps = -(-crops // (trainer.world_size * config.batch))
+    module = METHODS[config.method](network, config, card.input_mapping, steps)
     log.info(
         "%s on %s (%.1f M parameters): %d images of %s, %d crops in %d steps an epoch",
         config.method,
         config.model,
-        sum(p.numel() for p in network.parameters()) / 1e6,
+        number_of_parameters(network) / 1e6,
         len(splits.train),
         ", ".join(card.provenance["glaciers"]),
-        length,
+        crops,
         steps,
     )
-    first = default_collate([pairs["train"][i] for i in range(2)])
-    gradients = check_gradients(module, first)
+    gradients = check_gradients(module, default_collate([pairs["train"][i] for i in range(2)]))
     log.log(logging.WARNING if gradients.unreached else logging.INFO, "%s", gradients.sentence())
-    module.to(memory_format=torch.channels_last)
-    if config.compile:
-        network.features = torch.compile(network.features)  # type: ignore[assignment, arg-type]
-    options = loader_options(config.batch, config.workers)
-    loader = DataLoader(pairs["train"], sampler=EpochSampler(length, rank, world), **options)
-    count = len(windows)  # type: ignore[arg-type]
-    even = count // world * world or count
-    validation = DataLoader(windows, sampler=range(rank, even, world), **options)
-    fit(trainer, module, loader, validation, out=out, state=state)
-
+    _optimise(module, pairs, crops, trainer, state)
     result: dict[str, Any] = {
-        "folder": str(out),
-        "best": str(out / "best.safetensors"),
-        "best_loss": module.plateau.best,
-        "epochs": module.plateau.epochs,
-        "crops": module.plateau.epochs * length,
+        "folder": str(config.folder),
+        "best": str(config.folder / "best.safetensors"),
+        "best_loss": checkpoints.best["val_loss"],
+        "epochs": module.epochs_done,
+        "crops": module.epochs_done * crops,
         "warnings": [archive.leakage] if archive.leaked else [],
         "frozen": list(gradients.frozen),
         "unreached": list(gradients.unreached),
     }
     if trainer.is_global_zero:
         if splits.held_out:
-            best = load_pretrained(out)
-            baselines = fit_baselines(
-                DataLoader(pairs["train"], sampler=range(_BASELINE_CROPS), batch_size=8),
-                card.input_mapping,
-            )
-            result["held_out"] = score_reconstruction(best, pairs["held_out"], baselines)
-            log.info("held-out reconstruction, mean absolute difference: %s", result["held_out"])
-            figure = picture(best, _shown(archive, pairs["held_out"]))
-            (out / "pictures").mkdir(exist_ok=True)
-            figure.savefig(out / "pictures" / "held_out.png", dpi=90)
-        write_result(out, result)
+            result["held_out"] = _held_out_scores(config, archive, pairs, card.input_mapping)
+        write_result(config.folder, result)
     return result
 
 
+def _optimise(
+    module: Pretraining,
+    pairs: dict[str, Dataset[Sample]],
+    crops: int,
+    trainer: L.Trainer,
+    state: Path | None,
+) -> None:
+    """Run the loop to its end; every process sees as many windows of validation."""
+    config, network, windows = module.config, module.network, pairs["validation"]
+    module.to(memory_format=torch.channels_last)
+    if config.compile:
+        network.features = torch.compile(network.features)  # type: ignore[assignment, arg-type]
+    world, rank = trainer.world_size, trainer.global_rank
+    count = len(windows)  # type: ignore[arg-type]
+    even = count // world * world or count
+    fit(
+        trainer,
+        module,
+        make_loader(pairs["train"], config, EpochSampler(crops, rank, world)),
+        make_loader(windows, config, range(rank, even, world)),
+        out=config.folder,
+        state=state,
+    )
+
+
+def _held_out_scores(
+    config: PretrainingConfig,
+    archive: Ssl4SarArchive,
+    pairs: dict[str, Dataset[Sample]],
+    mapping: InputMapping,
+) -> dict[str, float]:
+    """Score and draw what the best network reconstructs of the held-out glaciers."""
+    best = load_pretrained(config.folder)
+    some = DataLoader(pairs["train"], sampler=range(_BASELINE_CROPS), batch_size=8)
+    scores = score_reconstruction(best, pairs["held_out"], fit_baselines(some, mapping))
+    log.info("held-out reconstruction, mean absolute difference: %s", scores)
+    figure = picture(best, _shown(archive, pairs["held_out"]))
+    with writing(config.folder / "pictures" / "held_out.png", remedy=RESUME) as part:
+        figure.savefig(part, dpi=90)
+    return scores
+
+
 def _shown(archive: Ssl4SarArchive, windows: Dataset[Sample]) -> dict[str, Sample]:
-    """A few windows, evenly spread, by image and place."""
+    """Choose a few evenly spaced windows; by image and place."""
     inner: Any = windows.pairs if isinstance(windows, MaskedPairs) else windows
     places = inner.places
     most = min(len(places), _PICTURES)

@@ -116,7 +116,7 @@ class AveragingOptimiserConfig(OptimiserConfig):
 
 
 class RunConfig(Strict):
-    """What every run of learning is told.
+    """Settings of every run of learning.
 
     Attributes
     ----------
@@ -128,6 +128,9 @@ class RunConfig(Strict):
         Options of the member that differ from its defaults.
     init : str or None
         ``imagenet``, a checkpoint to start from, or nothing.
+    optimiser : OptimiserConfig
+    epochs : int or None
+        At most.
     out : str
         Folder of the runs.
     batch : int
@@ -146,6 +149,8 @@ class RunConfig(Strict):
     model: str = "tyrion"
     architecture: dict[str, Any] = Field({})
     init: str | None = None
+    optimiser: OptimiserConfig
+    epochs: int | None = Field(gt=0)
     out: str = "runs"
     batch: int = Field(128, gt=0)
     workers: int = Field(4, ge=0)

@@ -1,4 +1,4 @@
-"""What long runs of learning share: their folder, the state to resume from, precision, stopping."""
+"""The loop of every run of learning: its folder, the state to resume from, trainer, stopping."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 import shutil
 import signal
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -17,70 +17,45 @@ import yaml
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from pydantic import BaseModel
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.recipes import read_recipe
+from icefront.training.checkpoints import RESUME, STATE
+from icefront.training.config import RunConfig
 
 log = logging.getLogger("icefront.training.loop")
 
-STATE = "state.ckpt"
 RECIPE = "recipe.yaml"
 RESULT = "result.json"
-RESUME = "move the run to another disk, and go on with --resume after the last finished epoch"
-"""What a user can do when the disk of a run is full."""
 
-_MADE = ("logs", "pictures", "test.json", RESULT, STATE, RECIPE)
-
-
-class OptimiserOptions(Protocol):
-    """What the recipes of training and of pretraining both say of an optimiser."""
-
-    @property
-    def name(self) -> str:
-        """``sgd`` or ``adamw``."""
-        ...
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the first full step."""
-        ...
-
-    @property
-    def momentum(self) -> float:
-        """Under AdamW the first beta."""
-        ...
-
-    @property
-    def weight_decay(self) -> float:
-        """Per step, times the learning rate."""
-        ...
+_Recipe = TypeVar("_Recipe", bound=RunConfig)
+_WRITTEN = ("logs", "pictures", "test.json", RESULT, STATE, RECIPE)
 
 
-def make_optimiser(
-    parameters: Iterable[nn.Parameter], options: OptimiserOptions, *, fused: bool = False
-) -> torch.optim.Optimizer:
-    """Make SGD as published, or AdamW, which leaves biases and norms undecayed."""
-    learned = [p for p in parameters if p.requires_grad]
-    if options.name == "sgd":
-        return torch.optim.SGD(
-            learned,
-            lr=options.learning_rate,
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-        )
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in learned if p.ndim > 1]},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups,
-        lr=options.learning_rate,
-        betas=(options.momentum, 0.99),
-        weight_decay=options.weight_decay,
-        fused=fused,
-    )
+def recipe_of(
+    recipe: str | Path | _Recipe, overrides: list[str] | None, kind: type[_Recipe]
+) -> _Recipe:
+    """Return a recipe that was read already, or read it from its file."""
+    return recipe if isinstance(recipe, kind) else read_recipe(recipe, overrides, kind)  # type: ignore[arg-type]
+
+
+def begin_run(config: RunConfig, *, resume: bool, overwrite: bool) -> Path | None:
+    """Decide how a run begins; nothing is written yet.
+
+    Returns
+    -------
+    Path or None
+        The state to go on from, see `state_to_resume`.
+    """
+    state = state_to_resume(config.folder, resume=resume, overwrite=overwrite)
+    # Lightning's tips and warnings are for those who write training loops.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    L.seed_everything(config.seed, verbose=False)
+    return state
 
 
 def state_to_resume(out: Path, *, resume: bool, overwrite: bool) -> Path | None:
@@ -116,7 +91,7 @@ def state_to_resume(out: Path, *, resume: bool, overwrite: bool) -> Path | None:
     return state
 
 
-def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
+def make_folder(config: RunConfig, *, fresh: bool) -> None:
     """Make the folder of a run and note its recipe; a fresh start removes an earlier run's files.
 
     Raises
@@ -126,11 +101,12 @@ def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
     """
     if getattr(rank_zero_only, "rank", 0):  # another process of the same run
         return
+    out = config.folder
     with explained_writing(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_unfinished(out)
         if fresh:
-            for name in _MADE:
+            for name in _WRITTEN:
                 if (out / name).is_dir():
                     shutil.rmtree(out / name)
                 (out / name).unlink(missing_ok=True)
@@ -139,76 +115,37 @@ def begin(out: Path, recipe: BaseModel, *, fresh: bool) -> None:
                     if old.suffix in (".safetensors", ".json"):
                         old.unlink()
     with writing(out / RECIPE) as part:
-        part.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+        part.write_text(yaml.safe_dump(config.model_dump(mode="json")))
 
 
-class LastState(Callback):
-    """Keeps the state to resume from, whole or not at all, after each epoch.
-
-    It has to be the last callback: what others decide at the end of an epoch belongs to the state.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write it."""
-        if not trainer.is_global_zero:  # writes nothing, but takes part in collecting the state
-            trainer.save_checkpoint(self.path)
-            return
-        with writing(self.path, remedy=RESUME) as part:
-            trainer.save_checkpoint(part)
-
-
-def precision(name: str) -> Any:
+def _precision(name: str) -> Any:
     """Lightning's name of "auto", "bf16" or "32"; auto is bf16 on GPUs that have it."""
     if name == "auto":
         return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 32
     return "bf16-mixed" if name == "bf16" else 32
 
 
-def quieten() -> None:
-    """Silence Lightning's tips and warnings: they are for those who write training loops."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"lightning\.")
-
-
-def make_trainer(
-    out: Path,
-    checkpoints: Callback,
-    *,
-    epochs: int | None,
-    devices: int | str,
-    precision_name: str,
-    clip: float | None,
-    progress: bool,
-) -> L.Trainer:
-    """Make the loop of a run: logs in its folder, checkpoints, the state last.
+def make_trainer(config: RunConfig, callbacks: Sequence[Callback], *, progress: bool) -> L.Trainer:
+    """Make the loop of a run, with logs in its folder.
 
     Parameters
     ----------
-    out : Path
-        Folder of the run.
-    checkpoints : Callback
-        Writes checkpoints.
-    epochs : int or None
-        At most; None for as long as the callback or the module wants.
-    devices, precision_name, clip
-        Of the recipe.
+    config : RunConfig
+    callbacks : sequence of Callback
+        `Checkpoints` is the last one.
     progress : bool
         Show a bar.
     """
-    callbacks: list[Callback] = [checkpoints, LastState(out / STATE)]
-    if progress:
-        callbacks.append(RichProgressBar(leave=False))
+    out = config.folder
+    bars = [RichProgressBar(leave=False)] if progress else []
     return L.Trainer(
         accelerator="auto",
-        devices=devices,
-        precision=precision(precision_name),
-        max_epochs=epochs if epochs is not None else -1,
-        gradient_clip_val=clip,
+        devices=config.devices,
+        precision=_precision(config.precision),
+        max_epochs=-1 if config.epochs is None else config.epochs,
+        gradient_clip_val=config.optimiser.clip,
         logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "logs", "tensorboard")],
-        callbacks=callbacks,
+        callbacks=[*bars, *callbacks],
         enable_checkpointing=False,
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -218,14 +155,23 @@ def make_trainer(
     )
 
 
-def loader_options(batch: int, workers: int) -> dict[str, Any]:
-    """What the loaders of all runs share."""
-    return {
-        "batch_size": batch,
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-    }
+def make_loader(
+    data: Dataset[Any], config: RunConfig, numbers: Sampler[int] | Sequence[int]
+) -> DataLoader[Any]:
+    """Make the loader of a run, of the samples with these numbers, in this order."""
+    return DataLoader(
+        data,
+        config.batch,
+        sampler=numbers,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def number_of_parameters(network: nn.Module) -> int:
+    """Count the parameters of a network."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def write_result(out: Path, result: dict[str, Any]) -> None:
@@ -258,22 +204,29 @@ def fit(
     except (SystemExit, RuntimeError, OSError) as error:
         # Lightning ends the process on Ctrl-C and lets it ignore the next one. A stop that reaches
         # the whole group of processes ends those that read images first.
-        reason = str(error)
-        if isinstance(error, SystemExit) or "by signal: Terminated" in reason:
+        if isinstance(error, SystemExit) or "by signal: Terminated" in str(error):
             if not trainer.interrupted:
                 raise
             signal.signal(signal.SIGINT, on_interrupt)
             log.info("%s was stopped; --resume goes on after the last epoch that ended", out)
             raise KeyboardInterrupt from None
-        if reason.startswith("DataLoader worker") and isinstance(error, RuntimeError):
-            raise IcefrontError(
-                f"A process that reads images for the run in {out} was ended, as the system does "
-                "where memory is short; set workers to fewer and go on with --resume."
-            ) from error
-        # PyTorch's writer has an error of its own for a full disk.
-        if not isinstance(error, OSError) and "PytorchStreamWriter" not in reason:
+        if (sentence := _explanation(error, out)) is None:
             raise
+        raise IcefrontError(sentence) from error
+    except IcefrontError as error:
+        # One of a process that reads images comes with its traceback.
+        raise IcefrontError(str(error).rpartition("IcefrontError: ")[2].strip()) from error
+
+
+def _explanation(error: BaseException, out: Path) -> str | None:
+    """Say why a run ended that can go on; None for a mistake of the program."""
+    if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
+        return (
+            f"A process that reads images for the run in {out} was ended, as the system does where "
+            "memory is short; set workers to fewer and go on with --resume."
+        )
+    # PyTorch's writer has an error of its own for a full disk.
+    if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):
         reason = getattr(error, "strerror", None) or "a file could not be finished"
-        raise IcefrontError(
-            f"The run in {out} could not be written ({reason}); {RESUME}."
-        ) from error
+        return f"The run in {out} could not be written ({reason}); {RESUME}."
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import nn
-from torch.utils.data import DataLoader
 
 from icefront.datasets.caffe import CaffeDataset, validation_split
 from icefront.datasets.crops import CropDataset, EpochSampler, ZoneCache, build_zone_cache
@@ -22,21 +20,20 @@ from icefront.datasets.ssl4sar import shared_glaciers
 from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
-from icefront.models.checkpoints import write_own
 from icefront.models.registry import build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
-from icefront.recipes import read_recipe
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.cards import card_of_member, run_provenance
+from icefront.training.checkpoints import Best, Checkpoints
 from icefront.training.config import DataConfig, TrainingConfig
 from icefront.training.loop import (
-    RESUME,
-    begin,
+    begin_run,
     fit,
-    loader_options,
+    make_folder,
+    make_loader,
     make_trainer,
-    quieten,
-    state_to_resume,
+    number_of_parameters,
+    recipe_of,
     write_result,
 )
 from icefront.training.module import ZoneTraining
@@ -44,6 +41,8 @@ from icefront.training.scores import score_images, summarise
 
 log = logging.getLogger("icefront.training")
 
+_KEPT = (Best("best_mean_iou", "mean_iou", largest=True), Best("best_mde", "mde"))
+_REPORTED = ("mean_iou", "mde", "without_front")
 _PREPARATION = ("whole", "window", "target", "stride")
 
 
@@ -87,7 +86,7 @@ def split_data(config: DataConfig, seed: int) -> Splits:
     if not train:
         raise IcefrontError(f"{config.root} leaves no images to train on.")
     if config.train_fraction < 1:
-        # One order for all shares: with fewer labels a model sees a part of what others see.
+        # One order for all fractions: with fewer labels a model sees a part of what others see.
         order = np.random.default_rng((seed, 1)).permutation(len(train))
         train = sorted(train[i] for i in order[: max(1, round(config.train_fraction * len(train)))])
     if not config.test_split:
@@ -113,71 +112,28 @@ def card_for(config: TrainingConfig, splits: Splits | None = None) -> ModelCard:
     )
 
 
-class ZoneCheckpoints(Callback):
-    """Validate on whole scenes, and write the best and the last network as checkpoints."""
+def _validated_by(
+    config: TrainingConfig, splits: Splits
+) -> Callable[[L.Trainer, ZoneTraining], dict[str, Any] | None]:
+    """Return what scores a network on whole scenes of validation, where it is due."""
 
-    state_key = "Keeper"  # under which states of 0.1.0 hold the best scores
-
-    def __init__(self, config: TrainingConfig, splits: Splits, card: ModelCard, out: Path) -> None:
-        self.config, self.splits, self.card, self.out = config, splits, card, out
-        self.best = {"mean_iou": -np.inf, "mde": np.inf}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Best scores so far, for resuming."""
-        return dict(self.best)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them up again."""
-        self.best.update(state_dict)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Validate where it is due, outside the account of training time."""
-        assert isinstance(pl_module, ZoneTraining)
-        due = (trainer.current_epoch + 1) % self.config.validate_every == 0
-        if not (due and self.splits.validation and trainer.is_global_zero):
-            return
-        began = time.monotonic()
-        summary = summarise(
-            score_images(
-                pl_module.evaluated,
-                self.splits.labels,
-                self.splits.validation,
-                min_length_m=self.config.data.min_length_m,
-                exact=False,
-            )
+    def validate(trainer: L.Trainer, module: ZoneTraining) -> dict[str, Any] | None:
+        due = module.epochs_done % config.validate_every == 0
+        if not (due and splits.validation and trainer.is_global_zero):
+            return None
+        scores = score_images(
+            module.evaluated,
+            splits.labels,
+            splits.validation,
+            min_length_m=config.data.min_length_m,
+            exact=False,
         )
-        for key in ("mean_iou", "mde", "without_front"):
-            pl_module.log(f"val_{key}", float(summary[key]), rank_zero_only=True)
-        better = {
-            "mean_iou": summary["mean_iou"] > self.best["mean_iou"],
-            "mde": summary["mde"] < self.best["mde"],
-        }
-        for key, is_better in better.items():
-            if is_better:
-                self.best[key] = summary[key]
-                self.write(pl_module, f"best_{key}", {"validation": summary})
-        log.info(
-            "epoch %d: mean IoU %.3f, MDE %.2f, %d without front",
-            trainer.current_epoch,
-            summary["mean_iou"],
-            summary["mde"],
-            summary["without_front"],
-        )
-        pl_module.pause(time.monotonic() - began)
+        summary = summarise(scores)
+        for key in _REPORTED:
+            module.log(f"val_{key}", float(summary[key]), rank_zero_only=True)
+        return summary
 
-    def write(self, module: ZoneTraining, name: str, scores: dict[str, Any]) -> ModelCard:
-        """Write ``name.safetensors`` and its card."""
-        card = replace(
-            self.card,
-            scores=scores,
-            provenance={
-                **self.card.provenance,
-                "steps": module.global_step,
-                "crops": module.global_step * self.config.batch,
-                "minutes": round(module.seconds() / 60, 2),
-            },
-        )
-        return write_own(self.out / f"{name}.safetensors", module.evaluated, card, remedy=RESUME)
+    return validate
 
 
 def _warnings(start: StartingWeights, config: TrainingConfig) -> list[str]:
@@ -211,7 +167,7 @@ def _provenance(
 def other_scenes_of(
     config: TrainingConfig, cache: ZoneCache, window: int, progress: bool = False
 ) -> list[tuple[float, list[Patch]]]:
-    """Make the mosaics and the simulated scenes of a recipe, each with its fraction of crops."""
+    """Draw the mosaics and the simulated scenes of a recipe, each with its fraction of crops."""
     data = config.data
     found: list[tuple[float, list[Patch]]] = []
     if data.simulated:
@@ -266,22 +222,9 @@ def train(
     IcefrontError
         If the recipe, the data or the folder of the run is not in order.
     """
-    config = (
-        recipe
-        if isinstance(recipe, TrainingConfig)
-        else read_recipe(recipe, overrides, TrainingConfig)
-    )
-    out = Path(config.out) / config.name
-    state = state_to_resume(out, resume=resume, overwrite=overwrite)
-    quieten()
-    L.seed_everything(config.seed, verbose=False)
+    config = recipe_of(recipe, overrides, TrainingConfig)
+    state = begin_run(config, resume=resume, overwrite=overwrite)
     splits = split_data(config.data, config.seed)
-    learned = CaffeDataset(
-        config.data.root,
-        names=[splits.labels.names[i] for i in splits.train],
-        damaged=config.data.damaged,
-        clean_labels=config.data.clean_labels,
-    )
     card = card_for(config, splits)
     network = build(card)
     start = load_starting_weights(network, config.init, config.model)
@@ -290,52 +233,24 @@ def train(
     for warning in warned:
         log.warning(warning)
     card = replace(card, provenance=_provenance(config, splits, start, warned))
-    begin(out, config, fresh=state is None)
-    cache = build_zone_cache(learned, progress=progress)
-
-    steps = config.crops_per_epoch // config.batch
-    module = ZoneTraining(network, config, steps)
-    others = other_scenes_of(config, cache, card.window, progress)
-    crops = CropDataset(
-        cache,
-        range(len(cache)),
-        card.window,
-        zoom=config.augmentation.zoom,
-        zoom_probability=config.augmentation.zoom_probability,
-        seed=config.seed,
-        other_scenes=others,
-    )
-    checkpoints = ZoneCheckpoints(config, splits, card, out)
-    trainer = make_trainer(
-        out,
-        checkpoints,
-        epochs=config.epochs,
-        devices=config.devices,
-        precision_name=config.precision,
-        clip=config.optimiser.clip,
-        progress=progress,
-    )
-    loader = DataLoader(
-        crops,
-        sampler=EpochSampler(
-            steps * config.batch * trainer.world_size, trainer.global_rank, trainer.world_size
-        ),
-        drop_last=True,
-        **loader_options(config.batch, config.workers),
+    make_folder(config, fresh=state is None)
+    crops = _crops(config, splits, card.window, progress)
+    module = ZoneTraining(network, config, config.crops_per_epoch // config.batch)
+    checkpoints = Checkpoints(
+        config.folder, card, _validated_by(config, splits), _KEPT, reported=_REPORTED
     )
     log.info(
         "training %s (%.1f M parameters) from %s on %d images of %s",
         config.model,
-        sum(p.numel() for p in network.parameters()) / 1e6,
+        number_of_parameters(network) / 1e6,
         start.origin,
         len(splits.train),
         ", ".join(card.provenance["glaciers"]),
     )
-    module.to(memory_format=torch.channels_last)
-    fit(trainer, module, loader, out=out, state=state)
+    trainer = _optimise(config, module, crops, checkpoints, state, progress)
     result: dict[str, Any] = {
-        "folder": str(out),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "folder": str(config.folder),
+        "parameters": number_of_parameters(network),
         "minutes": round(module.seconds() / 60, 2),
         "crops": module.global_step * config.batch,
         "init": start.origin,
@@ -347,9 +262,48 @@ def train(
         if splits.test:
             scores = held_out_scores(module.evaluated, splits, config.data.min_length_m, progress)
             result["test"] = scores
-        checkpoints.write(module, "last", {"test": scores} if scores else {})
-        write_result(out, result)
+        checkpoints.write(trainer, module, "last", {"test": scores} if scores else {})
+        write_result(config.folder, result)
     return result
+
+
+def _crops(config: TrainingConfig, splits: Splits, window: int, progress: bool) -> CropDataset:
+    """Open the cache of the training images, and the crops from it and from other scenes."""
+    learned = CaffeDataset(
+        config.data.root,
+        names=[splits.labels.names[i] for i in splits.train],
+        damaged=config.data.damaged,
+        clean_labels=config.data.clean_labels,
+    )
+    cache = build_zone_cache(learned, progress=progress)
+    return CropDataset(
+        cache,
+        range(len(cache)),
+        window,
+        zoom=config.augmentation.zoom,
+        zoom_probability=config.augmentation.zoom_probability,
+        seed=config.seed,
+        other_scenes=other_scenes_of(config, cache, window, progress),
+    )
+
+
+def _optimise(
+    config: TrainingConfig,
+    module: ZoneTraining,
+    crops: CropDataset,
+    checkpoints: Checkpoints,
+    state: Path | None,
+    progress: bool,
+) -> L.Trainer:
+    """Run the loop to its end."""
+    trainer = make_trainer(config, [checkpoints], progress=progress)
+    world = trainer.world_size
+    numbers = EpochSampler(
+        module.steps_per_epoch * config.batch * world, trainer.global_rank, world
+    )
+    module.to(memory_format=torch.channels_last)
+    fit(trainer, module, make_loader(crops, config, numbers), out=config.folder, state=state)
+    return trainer
 
 
 def held_out_scores(
