@@ -16,6 +16,7 @@ its row says. A damaged catalogue is never written to; set aside, it is rebuilt 
 from __future__ import annotations
 
 import datetime as dt
+import glob
 import json
 import sqlite3
 import struct
@@ -116,6 +117,14 @@ _LITTLE_ENDIAN_WITH_BOX = 0b0000_0011
 def scene_folder(project: Path, glacier: str | None) -> Path:
     """Return the folder in which a project keeps the files of a glacier's scenes."""
     return project / SCENES / (file_name(glacier or "unknown").strip(". ") or "unknown")
+
+
+def zones_of(project: Path, glacier: str | None, name: str) -> Path:
+    """Return the zone raster of a scene, also if its glacier had another name then."""
+    path = scene_folder(project, glacier) / f"{name}_zones.tif"
+    if path.exists():
+        return path
+    return next((project / SCENES).glob(f"*/{glob.escape(path.name)}"), path)
 
 
 class Catalogue:
@@ -226,6 +235,20 @@ class Catalogue:
             return self.db.execute(
                 f"SELECT {columns} FROM {LAYER} WHERE {where} ORDER BY fid", values
             ).fetchall()
+
+    def paths(self) -> set[str]:
+        """Return the paths of all scenes."""
+        with self._explained():
+            return {path for (path,) in self.db.execute(f"SELECT path FROM {LAYER}")}
+
+    def glaciers(self) -> list[str]:
+        """Return the names of the glaciers there are, in order of their first scenes."""
+        with self._explained():
+            found = self.db.execute(
+                f"SELECT glacier FROM {LAYER} WHERE glacier IS NOT NULL "
+                "GROUP BY glacier ORDER BY min(fid)"
+            )
+            return [name for (name,) in found]
 
     def insert(self, values: Mapping[str, Any]) -> None:
         """Add a row; inside of `writing`."""

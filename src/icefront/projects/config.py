@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings
 from icefront.fronts.area_of_interest import read_area
+from icefront.glaciers import name_key
 from icefront.recipes import Strict, read_yaml, validated
 
 
@@ -139,7 +140,7 @@ class Areas:
         common = self._common
         if common is None or "glacier" not in common.columns:
             return common
-        named = common["glacier"].astype(str).str.casefold() == str(glacier).casefold()
+        named = common["glacier"].astype(str).map(name_key) == name_key(str(glacier))
         return common[named] if named.any() else None
 
     def digest(self, glacier: str | None) -> str:

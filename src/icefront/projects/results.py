@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from icefront.errors import IcefrontError
 from icefront.fronts.date_columns import read_dates
 from icefront.fronts.date_line import in_crs
+from icefront.glaciers import Spellings
 from icefront.measures.by_glacier import METHODS, measure_each
 from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.timeseries.grades import grade_fronts
@@ -142,9 +144,12 @@ def compute_results(
     from those that are given; its fronts stay in the table.
     """
     notes = list(notes)
-    fronts = fronts.assign(glacier=fronts["glacier"].fillna("").astype(str))
+    spellings = Spellings()
+    fronts = _spelled(fronts.assign(glacier=fronts["glacier"].fillna("").astype(str)), spellings)
+    centreline, box = _spelled(centreline, spellings), _spelled(box, spellings)
+    scenes, members = _spelled(scenes, spellings), [_spelled(m, spellings) for m in members]
     if glaciers:
-        wanted = fronts["glacier"].isin(glaciers)
+        wanted = fronts["glacier"].isin([spellings.of(name) for name in glaciers])
         if not wanted.any():
             raise IcefrontError(
                 f"There is no front of {', '.join(glaciers)}; there are "
@@ -194,6 +199,14 @@ def compute_results(
         project,
         counts or {},
     )
+
+
+def _spelled(table: Any, spellings: Spellings) -> Any:
+    """Call each glacier of a table by one name, however it is written; missing ones stay."""
+    if table is None or "glacier" not in table:
+        return table
+    names = table["glacier"]
+    return table.assign(glacier=[spellings.of(n) if isinstance(n, str) else n for n in names])
 
 
 def _dates(table: gpd.GeoDataFrame) -> pd.Series:

@@ -29,6 +29,7 @@ from icefront.errors import IcefrontError, failure
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.files.names import distinct_names, is_text, not_text, shown
+from icefront.glaciers import Spellings, is_processing_word
 from icefront.grid import common_crs
 from icefront.inference.settings import SHORTHANDS
 from icefront.models.card import card_of
@@ -52,11 +53,11 @@ from icefront.projects.config import Areas, MonitoringConfig, read_config, setti
 from icefront.projects.scene_files import (
     Header,
     Listed,
-    glacier_of,
     list_scenes,
     named_folders,
     read_header,
 )
+from icefront.projects.scene_names import POLARISATIONS, glacier_of, one_of_each_pass
 from icefront.projects.workers import (
     Cluster,
     Job,
@@ -249,6 +250,7 @@ def run_monitoring(
     lock = catalogues.lock_of(folder, run)
     inputs = named_folders(config, root)
     with input_folders(inputs), _opened(folder, listed, report) as catalogue, lock:
+        listed = _watched(catalogue, listed, config, report)
         if catalogue.release_dead():
             report.notes.append("A run before this one was cut off; its scenes are done again.")
         if catalogues.live_runs(folder) == [run]:
@@ -360,7 +362,7 @@ def _prepare(folder: Path) -> None:
 def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
     if (folder / CATALOGUE).exists():
         return Catalogue(folder)
-    first = [read_header(item.path) for item in listed[:CRS_SAMPLE]]
+    first = [read_header(item) for item in listed[:CRS_SAMPLE]]
     crs = common_crs(
         (header.crs for header in first),
         (header.latitude for header in first),
@@ -380,6 +382,28 @@ def _sweep(folder: Path) -> None:
     for lock in (folder / RUNS).glob("*.lock"):
         if not catalogues.is_alive(folder, lock.stem):
             lock.unlink(missing_ok=True)
+
+
+def _watched(
+    catalogue: Catalogue, listed: list[Listed], config: MonitoringConfig, report: RunReport
+) -> list[Listed]:
+    """Leave out other polarisations of a pass; note what names of the project are wrong."""
+    kept = catalogue.paths()
+    words = [name for name in catalogue.glaciers() if is_processing_word(name)]
+    if words:
+        report.notes.append(
+            f"The project has scenes under {', '.join(map(repr, words))}, which is no glacier: "
+            "name theirs in a table, or start another project."
+        )
+    asked = config.band if isinstance(config.band, str) else None
+    found = one_of_each_pass(listed, kept, preferred=asked)
+    if len(found) < len(listed):
+        report.notes.append(
+            f"{len(listed) - len(found)} images of passes in other polarisations are left out "
+            f"(the first of {', '.join(POLARISATIONS)} is taken)."
+        )
+    report.found = len(found)
+    return found
 
 
 # --- what is to be done ---------------------------------------------------------------------
@@ -416,6 +440,12 @@ def _plan(
             digests[glacier] = settings_digest(parameters, areas.digest(glacier))
         return digests[glacier]
 
+    spellings = Spellings([*config.glaciers, *catalogue.glaciers()])
+
+    def name_glacier(item: Listed, named: str | None) -> str | None:
+        glacier = config.glacier or glacier_of(item, named, config)
+        return None if glacier is None else spellings.of(glacier)
+
     # Headers and hashes are read outside of the transaction: another run may be waiting.
     changes: list[tuple[int | None, dict[str, Any]]] = []
     stems = distinct_names([str(item.path) for item in listed])
@@ -430,11 +460,12 @@ def _plan(
         if row is None:
             row = _moved(catalogue, item)
         if row is None:
-            header = read_header(item.path)
-            glacier = config.glacier or glacier_of(item, header.metadata.glacier, config)
+            header = read_header(item)
+            glacier = name_glacier(item, header.metadata.glacier)
             changes.append((None, _new_row(item, header, glacier, stem, digest_of(glacier))))
             continue
-        update, is_changed, is_other = _compared(row, item, config, digest_of, retry, renew)
+        glacier = name_glacier(item, row["glacier"])
+        update, is_changed, is_other = _compared(row, item, glacier, digest_of, retry, renew)
         changed += is_changed
         other += is_other
         if update:
@@ -498,7 +529,7 @@ def _unreadable(item: Listed, stem: str) -> dict[str, Any]:
 def _compared(
     row: Any,
     item: Listed,
-    config: MonitoringConfig,
+    glacier: str | None,
     digest_of: Callable[[str | None], str],
     retry: bool,
     renew: bool,
@@ -508,7 +539,7 @@ def _compared(
     if str(item.path) != row["path"]:
         update["path"] = str(item.path)
     stated = {
-        "glacier": config.glacier or glacier_of(item, row["glacier"], config),
+        "glacier": glacier,
         "date": None if item.date is None else item.date.isoformat(),
         "sensor": item.sensor,
     }

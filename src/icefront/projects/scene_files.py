@@ -1,4 +1,4 @@
-"""Which scenes there are, and of which glacier each is."""
+"""Which scenes there are, and what their files say of themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,17 @@ from pyproj import CRS
 from rasterio.warp import transform_bounds
 
 from icefront.errors import IcefrontError
+from icefront.files.names import shown
 from icefront.fronts.date_columns import read_dates
 from icefront.projects.config import MonitoringConfig
+from icefront.projects.scene_names import metadata_of_folders
 from icefront.scenes.metadata import Metadata, from_name, from_tags, sensor_word
 from icefront.scenes.raster import opened
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 """Files that are taken for scenes where a folder was named."""
 
+_WILDCARDS = "*?["
 _OURS = re.compile(r"_(zones|front|quicklook)$", re.IGNORECASE)
 
 
@@ -40,7 +44,8 @@ class Listed:
     date, sensor
         As a table says.
     folders : tuple of str
-        Names of the folders between the one that was named and the file.
+        Names of the folders between the one that was named and the file; with it where it was
+        named by a pattern or beside others.
     """
 
     path: Path
@@ -95,8 +100,9 @@ def list_scenes(config: MonitoringConfig, root: Path, project: Path) -> list[Lis
     for glacier, about in config.glaciers.items():
         for text in about.scenes:
             add(_of_text(text, root, project, glacier))
+    several = len(config.scenes) > 1
     for text in config.scenes:
-        add(_of_text(text, root, project, None))
+        add(_of_text(text, root, project, None, several))
     return [found[path] for path in sorted(found)]
 
 
@@ -112,37 +118,46 @@ def named_folders(config: MonitoringConfig, root: Path) -> tuple[str, ...]:
     return tuple(sorted(folders))
 
 
-def _of_text(text: str, root: Path, project: Path, glacier: str | None) -> Iterator[Listed]:
-    """Yield the files of a path, a folder or a pattern."""
-    path = root / text
+def _of_text(
+    text: str, root: Path, project: Path, glacier: str | None, several: bool = False
+) -> Iterator[Listed]:
+    """Yield the files of a path, a folder or a pattern; `several` are named."""
+    path = Path(os.path.abspath(root / text))
     if path.is_dir():
-        yield from _of_folder(path, project, glacier)
+        yield from _of_folder(path, project, glacier, path.parent if several else path)
     elif path.is_file():
-        yield Listed(Path(os.path.abspath(path)), glacier)
-    elif any(sign in text for sign in "*?["):
-        base = Path(path.anchor) if path.is_absolute() else root
-        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else text
-        matches = sorted(base.glob(pattern))
+        yield Listed(path, glacier, folders=(path.parent.name,) if several else ())
+    elif any(sign in text for sign in _WILDCARDS):
+        fixed = Path(path.anchor)
+        for part in path.relative_to(path.anchor).parts[:-1]:
+            if any(sign in part for sign in _WILDCARDS):
+                break
+            fixed /= part
+        try:
+            matches = sorted(fixed.glob(str(path.relative_to(fixed))))
+        except (ValueError, NotImplementedError) as error:
+            raise IcefrontError(f"The pattern {path} is not understood: {error}.") from error
         if not matches:
             raise IcefrontError(f"No file fits {path}: check the pattern.")
         for match in matches:
             if match.is_dir():
-                yield from _of_folder(match, project, glacier)
+                yield from _of_folder(match, project, glacier, fixed.parent)
             else:
-                yield Listed(Path(os.path.abspath(match)), glacier, folders=(match.parent.name,))
+                yield Listed(match, glacier, folders=match.relative_to(fixed.parent).parts[:-1])
     else:
-        raise IcefrontError(f"The scenes {path} do not exist: check the path.")
+        raise IcefrontError(f"The scenes {root / text} do not exist: check the path.")
 
 
-def _of_folder(top: Path, project: Path, glacier: str | None) -> Iterator[Listed]:
+def _of_folder(top: Path, project: Path, glacier: str | None, above: Path) -> Iterator[Listed]:
+    """Yield the scenes of a folder and below it, with their folders below another one."""
     ours = os.path.abspath(project)
-    for folder, inner, files in os.walk(os.path.abspath(top)):
+    for folder, inner, files in os.walk(top):
         inner[:] = sorted(
             name
             for name in inner
             if not name.startswith(".") and os.path.join(folder, name) != ours
         )
-        between = Path(folder).relative_to(os.path.abspath(top)).parts
+        between = Path(folder).relative_to(above).parts
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
             if name.startswith(".") or suffix.lower() not in SUFFIXES or _OURS.search(stem):
@@ -181,49 +196,33 @@ def _of_table(path: Path, day_first: bool | None) -> Iterator[Listed]:
         )
 
 
-def read_header(path: Path) -> Header:
-    """Read what a file says of itself; what cannot be opened says what its name says."""
-    named = from_name(path.stem)
+def read_header(item: Listed) -> Header:
+    """Read what a file and its folders say; what cannot be opened says what its name says."""
+    named = from_name(shown(item.path.stem))
+    folders = metadata_of_folders(item.folders)
     try:
-        with opened(path) as src:
+        # Other files of a folder matter only where they belong to this one: they are not listed.
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN=True), opened(item.path) as src:
             tags = from_tags(*(src.tags(i) for i in src.indexes[:1]), src.tags())
-            metadata = tags.completed_by(named)
+            metadata = tags.completed_by(named).completed_by(folders)
             points, system = src.gcps
             if src.crs is not None:
-                box = transform_bounds(src.crs, "EPSG:4326", *src.bounds)
-                crs = CRS.from_user_input(src.crs)
-                return Header(metadata, crs, float(np.mean([box[1], box[3]])))
+                crs = _crs_of(src.crs.to_wkt())
+                return Header(metadata, crs, _latitude(src.crs, src.bounds))
             if points and system is not None:
                 latitude = float(np.mean([point.y for point in points]))
-                return Header(metadata, CRS.from_user_input(system), latitude)
+                return Header(metadata, _crs_of(system.to_wkt()), latitude)
             return Header(metadata)
-    except (IcefrontError, rasterio.errors.RasterioError, ValueError):
-        return Header(named)
+    except Exception:
+        # Why it cannot be opened is said where it is extracted.
+        return Header(named.completed_by(folders))
 
 
-def glacier_of(listed: Listed, said: str | None, config: MonitoringConfig) -> str | None:
-    """Name the glacier of a scene.
-
-    What the user says of the file wins; then a glacier of the configuration that a tag, the
-    file's name or a folder names; then the tag or name itself; then the innermost folder.
-    """
-    if listed.glacier is not None:
-        return _known(listed.glacier, config) or listed.glacier
-    for word in (said, *reversed(listed.folders)):
-        if word and (known := _known(word, config)):
-            return known
-    if said is None and listed.folders:
-        return listed.folders[-1]
-    return said
+@lru_cache(maxsize=64)
+def _crs_of(wkt: str) -> CRS:
+    return CRS.from_wkt(wkt)
 
 
-def _known(word: str, config: MonitoringConfig) -> str | None:
-    plain = _squeezed(word)
-    for name, about in config.glaciers.items():
-        if plain in {_squeezed(text) for text in (name, *about.names)}:
-            return name
-    return None
-
-
-def _squeezed(word: str) -> str:
-    return re.sub(r"[\s_.-]+", "", word).casefold()
+def _latitude(crs: rasterio.crs.CRS, bounds: rasterio.coords.BoundingBox) -> float:
+    _, south, _, north = transform_bounds(crs, "EPSG:4326", *bounds)
+    return float(south + north) / 2

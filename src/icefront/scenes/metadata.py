@@ -7,16 +7,20 @@ Three kinds of names are understood:
 - Sentinel-1 products and their measurement files (Sentinel-1 Product Specification,
   S1-RS-MDA-52-7441): ``S1A_IW_GRDH_1SSH_20180602T...``, ``s1a-iw-grd-hh-20180602t...``;
 - anything else in which fields are parted by underscores, hyphens, dots or spaces: a date, a
-  sensor and a polarisation are taken where they stand, and leading words before a date name the
-  glacier (``helheim_20180602_S1_HH``, ``Harald_Moltke_2019-05-01``).
+  sensor and a polarisation are taken where they stand, and the first words that are no words of
+  processors name the glacier, with its number (``helheim_20180602_S1_HH``,
+  ``subset_Upernavik_Isstrom_1_2019-05-01``).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+
+from icefront.glaciers import is_processing_word
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ _DATE = re.compile(
     r"(?=\D|$|\d{6}(?!\d))"
 )
 _PART = re.compile(r"[_\s.\-]+")
-_NOT_A_GLACIER = {"GRD", "SLC", "RTC", "SAR", "IW", "EW", "SM", "SCENE", "IMAGE", "IMG"}
+_APOSTROPHES = str.maketrans("", "", "'\u2019")
+_NUMBERED = re.compile(r"[^\W\d_]{3,}\d{1,2}")
 
 _TAGS = {
     "glacier": ("GLACIER", "GLACIER_NAME"),
@@ -178,6 +183,8 @@ def from_name(name: str) -> Metadata:
     Metadata
         With None for all that the name does not say.
     """
+    # Some systems give names with letters taken apart.
+    name = unicodedata.normalize("NFC", name)
     caffe = _CAFFE.match(name)
     if caffe and find_date(caffe["date"]):
         return Metadata(
@@ -221,8 +228,13 @@ def _from_fields(name: str) -> Metadata:
 def _leading_words(parts: list[str]) -> str | None:
     words: list[str] = []
     for part in parts:
-        known = sensor_word(part) or find_polarisation(part) or part.upper() in _NOT_A_GLACIER
-        if known or not part.replace("'", "").isalpha():
+        if is_processing_word(part) and not words:
+            continue
+        if sensor_word(part) or find_polarisation(part) or is_processing_word(part):
+            break
+        letters = part.translate(_APOSTROPHES)
+        numbered = _NUMBERED.fullmatch(letters) or (words and re.fullmatch(r"\d{1,2}", part))
+        if not letters.isalpha() and not numbered:
             break
         words.append(part)
     return " ".join(words) or None
