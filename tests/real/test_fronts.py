@@ -117,3 +117,46 @@ def test_the_map_of_land_tells_the_side_of_the_ice_of_known_glaciers() -> None:
         right.append(along[0] * chord[1] - along[1] * chord[0] < 0)
     assert len(right) >= 14
     assert all(right)
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m-%d-%Y 11:20", "%Y-%j"])
+def test_dates_in_any_order_are_the_same_days(tmp_path: Path, form: str) -> None:
+    fronts = read_fronts(FRONTS)
+    table = fronts[["geometry"]].assign(Date=pd.to_datetime(fronts["date"]).dt.strftime(form))
+    null = table.iloc[[0]].assign(Date="1899-12-30")
+    shuffled = pd.concat([table.iloc[::-1], null], ignore_index=True)
+    shuffled.to_file(tmp_path / "fronts.gpkg")
+    found = read_fronts(tmp_path / "fronts.gpkg")
+    assert found["date"].tolist() == fronts["date"].tolist()[::-1]
+    assert "1 of 160 fronts without a date left out" in found.attrs["notes"][-1]
+
+
+@pytest.mark.parametrize("form", ["plain", "0 to 360"])
+def test_on_the_date_line_the_glacier_is_as_large_as_in_greenland(
+    tmp_path: Path, form: str
+) -> None:
+    fronts, box = read_fronts(FRONTS), gpd.read_file(BOX)
+    inland = gpd.GeoSeries.from_xy([INLAND[0]], [INLAND[1]], crs=3413).to_crs(4326)[0]
+    middle = fronts.to_crs(4326).union_all().centroid.x
+
+    def turned(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        """Turn the Earth about its axis until the glacier lies at 180 degrees."""
+
+        def change(places: np.ndarray) -> np.ndarray:
+            x = (places[:, 0] - middle + 180) % 360
+            x = x if form == "0 to 360" else (x + 180) % 360 - 180
+            return np.stack([x, places[:, 1]], axis=1)
+
+        degrees = table.set_geometry(table.geometry.segmentize(50).to_crs(4326))
+        return degrees.set_geometry(
+            gpd.GeoSeries([shapely.transform(g, change) for g in degrees.geometry], crs=4326)
+        )
+
+    there = turned(fronts)
+    assert there.total_bounds[2] - there.total_bounds[0] > 359 or form == "0 to 360"
+    there.to_file(tmp_path / "fronts.gpkg")
+    place = (inland.x - middle + 180, inland.y)
+    found = rectilinear_box(read_fronts(tmp_path / "fronts.gpkg"), turned(box), place)
+    here = rectilinear_box(fronts, box, INLAND)
+    assert (found["position_m"] - here["position_m"]).abs().max() < 1
+    assert found["flag"].tolist() == here["flag"].tolist()

@@ -54,7 +54,8 @@ _YEAR_LAST = re.compile(rf"(\d{{1,2}})({_SIGN})(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_R
 _YEAR_AND_DAY = re.compile(rf"A?(\d{{4}})(?:[-/_ ]|(?<=A\d{{4}}))(\d{{3}}){_REST}")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _OFFSET = re.compile(r"\d{2}:\d{2}.*[+-]\d{2}:?\d{2}$")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
+           "october", "november", "december")  # fmt: skip
 
 _Parts = tuple[int, int, int]
 """A year and two numbers, one of which is the day and one the month."""
@@ -228,15 +229,15 @@ def _in_utc(cell: _Cell) -> _Cell:
 
 def _with_named_month(text: str) -> dt.date | None:
     """Read 2 June 2018, Jun-02-2018, 2018 June 2 and the like."""
-    words = re.findall(r"[A-Za-z]{3,}", text)
-    month = next((_MONTHS.index(w[:3].lower()) for w in words if w[:3].lower() in _MONTHS), None)
+    words = [word.lower() for word in re.findall(r"[A-Za-z]{3,}", text)]
+    months = [m for m, name in enumerate(_MONTHS, 1) for word in words if name.startswith(word)]
     # What follows a colon, or a T between digits, is the time of day.
     numbers = re.findall(r"\d+", re.split(r"\d{1,2}:|(?<=\d)T(?=\d)", text)[0])
     years = [number for number in numbers if len(number) == 4]
     days = [number for number in numbers if len(number) <= 2]
-    if month is None or len(years) != 1 or len(days) != 1 or len(numbers) != 2:
+    if not len(months) == len(years) == len(days) == 1 or len(numbers) != 2:
         return None
-    return _day_of((int(years[0]), month + 1, int(days[0])), False)
+    return _day_of((int(years[0]), months[0], int(days[0])), False)
 
 
 def _day_of(parts: _Parts, day_first: bool) -> dt.date | None:
