@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from icefront.models.registry import load_model
     from icefront.scenes.reading import open_scene
     from icefront.scenes.scene import Scene
+    from icefront.series.smoothing import through_time
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "load_model",
     "open_scene",
     "predict_zones",
+    "through_time",
 ]
 
 __getattr__ = on_first_use(
@@ -37,5 +39,6 @@ __getattr__ = on_first_use(
         "inference.predict": ["predict_zones"],
         "extraction.pipeline": ["extract"],
         "fronts.lines": ["extract_front"],
+        "series.smoothing": ["through_time"],
     },
 )

@@ -48,13 +48,14 @@ RESULT = [
 
 
 def run(source, out, **more):
-    """Run in this very process, unless other workers are named."""
+    """Run in this very process, unless other workers are named; each date stands alone."""
     options = {
         "loader": GreyLevels,
         "progress": False,
         "device": "cpu",
         "workers": 1,
         "start_workers": Inline,
+        "through_time": False,
     }
     return run_monitoring(source, out, **options | more)
 

@@ -24,6 +24,7 @@ ROOMS = (
     ("inference",),
     ("fronts",),
     ("series",),
+    ("series",),
     ("extraction",),
     ("measures",),
     ("timeseries",),

@@ -122,7 +122,11 @@ def settings_options(
         def run(*args: Any, **options: Any) -> None:
             asked = {name: options.pop(name) for name in chosen}
             # What was not asked for is left to a configuration, and then to the defaults.
-            settings = {name: value for name, value in asked.items() if value not in (None, False)}
+            settings = {
+                name: value
+                for name, value in asked.items()
+                if value is not None and not (name in _SHORTHANDS and value is False)
+            }
             command(*args, **options, settings=settings)
 
         given = [
@@ -148,7 +152,10 @@ def _option(name: str, help_text: str | None) -> inspect.Parameter:
         info = typer.Option(flag, help=help_text or _SHORTHANDS[name])
     else:
         field = ExtractionSettings.model_fields[name]
-        kind, default = (int if name == "symmetries" else str) | None, None
+        if field.annotation is bool:
+            flag = f"{flag}/--no-{flag.removeprefix('--')}"
+        kinds = {"symmetries": int, "through_time": bool}
+        kind, default = kinds.get(name, str) | None, None
         # None tells a value that was asked for from the default; the help shows the default.
         shown = False if field.default is None else str(field.default)
         info = typer.Option(flag, help=help_text or field.description, show_default=shown)

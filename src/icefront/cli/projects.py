@@ -1,4 +1,4 @@
-"""Commands of a monitoring project: run, review, products."""
+"""Commands of a monitoring project: run, review, correct, products."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from icefront.cli.options import (
     place_of,
     settings_options,
 )
+from icefront.errors import IcefrontError
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
+    from icefront.projects.corrections import Correction
     from icefront.projects.run import SceneOutcome
     from icefront.timeseries.series import Series
 
@@ -201,6 +203,63 @@ def review(
         grade = row.grade if row.state == "done" else row.state
         echo(f"{row.rank:3d}  {grade}  {date}  {row.name}: {row.why}")
     echo(f"{len(table)} to look at; pictures and review.csv are in {folder}")
+
+
+@job
+def correct(
+    project: Project,
+    fronts: Annotated[
+        Path | None,
+        typer.Option(help="Hand-drawn fronts with their dates, from one wall to the other."),
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option("--by", help="Who drew them; default: the user.")
+    ] = None,
+    undo: Annotated[
+        list[int] | None, typer.Option("--undo", help="Take this correction back; several times.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the corrections there are.")] = False,
+    glacier: Annotated[str | None, typer.Option(help="Name, instead of the file's.")] = None,
+    date_column: DateColumn = None,
+    day_first: DayFirst = None,
+    crs: Crs = None,
+) -> None:
+    """Let hand-drawn fronts win on their dates and teach the dates around them."""
+    from icefront.fronts.external_fronts import read_fronts
+    from icefront.projects.catalogue import Catalogue
+    from icefront.projects.corrections import list_corrections
+    from icefront.projects.smoothing import correct_project
+
+    if sum((fronts is not None, bool(undo), show)) != 1:
+        raise IcefrontError("Give --fronts FILE, --undo NUMBER or --list.")
+    if show:
+        with Catalogue(project) as catalogue:
+            found = list_corrections(catalogue)
+        for item in found:
+            echo(_correction_line(item))
+        echo(f"{len(found)} corrections in {project}")
+        return
+    table = None
+    if fronts is not None:
+        table = read_fronts(
+            fronts, glacier=glacier, date_column=date_column, day_first=day_first, crs=crs
+        )
+        for note in table.attrs.get("notes", []):
+            echo(note, err=True)
+    changed, report = correct_project(project, table, person=person, file=fronts, undo=undo or ())
+    for item in changed:
+        echo(f"{'taken back' if undo else 'added'}: {_correction_line(item)}")
+    for note in report.notes:
+        echo(note, err=True)
+    echo(f"{report.redrawn} fronts were redrawn")
+
+
+def _correction_line(correction: Correction) -> str:
+    name = correction.glacier or "the glacier"
+    return (
+        f"{correction.number:4d}  {correction.date}  {name}, by {correction.person or 'unknown'}, "
+        f"{correction.added[:10]}"
+    )
 
 
 def _lines(path: Path | None, what: str, crs: str | None) -> gpd.GeoDataFrame | None:

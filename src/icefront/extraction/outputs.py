@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 import json
 import platform
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ FRONTS_GEOJSON = "fronts.geojson"
 FRONTS_PIXELS_GPKG = "fronts_pixels.gpkg"
 RUN_JSON = "run.json"
 FRONTS_LAYER = "fronts"
+SINGLE_DATES_LAYER = "single_dates"
 
 BLOCK = 512
 """Side of the tiles of a raster in pixels."""
@@ -62,15 +64,20 @@ def joined(
 
 
 def write_tables(
-    tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None], folder: Path
+    tables: Sequence[gpd.GeoDataFrame],
+    latitudes: Sequence[float | None],
+    folder: Path,
+    single_dates: Sequence[gpd.GeoDataFrame] = (),
 ) -> None:
     """Write the files of `table_files` into a folder."""
-    for name, content in table_files(tables, latitudes).items():
+    for name, content in table_files(tables, latitudes, single_dates).items():
         (folder / name).write_bytes(content)
 
 
 def table_files(
-    tables: Sequence[gpd.GeoDataFrame], latitudes: Sequence[float | None]
+    tables: Sequence[gpd.GeoDataFrame],
+    latitudes: Sequence[float | None],
+    single_dates: Sequence[gpd.GeoDataFrame] = (),
 ) -> dict[str, bytes]:
     """Return the files with the rows of all scenes: GeoPackage and GeoJSON, and one in pixels.
 
@@ -82,6 +89,9 @@ def table_files(
         One per scene; without CRS where the scene has none.
     latitudes : sequence of float or None
         Of the scenes' centres in degrees; None without CRS.
+    single_dates : sequence of GeoDataFrame
+        Fronts that each date's image alone gave, where others stand in `tables`: a layer of
+        ``fronts.gpkg``.
 
     Returns
     -------
@@ -95,6 +105,9 @@ def table_files(
     if mapped:
         table = joined(mapped, latitudes)
         files[FRONTS_GPKG] = _table_file(table, driver="GPKG", layer=FRONTS_LAYER)
+        if single_dates:
+            alone = joined([single.to_crs(table.crs) for single in single_dates], latitudes)
+            files[FRONTS_GPKG] = _with_layer(files[FRONTS_GPKG], alone, SINGLE_DATES_LAYER)
         degrees = table.to_crs(4326)
         files[FRONTS_GEOJSON] = _table_file(degrees, driver="GeoJSON", RFC7946="YES")
     if drawn:
@@ -110,6 +123,15 @@ def _table_file(table: gpd.GeoDataFrame, **options: str) -> bytes:
         warnings.filterwarnings("ignore", "'crs' was not provided")
         table.to_file(content, **options)
     return content.getvalue()
+
+
+def _with_layer(content: bytes, table: gpd.GeoDataFrame, layer: str) -> bytes:
+    """Add a layer to the content of a GeoPackage, for which GDAL needs a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, FRONTS_GPKG)
+        path.write_bytes(content)
+        table.to_file(path, driver="GPKG", layer=layer)
+        return path.read_bytes()
 
 
 def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:
@@ -167,6 +189,12 @@ def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) ->
             blocksize=BLOCK,
         )
         path.write_bytes(optimised.getbuffer())
+
+
+def read_zones(path: Path) -> np.ndarray:
+    """Read zone codes that `write_zones` wrote, uint8 (H, W)."""
+    with rasterio.open(path) as raster:
+        return np.asarray(raster.read(1))
 
 
 def run_record(

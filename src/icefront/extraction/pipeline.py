@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from pyproj import CRS
 from torch import nn
 
 from icefront import __version__
@@ -20,6 +21,7 @@ from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.outputs import (
     RUN_JSON,
     joined,
+    read_zones,
     run_record,
     table_files,
     write_record,
@@ -27,12 +29,17 @@ from icefront.extraction.outputs import (
     write_zones,
 )
 from icefront.extraction.quicklook import draw_quicklook
+from icefront.extraction.series_fronts import (
+    GlacierSeries,
+    with_front_through_time,
+    zones_on_lattice,
+)
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
 from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
-from icefront.grid import mean_side
+from icefront.grid import Grid, mean_side
 from icefront.inference.predict import likeliest_zones, predict
 from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
@@ -161,7 +168,8 @@ def extract(
     GeoDataFrame
         A row per scene, as ``icefront extract`` writes them (see docs/extract.md): the front as a
         line in the CRS that all scenes share (else polar stereographic or EPSG:4326; without CRS
-        in pixels of the file), its length, uncertainty, flag, and the model's identity.
+        in pixels of the file), its length, uncertainty, flag, and the model's identity. The dates
+        of one glacier agree with each other unless ``through_time=False``.
 
     Raises
     ------
@@ -185,11 +193,16 @@ def extract(
     chosen = chosen.model_copy(update={"aoi": chosen.area()})
     network = model if isinstance(model, nn.Module) else load_model(model)
     fronts, latitudes = [], []
-    for item in scenes:
+    series = GlacierSeries()
+    lattice_of = series.crs_of if chosen.through_time and len(scenes) > 1 else None
+    for index, item in enumerate(scenes):
         with input_folders(folders_of(scenes)):
-            done = extract_scene(item, network, chosen)
+            done = extract_scene(item, network, chosen, lattice_of=lattice_of)
+        series.add(index, done.scene, done.lattice)
         fronts.append(done.front)
         latitudes.append(done.facts["latitude"])
+    for index, front in series.revised(chosen.aoi):
+        fronts[index] = with_front_through_time(fronts[index], front)
     if len({front.crs is None for front in fronts}) > 1:
         raise IcefrontError(
             "Some scenes have a coordinate system and some have none: extract them apart, since "
@@ -252,19 +265,23 @@ def extract_scenes(
     begun = time.monotonic()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     reports: list[SceneReport] = []
+    series = GlacierSeries()
     with input_folders(folders_of(files)), staging(folder, explain=False) as unfinished:
         for path, name in zip(files, distinct_names(files), strict=True):
-            report = _extract_to(path, name, network, chosen, unfinished, folder, progress)
+            report = _extract_to(
+                path, name, network, chosen, unfinished, folder, progress, series, len(reports)
+            )
             reports.append(report)
             if on_scene is not None:
                 on_scene(report)
+        single = _revise(reports, series, chosen, unfinished, folder, progress)
         done = [report for report in reports if report.front is not None]
         names: list[str] = []
         if done:
             with explained_writing(folder, lost=NOTHING_WRITTEN):
                 tables = [report.front for report in done if report.front is not None]
                 latitudes = [report.facts["latitude"] for report in done]
-                write_tables(tables, latitudes, unfinished)
+                write_tables(tables, latitudes, unfinished, single)
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
                 record = run_record(
                     card=card_of(network),
@@ -294,6 +311,8 @@ class Extraction:
         What was decided on the way, a sentence each.
     facts : dict
         Grids and radiometry, plain types.
+    lattice : (uint8 (4, h, w), Grid) or None
+        Probabilities on the lattice of the glacier, where they were asked for.
     """
 
     scene: Scene
@@ -301,6 +320,7 @@ class Extraction:
     front: gpd.GeoDataFrame
     notes: tuple[str, ...]
     facts: dict[str, Any]
+    lattice: tuple[np.ndarray, Grid] | None = None
 
 
 def extract_scene(
@@ -308,6 +328,7 @@ def extract_scene(
     model: nn.Module,
     settings: ExtractionSettings | None = None,
     *,
+    lattice_of: Callable[[Scene], CRS | None] | None = None,
     progress: bool = False,
 ) -> Extraction:
     """Extract the calving front of one scene; nothing is written.
@@ -319,6 +340,8 @@ def extract_scene(
         A network with its card.
     settings : ExtractionSettings, optional
         The defaults if they are not given.
+    lattice_of : callable, optional
+        Returns the CRS of the lattice on which the probabilities are given too, or None.
     progress : bool
         Show a bar on stderr, if that is a terminal.
 
@@ -342,6 +365,8 @@ def extract_scene(
         probabilities = predicted.on_scene()
         front = extract_front(probabilities, opened, aoi=area)
         zones = likeliest_zones(probabilities, opened, bare=settings.exact)
+        crs = None if lattice_of is None or opened.crs is None else lattice_of(opened)
+        lattice = None if crs is None else zones_on_lattice(predicted, crs)
     except MemoryError as error:
         raise IcefrontError(
             f"{_name_of(scene)} does not fit into memory: cut the scene or use coarser pixels."
@@ -352,6 +377,7 @@ def extract_scene(
         front=_identified(front, opened, predicted.for_model, card),
         notes=(*opened.notes, *([predicted.note] if predicted.note else [])),
         facts=_facts(opened, predicted.for_model),
+        lattice=lattice,
     )
 
 
@@ -363,12 +389,15 @@ def _extract_to(
     unfinished: Path,
     out: Path,
     progress: bool,
+    series: GlacierSeries,
+    index: int,
 ) -> SceneReport:
     """Extract the front of one scene and write its own files; what is wrong with it is reported."""
     begun = time.monotonic()
     files = {"zones": f"{name}_zones.tif", "quicklook": f"{name}_quicklook.png"}
+    lattice_of = series.crs_of if settings.through_time else None
     try:
-        done = extract_scene(path, model, settings, progress=progress)
+        done = extract_scene(path, model, settings, lattice_of=lattice_of, progress=progress)
         with explained_writing(out, lost=NOTHING_WRITTEN):
             write_zones(unfinished / files["zones"], done.zones, done.scene, card_of(model))
             draw_quicklook(unfinished / files["quicklook"], done.scene, done.zones, done.front)
@@ -381,6 +410,7 @@ def _extract_to(
         for file in files.values():
             (unfinished / file).unlink(missing_ok=True)
         return SceneReport(path, error=shown(failure(path, error)))
+    series.add(index, done.scene, done.lattice)
     return SceneReport(
         path=path,
         front=done.front,
@@ -389,6 +419,29 @@ def _extract_to(
         seconds=time.monotonic() - begun,
         facts=done.facts,
     )
+
+
+def _revise(
+    reports: list[SceneReport],
+    series: GlacierSeries,
+    settings: ExtractionSettings,
+    unfinished: Path,
+    out: Path,
+    progress: bool,
+) -> list[gpd.GeoDataFrame]:
+    """Put fronts through time in place of single-date ones; return the latter."""
+    single = []
+    for index, through in series.revised(settings.aoi, progress=progress):
+        report = reports[index]
+        assert report.front is not None
+        single.append(report.front)
+        front = with_front_through_time(report.front, through)
+        reports[index] = replace(report, front=front)
+        zones = read_zones(unfinished / report.files["zones"])
+        with explained_writing(out):
+            scene = _opened(report.path, settings)
+            draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
+    return single
 
 
 def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:

@@ -38,6 +38,9 @@ class ExtractionSettings(PredictionSettings):
         in that of the scene).
     glacier, date : str, datetime.date or None
         Instead of what the file says.
+    through_time : bool
+        Whether the scenes of one glacier are made to agree with each other; a single scene stays
+        as it is.
     windows, symmetries, precision, device
         See `icefront.inference.settings.PredictionSettings`, as for ``tta`` and ``exact``.
 
@@ -66,6 +69,10 @@ class ExtractionSettings(PredictionSettings):
     glacier: str | None = Field(None, description="Name, instead of the file's.")
     date: dt.date | None = Field(
         None, description="Date such as 2018-06-02, instead of the file's."
+    )
+    through_time: bool = Field(
+        True,
+        description="Make the dates of a glacier agree with each other, where there are several.",
     )
 
     @field_validator("band", mode="before")

@@ -8,7 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from pyproj import Geod, Transformer
+from pyproj import CRS, Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
@@ -207,14 +207,20 @@ def _clipped(line: np.ndarray, area: BaseGeometry | None, grid: Grid) -> list[np
     return [coordinates for _, coordinates in sorted(parts, key=lambda part: part[0])]
 
 
+def ground_length(geometry: BaseGeometry, crs: CRS) -> float:
+    """Return the length of a line on the ellipsoid, in metres."""
+    to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
+    geod = crs.get_geod() or Geod(ellps="WGS84")
+    length = 0.0
+    for part in shapely.get_parts(geometry):
+        length += geod.line_length(*to_degrees.transform(*shapely.get_coordinates(part).T))
+    return float(length)
+
+
 def _ground_length(geometry: BaseGeometry, grid: Grid) -> tuple[float, float]:
     """Return the length on the ellipsoid in metres, and its ratio to that on the map."""
     if grid.crs is None or geometry.is_empty:
         return 0.0, 1.0
-    to_degrees = Transformer.from_crs(grid.crs, 4326, always_xy=True)
-    geod = grid.crs.get_geod() or Geod(ellps="WGS84")
-    length = 0.0
-    for part in shapely.get_parts(geometry):
-        length += geod.line_length(*to_degrees.transform(*shapely.get_coordinates(part).T))
+    length = ground_length(geometry, grid.crs)
     metres = grid.crs.axis_info[0].unit_conversion_factor
-    return float(length), float(length / (geometry.length * metres))
+    return length, float(length / (geometry.length * metres))

@@ -79,6 +79,9 @@ COLUMNS: dict[str, str] = {
     "run": "TEXT",
     "finished": "DATETIME",
     "seconds": "REAL",
+    "through_time": "TEXT",
+    "interpolated": "REAL",
+    "moved_m": "REAL",
 }
 """Columns of the layer beside ``fid`` and ``geom``; `docs/monitoring.md` says what they mean."""
 
@@ -100,8 +103,31 @@ RESULTS = (
     "radiometry",
     "finished",
     "seconds",
+    "through_time",
+    "interpolated",
+    "moved_m",
 )
 """Columns that a scene has when it is done, and only then."""
+
+_LATER = ("through_time", "interpolated", "moved_m")
+"""Columns that catalogues of version 0.1.0 do not have; they are added when one is written to."""
+
+SINGLE_DATES = "single_dates"
+"""Layer of the fronts that each date's image alone gives, where the pass moved them."""
+
+SINGLE_COLUMNS = {
+    name: COLUMNS[name].removesuffix(" NOT NULL")
+    for name in (
+        "scene",
+        "glacier",
+        "date",
+        "sensor",
+        "length_m",
+        "uncertainty_m",
+        "flag",
+        "reason",
+    )
+}
 
 OWN = "icefront"
 """What ``source`` says of fronts that were extracted here."""
@@ -172,8 +198,10 @@ class Catalogue:
             raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
         (application,) = self.db.execute("PRAGMA application_id").fetchone()
         found = {row["name"] for row in self.db.execute(f"PRAGMA table_info({LAYER})")}
-        if application != _APPLICATION_ID or not found.issuperset(COLUMNS):
+        if application != _APPLICATION_ID or not found.issuperset(COLUMNS.keys() - set(_LATER)):
             raise sqlite3.DatabaseError("it is no catalogue of this program")
+        for name in [name for name in _LATER if name not in found]:
+            self.db.execute(f"ALTER TABLE {LAYER} ADD COLUMN {name} {COLUMNS[name]}")
         (self.srs,) = self.db.execute(
             "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
         ).fetchone()
@@ -341,6 +369,12 @@ class Catalogue:
             ]
         return sum(self.release(run) for run in runs if not is_alive(self.folder, run))
 
+    def has_table(self, name: str) -> bool:
+        """Tell whether there is a table or layer of a name."""
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        with self._explained():
+            return self.db.execute(query, (name,)).fetchone() is not None
+
     def counts(self) -> dict[str, int]:
         """Return the number of scenes by state."""
         with self._explained():
@@ -443,7 +477,6 @@ def create(folder: Path, crs: CRS) -> Catalogue:
 def _write_empty(path: Path, crs: CRS) -> None:
     """Write a GeoPackage 1.3 (OGC 12-128r17) with one empty layer."""
     code = int(crs.to_epsg() or 4326)
-    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.executescript(
@@ -472,9 +505,6 @@ def _write_empty(path: Path, crs: CRS) -> None:
                     REFERENCES gpkg_contents(table_name),
                 CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id)
                     REFERENCES gpkg_spatial_ref_sys (srs_id));
-            CREATE TABLE {LAYER} (
-                fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTILINESTRING, {columns});
-            CREATE INDEX {LAYER}_state ON {LAYER} (state, settings);
             COMMIT;
             """
         )
@@ -492,18 +522,31 @@ def _write_empty(path: Path, crs: CRS) -> None:
                 "INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, NULL)",
                 (name, number, owner, own_code, definition),
             )
-        db.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) "
-            "VALUES (?, 'features', ?, 'Calving fronts by icefront: one row per scene', ?)",
-            (LAYER, LAYER, code),
-        )
-        db.execute(
-            "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTILINESTRING', ?, 0, 0)",
-            (LAYER, code),
-        )
+        add_layer(db, LAYER, COLUMNS, "Calving fronts by icefront: one row per scene", code)
+        db.execute(f"CREATE INDEX {LAYER}_state ON {LAYER} (state, settings)")
         db.execute("COMMIT")
     finally:
         db.close()
+
+
+def add_layer(
+    db: sqlite3.Connection, name: str, columns: Mapping[str, str], description: str, srs: int
+) -> None:
+    """Add an empty layer of lines to a GeoPackage; inside of a transaction."""
+    listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    db.execute(
+        f"CREATE TABLE {name} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
+        f"geom MULTILINESTRING, {listed})"
+    )
+    db.execute(
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) "
+        "VALUES (?, 'features', ?, ?, ?)",
+        (name, name, description, srs),
+    )
+    db.execute(
+        "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTILINESTRING', ?, 0, 0)",
+        (name, srs),
+    )
 
 
 def blob_of(line: BaseGeometry, srs: int) -> bytes:

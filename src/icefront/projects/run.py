@@ -58,6 +58,7 @@ from icefront.projects.scene_files import (
     read_header,
 )
 from icefront.projects.scene_names import POLARISATIONS, glacier_of, one_of_each_pass
+from icefront.projects.smoothing import restore_single_dates, smooth_project
 from icefront.projects.workers import (
     Cluster,
     Job,
@@ -138,6 +139,8 @@ class RunReport:
         What became of the others in this run.
     elsewhere : int
         Scenes another run still works on.
+    redrawn : int
+        Fronts that the pass through time drew anew.
     notes : list of str
         What was noticed, a sentence each.
     seconds : float
@@ -151,6 +154,7 @@ class RunReport:
     no_front: int = 0
     failed: int = 0
     elsewhere: int = 0
+    redrawn: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -167,6 +171,8 @@ class RunReport:
         text = f"{self.found} scenes: {self.already} were there already; now " + ", ".join(parts)
         if self.elsewhere:
             text += f"; {self.elsewhere} are with another run"
+        if self.redrawn:
+            text += f"; {self.redrawn} fronts redrawn through time"
         return text + "."
 
 
@@ -273,6 +279,7 @@ def run_monitoring(
             zones=zones,
             threads=1 if count > 1 or workers is not None else 0,
             inputs=inputs,
+            crs=catalogue.crs.to_wkt() if extraction.through_time else None,
         )
         pool: Workers = Cluster(job, cluster) if cluster else start_workers(job, count)
         try:
@@ -284,6 +291,12 @@ def run_monitoring(
             _write_record(folder, report, config, root, parameters, begun)
             raise
         pool.close()
+        if extraction.through_time:
+            passed = smooth_project(catalogue, areas, progress=progress)
+            report.redrawn = passed.redrawn
+            report.notes += passed.notes
+        else:
+            restore_single_dates(catalogue)
         catalogue.note_extent()
         report.elsewhere = catalogue.counts().get(RUNNING, 0)
         _write_record(folder, report, config, root, parameters, begun)
@@ -298,7 +311,7 @@ def overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
     changes = {
         name: value
         for name, value in asked.items()
-        if value is not None and (value is not False or name == "day_first")
+        if value is not None and not (name in SHORTHANDS and value is False)
     }
     if not isinstance(changes.get("aoi", ""), (str, Path)):
         raise IcefrontError(

@@ -28,7 +28,7 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 """Files that are taken for scenes where a folder was named."""
 
 _WILDCARDS = "*?["
-_OURS = re.compile(r"_(zones|front|quicklook)$", re.IGNORECASE)
+_OURS = re.compile(r"_(zones|front|quicklook|probabilities|through_time)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -16,23 +16,29 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import geopandas as gpd
+from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import FullDiskError, IcefrontError, failure
+from icefront.extraction.series_fronts import glacier_crs
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, writing
 from icefront.projects.catalogue import FAILED, RESULTS, plain, scene_folder, state_of
+from icefront.projects.probabilities import SUFFIX as PROBABILITIES
+from icefront.projects.probabilities import write_probabilities
 from icefront.scenes.access import input_folders
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from icefront.scenes.scene import Scene
 
 _GO_ON = "move the project to another disk; scenes that are done stay, and the next run goes on"
 
@@ -60,6 +66,8 @@ class Job:
         Of torch in each process; 0 leaves it to torch.
     inputs : tuple of str
         Folders that the user named, in which virtual rasters find their parts.
+    crs : str or None
+        Of the project, if the probabilities of each scene are kept for the pass through time.
     """
 
     load: Callable[[], nn.Module]
@@ -68,6 +76,7 @@ class Job:
     zones: bool = True
     threads: int = 1
     inputs: tuple[str, ...] = ()
+    crs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,12 @@ def _extracted(
     begun = time.monotonic()
     own = {"aoi": task.area, "glacier": task.glacier}
     with input_folders(job.inputs):
-        done = extract_scene(task.path, network, job.settings.model_copy(update=own))
+        done = extract_scene(
+            task.path,
+            network,
+            job.settings.model_copy(update=own),
+            lattice_of=None if job.crs is None else partial(_lattice_crs, job.crs),
+        )
     if done.scene.crs is None:
         raise IcefrontError(
             f"{task.path} has no coordinate system, so that its front has no place on the "
@@ -201,6 +215,12 @@ def _extracted(
         if job.zones:
             with writing(folder / f"{task.name}_zones.tif", remedy=_GO_ON) as part:
                 write_zones(part, done.zones, done.scene, card_of(network))
+        if done.lattice is not None:
+            write_probabilities(
+                folder / f"{task.name}{PROBABILITIES}",
+                *done.lattice,
+                {"SCENE": Path(task.path).stem, "MODEL_SHA256": card_of(network).sha256 or ""},
+            )
         record = {
             "scene": Path(task.path).stem,
             "glacier": task.glacier,
@@ -214,6 +234,10 @@ def _extracted(
         with writing(folder / f"{task.name}.json", remedy=_GO_ON) as part:
             part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return values, None if line.is_empty else line
+
+
+def _lattice_crs(project: str, scene: Scene) -> CRS:
+    return glacier_crs(CRS.from_user_input(project), scene.grid)
 
 
 def signature(path: Path) -> dict[str, Any]:

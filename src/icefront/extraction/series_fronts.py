@@ -1,0 +1,336 @@
+"""The scenes of one glacier to fronts that agree with each other through time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from icefront.fronts.area_of_interest import AreaOfInterest
+from icefront.fronts.distances import mean_distance, points_along
+from icefront.fronts.lines import extract_front
+from icefront.grid import Grid, working_crs
+from icefront.inference.predict import Predicted
+from icefront.scenes.scene import Scene
+from icefront.series.byte_series import ByteSeries
+from icefront.series.estimation import estimate_power, estimate_rates
+from icefront.series.lattice import WHOLE, lattice_grid, nowhere, onto, window_of
+from icefront.series.rates import ChangeRates
+from icefront.series.smoothing import through_time
+from icefront.zones import N_ZONES, NO_DATA, ROCK
+
+THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
+"""Columns of fronts that the pass through time drew."""
+
+USUAL_DATES = 50
+"""Number of dates whose mean is taken for what is usual at a place."""
+
+SMOOTHED, PROVISIONAL = "smoothed", "provisional"
+"""What the column ``through_time`` says of a front: other dates before and after are known, or only
+before; empty where a date's image stands alone."""
+
+
+@dataclass(frozen=True)
+class DatedZones:
+    """Zone probabilities of one scene on its part of the lattice.
+
+    Attributes
+    ----------
+    name : str
+        Of the scene.
+    date : datetime.date
+    grid : Grid
+        Part of the lattice of the glacier.
+    read : callable
+        Returns the probabilities, uint8 (4, h, w), 255 for 1.
+    glacier, sensor, polarisation, orbit : str or None
+    """
+
+    name: str
+    date: dt.date
+    grid: Grid
+    read: Callable[[], np.ndarray]
+    glacier: str | None = None
+    sensor: str | None = None
+    polarisation: str | None = None
+    orbit: str | None = None
+
+
+@dataclass(frozen=True)
+class SmoothedDate:
+    """What the pass through time gives for one date.
+
+    Attributes
+    ----------
+    index : int
+        Of the date among those given.
+    front : GeoDataFrame
+        One row, as `icefront.extract_front` gives it, with ``through_time`` (``smoothed``, or
+        ``provisional`` where no later date is known yet) and ``interpolated`` (fraction of the
+        line where the date has no data, drawn from the dates around it).
+    probabilities : uint8 (4, H, W)
+        On `grid`; 0 for no data where any date has some.
+    grid : Grid
+    """
+
+    index: int
+    front: gpd.GeoDataFrame
+    probabilities: np.ndarray
+    grid: Grid
+
+
+def glacier_crs(crs: CRS, scene: Grid) -> CRS:
+    """Return the projected CRS of a glacier's lattice: that of the table, or one in metres."""
+    return crs if crs.is_projected else working_crs(*scene.centre_lonlat())
+
+
+def zones_on_lattice(predicted: Predicted, crs: CRS) -> tuple[np.ndarray, Grid]:
+    """Bring what a model says about a scene onto the lattice of its glacier.
+
+    Parameters
+    ----------
+    predicted : Predicted
+        Of a scene with a CRS.
+    crs : pyproj.CRS
+        Of the lattice.
+
+    Returns
+    -------
+    uint8 (4, h, w)
+        255 for 1.
+    Grid
+        The part of the lattice that the scene covers, in pixels of the size that the model saw.
+    """
+    seen = predicted.for_model
+    probabilities = np.array(predicted.probabilities, dtype=np.float32)
+    probabilities[:, ~seen.valid] = 0
+    probabilities[NO_DATA, ~seen.valid] = 1
+    grid = lattice_grid([seen.grid], crs, float(round(seen.grid.side_m or 1.0, 3)))
+    return onto(probabilities, seen.grid, grid), grid
+
+
+def smooth_dates(
+    members: Sequence[DatedZones],
+    *,
+    corrections: Mapping[int, np.ndarray] | None = None,
+    rates: ChangeRates | None = None,
+    aoi: AreaOfInterest | None = None,
+    folder: Path | None = None,
+    wanted: Callable[[int, np.ndarray], bool] | None = None,
+    progress: bool = False,
+) -> Iterator[SmoothedDate]:
+    """Make the zones of all dates of a glacier agree, and draw their fronts.
+
+    Parameters
+    ----------
+    members : sequence of DatedZones
+        At least one, all in one CRS.
+    corrections : mapping, optional
+        As for `icefront.through_time`, on `series_grid` of the members.
+    rates : ChangeRates, optional
+        Estimated from the dates by default.
+    aoi : polygons, optional
+        Outside of which no front is drawn.
+    folder : Path, optional
+        Where temporary files lie.
+    wanted : callable, optional
+        Tells from the index and the new probabilities whether the front of a date is to be drawn;
+        other dates are left out.
+    progress : bool
+        Show a bar on stderr, if that is a terminal.
+
+    Yields
+    ------
+    SmoothedDate
+        In the order of the members.
+    """
+    grid = series_grid(members)
+    dates = [member.date for member in members]
+    count = len(members)
+    with (
+        ByteSeries(count, grid.shape, folder) as single,
+        ByteSeries(count, grid.shape, folder) as smoothed,
+    ):
+        every = slice(0, grid.height)
+        seen = np.zeros(grid.shape, bool)
+        for index, member in enumerate(members):
+            values = nowhere(grid)
+            rows, columns = window_of(member.grid, grid)
+            values[:, rows, columns] = member.read()
+            single[index, :, every] = values
+            seen |= values[NO_DATA] < WHOLE
+        rates = rates or estimate_rates(single, dates)
+        power = estimate_power(single, dates, corrections or {}, rates=rates)
+        through_time(
+            single,
+            dates,
+            corrections=corrections,
+            rates=rates,
+            power=power,
+            fill=True,
+            out=smoothed,
+            progress=progress,
+        )
+        newest = max(dates)
+        for index, member in enumerate(members):
+            probabilities = smoothed.date(index)
+            if wanted is not None and not wanted(index, probabilities):
+                continue
+            front = _drawn(member, probabilities, grid, seen, aoi)
+            missing = single.date(index)[NO_DATA] == WHOLE
+            front["through_time"] = PROVISIONAL if member.date == newest else SMOOTHED
+            front["interpolated"] = _fraction_on(front.geometry.iloc[0], missing, grid)
+            yield SmoothedDate(index, front, probabilities, grid)
+
+
+class GlacierSeries:
+    """Gathers the scenes of each glacier while they are extracted, then revises their fronts.
+
+    Scenes without glacier, date or CRS stay as they are, as do glaciers with a single date.
+    """
+
+    def __init__(self) -> None:
+        self._crs: dict[str, CRS] = {}
+        self._members: dict[str, list[tuple[int, DatedZones]]] = {}
+
+    def crs_of(self, scene: Scene) -> CRS | None:
+        """Return the CRS of the lattice of a scene's glacier: that of its first scene."""
+        if scene.glacier is None or scene.date is None or scene.crs is None:
+            return None
+        return self._crs.setdefault(scene.glacier, scene.crs)
+
+    def add(self, index: int, scene: Scene, lattice: tuple[np.ndarray, Grid] | None) -> None:
+        """Add a scene with its probabilities on the lattice; `index` names it in the result."""
+        if lattice is None:
+            return
+        assert scene.glacier is not None
+        assert scene.date is not None
+        values, grid = lattice
+        member = DatedZones(
+            scene.name,
+            scene.date,
+            grid,
+            lambda: values,
+            scene.glacier,
+            scene.sensor,
+            scene.polarisation,
+            scene.orbit,
+        )
+        self._members.setdefault(scene.glacier, []).append((index, member))
+
+    def revised(
+        self, aoi: AreaOfInterest | None = None, *, progress: bool = False
+    ) -> Iterator[tuple[int, gpd.GeoDataFrame]]:
+        """Yield the front through time of each scene of a glacier with several dates.
+
+        Yields
+        ------
+        int
+            The index of the scene.
+        GeoDataFrame
+            As `SmoothedDate.front`, in the CRS of the lattice.
+        """
+        for found in self._members.values():
+            indices, members = zip(*found, strict=True)
+            if len({member.date for member in members}) < 2:
+                continue
+            for done in smooth_dates(members, aoi=aoi, progress=progress):
+                yield indices[done.index], done.front
+
+
+def with_front_through_time(
+    single: gpd.GeoDataFrame, through: gpd.GeoDataFrame
+) -> gpd.GeoDataFrame:
+    """Return the row of a scene with its front through time in place of the single-date one.
+
+    Parameters
+    ----------
+    single : GeoDataFrame
+        The row that the scene alone gave.
+    through : GeoDataFrame
+        `SmoothedDate.front`; in any CRS.
+
+    Returns
+    -------
+    GeoDataFrame
+        `single` with another line, length, uncertainty, flag and reason, and the columns
+        ``through_time``, ``interpolated`` and ``moved_m`` (mean distance of the two lines).
+    """
+    assert through.crs is not None
+    spacing = float(through["pixel_size_m"].iloc[0])
+    moved = mean_distance(
+        single.geometry.to_crs(through.crs).iloc[0], through.geometry.iloc[0], spacing
+    )
+    row = single.set_geometry(through.geometry.to_crs(single.crs).to_numpy(), crs=single.crs)
+    for name in ("length_m", "uncertainty_m", "flag", "reason", "through_time", "interpolated"):
+        row[name] = through[name].to_numpy()
+    row["moved_m"] = moved
+    return row
+
+
+def series_grid(members: Sequence[DatedZones]) -> Grid:
+    """Return the part of the lattice that holds all dates of a glacier.
+
+    Raises
+    ------
+    IcefrontError
+        If they do not lie on one map.
+    """
+    first = members[0].grid
+    assert first.crs is not None
+    return lattice_grid([member.grid for member in members], first.crs, first.transform.a)
+
+
+def usual_probabilities(members: Sequence[DatedZones]) -> np.ndarray:
+    """Return the mean of the zone probabilities of the dates, float32 (4, H, W).
+
+    Where no date has data, it is no data. Of a long series every so many dates are taken.
+    """
+    grid = series_grid(members)
+    total = np.zeros((N_ZONES, *grid.shape), np.float32)
+    step = max(1, len(members) // USUAL_DATES)
+    for member in members[::step]:
+        rows, columns = window_of(member.grid, grid)
+        total[ROCK:, rows, columns] += member.read()[ROCK:]
+    weight = total.sum(axis=0)
+    total[NO_DATA, weight == 0] = 1
+    return total / np.maximum(weight + total[NO_DATA], 1)
+
+
+def _drawn(
+    member: DatedZones,
+    probabilities: np.ndarray,
+    grid: Grid,
+    seen: np.ndarray,
+    aoi: AreaOfInterest | None,
+) -> gpd.GeoDataFrame:
+    """Draw the front of one date from smoothed probabilities."""
+    scene = Scene(
+        np.where(seen, np.float32(0), np.float32(np.nan)),
+        grid.transform,
+        grid.crs,
+        grid.pixel_size_m,
+        name=member.name,
+        glacier=member.glacier,
+        date=member.date,
+        sensor=member.sensor,
+        orbit=member.orbit,
+        polarisation=member.polarisation,
+    )
+    return extract_front(probabilities.astype(np.float32) / WHOLE, scene, aoi=aoi)
+
+
+def _fraction_on(line: BaseGeometry, mask: np.ndarray, grid: Grid) -> float:
+    """Return the fraction of a line that lies on pixels of a mask; 0 without a line."""
+    points = points_along(line, grid.side_on_map)
+    if not len(points):
+        return 0.0
+    places = np.rint(np.stack(grid.rowcol(*points.T))).astype(int)
+    rows, columns = np.clip(places, 0, np.array([grid.height, grid.width])[:, None] - 1)
+    return float(mask[rows, columns].mean())

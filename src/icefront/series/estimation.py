@@ -1,0 +1,205 @@
+"""How fast the places of one glacier change, found from its own series."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from icefront.series.evidence import LEAST, POWER, correct, evidence
+from icefront.series.rates import STATES, ChangeRates
+from icefront.series.smoothing import days_of, posterior, read_strip, transitions_between
+from icefront.zones import GLACIER, N_ZONES, OCEAN, ROCK
+
+LEAST_DATES = 30
+"""With fewer dates the rates stay at their defaults."""
+
+SAMPLE_ROWS = 32
+"""Rows of the grid whose places are looked at."""
+
+LEAST_PLACES = 50
+"""With fewer places of the sample that change the rates stay at their defaults."""
+
+LEAST_CORRECTIONS = 3
+"""With fewer corrected dates the power of the images stays at its default."""
+
+POWERS = (0.05, 0.1, 0.2, 0.35, POWER)
+"""Powers that are tried."""
+
+ROUNDS = 8
+RATE_RANGE = (0.02, 5.0)
+"""Rates are kept within this range, per year."""
+
+_log = logging.getLogger(__name__)
+
+
+def estimate_rates(
+    probabilities: Any,
+    dates: Sequence[Any],
+    *,
+    power: float | Sequence[float] | np.ndarray = POWER,
+    start: ChangeRates | None = None,
+    rounds: int = ROUNDS,
+) -> ChangeRates:
+    """Estimate the rates of retreat and advance by expectation–maximisation.
+
+    Parameters
+    ----------
+    probabilities, dates, power
+        As for `icefront.through_time`; a sample of rows is read.
+    start : ChangeRates, optional
+        Where to start; its rate of rock is kept.
+    rounds : int
+        Rounds of expectation and maximisation at most.
+
+    Returns
+    -------
+    ChangeRates
+        `start` if there are fewer than 30 dates, all are of one day, or
+        hardly any place changes.
+
+    Notes
+    -----
+    The expected number of changes from one date to the next (Rabiner 1989, equation 37) is summed
+    over the places; the rates that make these numbers most probable are found numerically, since
+    the intervals differ.
+    """
+    rates = start or ChangeRates()
+    days = days_of(dates)
+    order = np.argsort(days, kind="stable")
+    days = days[order]
+    if len(days) < LEAST_DATES or days[0] == days[-1]:
+        return rates
+    powers = np.broadcast_to(np.asarray(power, np.float32), (len(days),))[order]
+    likelihood = np.concatenate(
+        [
+            evidence(read_strip(probabilities, slice(row, row + 1), order), powers)
+            for row in _sampled_rows(probabilities)
+        ],
+        axis=2,
+    )
+    likelihood = likelihood[:, :, _changing(likelihood, transitions_between(days, rates))]
+    if likelihood.shape[2] < LEAST_PLACES:
+        return rates
+    lengths, which = np.unique(np.diff(days), return_inverse=True)
+    for _ in range(rounds):
+        changes = _expected_changes(likelihood, transitions_between(days, rates))
+        pooled = np.zeros((len(lengths), STATES, STATES))
+        np.add.at(pooled, which, changes)
+        before, rates = rates, _likeliest(pooled, lengths, rates)
+        if (
+            abs(np.log(rates.retreat / before.retreat))
+            < 0.05
+            > abs(np.log(rates.advance / before.advance))
+        ):
+            break
+    _log.info("rates: %.2f retreat, %.2f advance a year", rates.retreat, rates.advance)
+    return rates
+
+
+def _changing(likelihood: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+    """Find the places that are glacier on one date and ocean on another, bool (N,)."""
+    largest = posterior(likelihood, transitions).max(axis=0)
+    return np.asarray(largest[GLACIER - ROCK : OCEAN - ROCK + 1].min(axis=0) > 0.5)
+
+
+def _expected_changes(likelihood: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+    """Return the expected number of changes between neighbouring dates, (T - 1, 3, 3)."""
+    forward = np.empty_like(likelihood)
+    state = np.full(likelihood.shape[1:], 1 / STATES, np.float32)
+    for place in range(len(likelihood)):
+        if place:
+            state = transitions[place].T @ forward[place - 1]
+        forward[place] = state * likelihood[place]
+        forward[place] /= forward[place].sum(axis=0)
+    changes = np.empty((len(likelihood) - 1, STATES, STATES))
+    backward = np.ones_like(state)
+    for place in range(len(likelihood) - 1, 0, -1):
+        ahead = likelihood[place] * backward
+        backward = transitions[place] @ ahead
+        total = (forward[place - 1] * backward).sum(axis=0)
+        changes[place - 1] = transitions[place] * ((forward[place - 1] / total) @ ahead.T)
+        backward /= backward.sum(axis=0)
+    return changes
+
+
+def _likeliest(changes: np.ndarray, days: np.ndarray, rates: ChangeRates) -> ChangeRates:
+    """Return the rates that make the numbers of changes most probable."""
+    low, high = np.log(RATE_RANGE)
+
+    def made(values: np.ndarray) -> ChangeRates:
+        retreat, advance = np.exp(np.clip(values, low, high))
+        return ChangeRates(float(retreat), float(advance), rates.rock)
+
+    def misfit(values: np.ndarray) -> float:
+        chosen = made(values)
+        probable = np.stack([chosen.transition(float(length)) for length in days])
+        return -float((changes * np.log(np.maximum(probable, 1e-12))).sum())
+
+    begin = np.log([rates.retreat, rates.advance])
+    return made(minimize(misfit, begin, method="Nelder-Mead", options={"xatol": 0.02}).x)
+
+
+def estimate_power(
+    probabilities: Any,
+    dates: Sequence[Any],
+    corrections: Mapping[int, np.ndarray],
+    *,
+    rates: ChangeRates | None = None,
+) -> float:
+    """Estimate from corrected dates how much a network's probabilities are worth.
+
+    The images of one glacier err alike, so that many dates may agree on what is wrong. Corrections
+    show it: each is predicted from the other corrections and all images, with the images at several
+    powers; the power that makes the corrections most probable is taken.
+
+    Parameters
+    ----------
+    probabilities, dates, corrections
+        As for `icefront.through_time`; a sample of rows is read.
+    rates : ChangeRates, optional
+
+    Returns
+    -------
+    float
+        One of `POWERS`; `POWER` with fewer than 3 corrections.
+    """
+    days = days_of(dates)
+    order = np.argsort(days, kind="stable")
+    place_of = {int(index): place for place, index in enumerate(order)}
+    if len(corrections) < LEAST_CORRECTIONS:
+        return POWER
+    transitions = transitions_between(days[order], rates or ChangeRates())
+    rows = _sampled_rows(probabilities)
+    strips = [read_strip(probabilities, slice(row, row + 1), order) for row in rows]
+    found = np.concatenate(strips, axis=2)
+    drawn = {
+        place_of[index]: np.concatenate([zones[row] for row in rows])
+        for index, zones in corrections.items()
+    }
+    scores = []
+    for power in POWERS:
+        plain = evidence(found, np.full(len(days), power))
+        score = 0.0
+        for left_out, truth in drawn.items():
+            likelihood = plain.copy()
+            for place, zones in drawn.items():
+                if place != left_out:
+                    correct(likelihood[place], zones)
+            known = (truth >= ROCK) & (truth < N_ZONES)
+            states = posterior(likelihood, transitions)[left_out][:, known]
+            right = np.take_along_axis(states, truth[known][None] - ROCK, axis=0)
+            score += float(np.log(np.maximum(right, LEAST)).sum())
+        scores.append(score)
+    chosen = POWERS[int(np.argmax(scores))]
+    _log.info("power of the images: %.2f, by %d corrections", chosen, len(corrections))
+    return chosen
+
+
+def _sampled_rows(probabilities: Any) -> list[int]:
+    height = probabilities.shape[2]
+    rows = np.unique(np.linspace(0, height - 1, min(SAMPLE_ROWS, height)).round())
+    return [int(row) for row in rows]
