@@ -147,8 +147,10 @@ def check_opened(src: DatasetReader, access: Access) -> None:
     IcefrontError
         If it refers to anything that is no image under its own folder.
     """
+    if src.driver != "VRT":
+        return
     own = src.files[0] if src.files else access.name
-    if src.driver != "VRT" or not own.startswith("/vsi") or own.startswith("/vsimem/"):
+    if not own.startswith("/vsi") or own.startswith("/vsimem/"):
         return
     folder = own.rpartition("/")[0]
     for name, relative in _references(_parsed(src.tags(ns="xml:VRT")["xml:VRT"], own)):
