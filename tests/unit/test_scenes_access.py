@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rasterio.shutil import copy
 
 from icefront import IcefrontError
+from icefront.fronts.vector_files import read_vectors
 from icefront.scenes import describe, open_scene
 from icefront.scenes.access import input_folders
 
@@ -302,3 +303,23 @@ def test_what_the_user_names_on_a_server_is_fetched(server):
     address, asked = server
     refused(f"{address}/a.tif", "cannot be opened as an image")
     assert asked
+
+
+def test_vectors_come_from_the_file_that_was_named(tmp_path, server):
+    address, asked = server
+    line = '{"type": "LineString", "coordinates": [[-38, 66], [-37.9, 66.1]]}'
+    (tmp_path / "secret.geojson").write_text(line)
+    path = tmp_path / "fronts.geojson"
+    for text in (
+        "<OGRVRTDataSource><OGRVRTLayer name='secret'><SrcDataSource>"
+        f"{tmp_path}/secret.geojson</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>",
+        f"<OGRWFSDataSource><URL>{address}/wfs</URL></OGRWFSDataSource>",
+        '{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read '
+        f'{tmp_path}/secret.geojson ! write streamed"}}',
+    ):
+        path.write_text(text)
+        with pytest.raises(IcefrontError, match="describes where lines and polygons"):
+            read_vectors(path, "lines")
+    path.write_text(line)
+    assert len(read_vectors(path, "lines")) == 1
+    assert not asked

@@ -33,9 +33,9 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import rasterio
 import shapely
 from pyproj import CRS, Transformer
+from rasterio.errors import RasterioError
 from scipy.optimize import nnls
 from shapely.geometry.base import BaseGeometry
 
@@ -56,6 +56,7 @@ from icefront.errors import IcefrontError
 from icefront.fronts.distances import FINER, points_along
 from icefront.fronts.vector_files import read_vectors, without_misplaced
 from icefront.progress import steps
+from icefront.scenes.access import open_image
 from icefront.zones import N_ZONES
 
 CONSENSUS = "consensus"
@@ -376,9 +377,9 @@ def zones_of(name: str, frame: ImageFrame, folder: Path) -> Placed | None:
             raise IcefrontError(f"{path} has no georeference, but the fronts of {name} have one.")
         return partial(_look_up, zones=read_zones(path), sides=frame.sides)
     try:
-        with rasterio.open(path) as file:
+        with open_image(str(path)) as file:
             zones, transform, crs = file.read(1), file.transform, file.crs
-    except rasterio.errors.RasterioError as error:
+    except RasterioError as error:
         raise IcefrontError(f"{path} cannot be read ({error}).") from None
     if zones.max() >= N_ZONES:
         raise IcefrontError(f"{path} holds the value {zones.max()}: zone codes go from 0 to 3.")

@@ -100,7 +100,7 @@ def _read(path: Path, bands: int) -> tuple[np.ndarray, dict]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
+            with rasterio.open(path, driver="GTiff") as source:
                 if source.count != bands:
                     raise IcefrontError(f"{path} has {source.count} bands; {bands} are expected.")
                 keys = ("crs", "transform", "width", "height")

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import rasterio
 from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from icefront.errors import IcefrontError
 from icefront.grid import Grid
+from icefront.scenes.access import open_image
 from icefront.scenes.metadata import find_date
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _open(path: Path) -> DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
+            return open_image(str(path))
     except RasterioError as error:
         raise IcefrontError(f"{path} is damaged or no image ({error}); fetch it anew.") from None
 

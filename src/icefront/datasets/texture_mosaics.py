@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from PIL import Image
 from rasterio.errors import RasterioIOError
 from scipy import ndimage
 
 from icefront.errors import IcefrontError
+from icefront.scenes.access import open_image
 from icefront.zones import GLACIER, NO_DATA, OCEAN
 
 Patch = tuple[np.ndarray, np.ndarray]
@@ -95,7 +95,7 @@ def read_textures(folder: str | Path, exclude: Collection[str] = ()) -> Textures
         if path.name.split("_")[0] in exclude:
             continue
         try:
-            with rasterio.open(path) as source, rasterio.open(zones_path) as labels:
+            with open_image(str(path)) as source, open_image(str(zones_path)) as labels:
                 image, zones = source.read(1), labels.read(1)
         except RasterioIOError as error:
             raise IcefrontError(f"The patch {path} or its zones cannot be read.") from error

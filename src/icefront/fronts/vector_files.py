@@ -14,6 +14,7 @@ from pyproj import CRS
 from icefront.errors import IcefrontError
 from icefront.fronts.date_line import in_degrees
 from icefront.grid import crs_name
+from icefront.scenes.access import check_vectors
 
 _FARTHEST_M = 1e8
 """No map of the Earth goes farther, false eastings with the number of the zone included."""
@@ -63,6 +64,7 @@ def read_vectors(
     path = Path(path)
     if not path.exists():
         raise IcefrontError(f"{path} does not exist: name a file of {what}.")
+    check_vectors(path)
     # GDAL guesses at the order of two-digit dates in GeoJSON.
     options = {"DATE_AS_STRING": "YES"} if path.suffix.lower() in (".geojson", ".json") else {}
     try:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 
 from icefront.errors import IcefrontError
@@ -61,6 +62,9 @@ _KEYS = re.compile(r"filename|dataset$|cutline_?ds|rpc_dem$", re.IGNORECASE)
 _METADATA_KEYS = re.compile(r"[xy]_dataset|overview_file|mask_file", re.IGNORECASE)
 # Elements whose text is free.
 _FREE = {"srs", "description", "gcplist", "expression", "category", "metadata", "historyitem"}
+
+# Roots of XML that holds vectors itself: GML, KML, GPX, OpenStreetMap, GeoRSS.
+_VECTOR_ROOTS = ("featurecollection", "gml", "kml", "gpx", "osm", "rss", "feed")
 
 _input_folders: ContextVar[tuple[str, ...]] = ContextVar("input_folders", default=())
 
@@ -320,10 +324,55 @@ class _Check:
                     self.file(inner)
 
 
+@ensure_env_with_credentials
+def open_image(name: str, drivers: Iterable[str] = DRIVERS) -> DatasetReader:
+    """Open an image for reading by stated formats only.
+
+    Parameters
+    ----------
+    name : str
+        As GDAL calls it.
+    drivers : iterable of str
+        GDAL's names of the formats that may be tried.
+
+    Returns
+    -------
+    rasterio data set
+
+    Raises
+    ------
+    rasterio.errors.RasterioIOError
+        If it cannot be opened by any of them.
+    """
+    return DatasetReader(name, driver=list(drivers))
+
+
+def check_vectors(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that only describes where lines and polygons are to be had.
+
+    GDAL reads such a file whatever it is called, and would open other files or ask a server.
+
+    Raises
+    ------
+    IcefrontError
+        If it is one.
+    """
+    file = os.fspath(path)
+    if not os.path.isfile(file):
+        return
+    start = _start_of(file)
+    described = start.startswith(b"<") and _root_name(start) not in _VECTOR_ROOTS
+    if described or b"gdal_streamed_alg" in start:
+        raise IcefrontError(
+            f"{file} describes where lines and polygons are to be had, and holds none; give the "
+            "file that holds them."
+        )
+
+
 def _opens(name: str) -> bool:
     """Tell whether a name can be opened by the stated formats."""
     try:
-        DatasetReader(name, driver=list(DRIVERS)).close()
+        open_image(name).close()
     except Exception:
         return False
     return True

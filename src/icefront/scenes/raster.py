@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from icefront.errors import IcefrontError
 from icefront.files.archives import is_packed
-from icefront.scenes.access import access_to, check_opened, is_gdal_name
+from icefront.scenes.access import access_to, check_opened, is_gdal_name, open_image
 from icefront.scenes.metadata import find_polarisation
 
 FILL_AT_MOST = -9999.0
@@ -97,7 +97,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     with rasterio.Env(**options), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            src = DatasetReader(access.name, driver=access.drivers)
+            src = open_image(access.name, access.drivers)
         except GDAL_ERRORS as error:
             raise IcefrontError(_cannot_open(path)) from error
         with src:
