@@ -162,7 +162,10 @@ def test_the_default_windows_give_the_front_of_all_windows(shape: tuple[int, int
     np.testing.assert_allclose(fast.sum(0), 1, atol=1e-5)
     near = front_of(exact.argmax(0))
     assert near.any()
-    assert (near == front_of(fast.argmax(0))).all()
+    found, around = front_of(fast.argmax(0)), np.ones((3, 3))
+    assert not (near & ~ndimage.binary_dilation(found, around)).any()
+    assert not (found & ~ndimage.binary_dilation(near, around)).any()
+    assert (near != found).sum() < 0.05 * near.sum()
     np.testing.assert_allclose(fast[:, near], exact[:, near], atol=0.02)
     if shape == (300, 420):
         assert taken < all_windows / 3
@@ -183,7 +186,8 @@ def test_without_ocean_only_the_coarse_windows_are_predicted() -> None:
     network, image = Zonal(), np.full((200, 200), 0.5, np.float32)
     blend_windows(image, network, window=32, target=16, stride=8, coarse=4)
     count = len(axis_of_windows(200, 32, 16, 8).starts)
-    assert network.windows == len({*range(0, count, 4), count - 1}) ** 2
+    # The windows from 0, 32, … to 160 reach the end: the last of the lattice is not needed.
+    assert network.windows == len(range(0, count, 4)) ** 2
 
 
 def test_a_coarse_step_longer_than_the_window_is_refused() -> None:

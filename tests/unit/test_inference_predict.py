@@ -10,6 +10,7 @@ from torch import nn
 from icefront import IcefrontError, predict_zones
 from icefront.inference.precision import choose_device, has_fast_bf16
 from icefront.models.card import ModelCard
+from icefront.models.registry import build
 from icefront.scenes.scene import Scene
 
 CARD = ModelCard(name="small", architecture={}, window=64, target=32, stride=16)
@@ -127,15 +128,29 @@ def test_exact_is_float32_whatever_the_caller_set():
     assert network.dtypes == {torch.float32}
 
 
-def test_otherwise_bf16_where_the_processor_is_fast_in_it(monkeypatch):
-    for fast in (True, False):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda fast=fast: {"amx_bf16": fast})
+def test_processors_compute_in_float32_unless_bf16_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert not has_fast_bf16(torch.device("cpu"))
+    for precision, dtype in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
         network = Lopsided()
-        zones = predict_zones(network, scene_of((30, 30)), device="cpu", progress=False)
-        assert network.dtypes == {torch.bfloat16 if fast else torch.float32}
+        zones = predict_zones(
+            network, scene_of((30, 30)), device="cpu", precision=precision, progress=False
+        )
+        assert network.dtypes == {dtype}
         assert zones.dtype == np.float32
         np.testing.assert_allclose(zones.sum(0), 1, atol=1e-5)
-        assert has_fast_bf16(torch.device("cpu")) is fast
+
+
+def test_folded_networks_predict_what_the_models_do_and_exact_runs_the_model_itself():
+    model = build({"family": "compact", "image_size": 64})
+    model.card = CARD
+    scene, calls = scene_of((110, 130)), []
+    model.head_norm.register_forward_hook(lambda *_: calls.append(1))
+    fast = predict_zones(model, scene, windows="card", device="cpu", progress=False)
+    assert not calls
+    exact = predict_zones(model, scene, exact=True, device="cpu", progress=False)
+    assert calls
+    np.testing.assert_allclose(fast, exact, atol=1e-5)
 
 
 def test_auto_finds_a_device():

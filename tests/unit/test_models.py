@@ -13,6 +13,7 @@ from icefront.models import MODELS, build, efficientnet, list_models
 from icefront.models.checkpoints import write_own
 from icefront.models.compact import CompactConfig, CompactTyrion
 from icefront.models.efficientnet import FEATURES, EfficientNetLite, SameConv, load_imagenet
+from icefront.models.folding import folded
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +161,56 @@ def test_gradients_reach_every_parameter() -> None:
     network(torch.rand(2, 1, 64, 64)).square().mean().backward()
     dead = [k for k, p in network.named_parameters() if p.grad is None]
     assert dead == []
+
+
+def _varied(model: torch.nn.Module) -> torch.nn.Module:
+    """Give the norms statistics of their own, as training does."""
+    torch.manual_seed(5)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+_SMALL = (
+    {"family": "compact", "image_size": 64},
+    {"family": "unet"},
+    # Windows of 4 tokens on 16 × 16: some blocks shift them and mask what does not belong together.
+    {
+        "family": "tyrion",
+        "image_size": 64,
+        "embed_dim": 32,
+        "depths": (2, 2),
+        "num_heads": (1, 2),
+        "window_size": 4,
+    },
+)
+
+
+@pytest.mark.parametrize("architecture", _SMALL, ids=lambda one: one["family"])
+def test_folded_networks_give_the_answers_of_the_network(architecture: dict) -> None:
+    model = _varied(build(architecture))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    image = torch.rand(2, 1, 64, 64)
+    image[0, 0, :20] = 0
+    with torch.inference_mode():
+        expected = model(image)
+        torch.testing.assert_close(folded(model)(image), expected, atol=2e-5, rtol=0)
+        assert torch.equal(model(image), expected)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded(model).modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_networks_of_other_families_are_not_folded() -> None:
+    other = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 1), torch.nn.BatchNorm2d(4))
+    assert folded(other) is other
+
+
+@pytest.mark.parametrize("margin", [1, 2, 5, 16, 23, 30])
+def test_compact_models_decode_the_middle_alone_to_the_same_values(margin: int) -> None:
+    model = _varied(build({"family": "compact", "image_size": 64}))
+    image = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        expected = model(image)[:, :, margin:-margin, margin:-margin]
+        torch.testing.assert_close(model(image, margin), expected, atol=2e-5, rtol=0)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.inference.network import BATCHES, evaluating, prepared
+from icefront.inference.network import BATCHES, FoldedNetwork, evaluating, prepared
 from icefront.inference.precision import choose_device, computing
 from icefront.inference.settings import Precision
 from icefront.inference.symmetries import views
@@ -28,6 +28,7 @@ from icefront.inference.windows import (
     axes_of_windows,
     bell_of,
     default_layout,
+    missing_weight,
     overlap,
     stream_windows,
     tent_of,
@@ -89,6 +90,7 @@ def predict_ensemble(
     layout: Layout | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    exact: bool = False,
     progress: bool = True,
 ) -> EnsembleZones:
     """Predict a scene with several models in several symmetries.
@@ -105,6 +107,8 @@ def predict_ensemble(
         Of the windows; `default_layout` if it is not given.
     device, precision, progress
         As for `icefront.inference.predict.predict_zones`.
+    exact : bool
+        Run the networks as they are, not `icefront.inference.network.FoldedNetwork`.
 
     Returns
     -------
@@ -160,10 +164,14 @@ def predict_ensemble(
         for model in models:
             stack.enter_context(evaluating(model, where))
         stack.enter_context(computing(where, precision))
+        networks: Sequence[Network] = models
+        if not (exact or taken_whole):
+            networks = [FoldedNetwork(model) for model in models]
         for part in parts:
             whole = instead is not None and part.everywhere
-            seen = slice(None) if whole else centre
-            mean, variance = _over_views(models, part.windows, seen, symmetries, where)
+            mean, variance = _over_views(
+                networks, part.windows, 0 if whole else margin, symmetries, where
+            )
             if instead is not None and whole:
                 corners = [(top - margin, left - margin) for top, left in part.places]
                 instead.add(corners, mean, variance)
@@ -175,15 +183,15 @@ def predict_ensemble(
 
 
 def _over_views(
-    models: Sequence[Network],
+    networks: Sequence[Network],
     windows: np.ndarray,
-    seen: slice,
+    margin: int,
     symmetries: int,
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance over models and symmetries, float32 (B, 5, side, side) each.
 
-    Rows and columns are those of `seen` in the window. Channels are the four probabilities and the
+    Without `margin` pixels at each edge of the windows. Channels are the four probabilities and the
     log odds of glacier against ocean.
     """
     least = torch.finfo(torch.float32).tiny
@@ -191,9 +199,8 @@ def _over_views(
     mean = squares = torch.zeros(())
     with torch.inference_mode():
         given = torch.from_numpy(windows[:, None]).to(device)
-        for model in models:
-            for whole in views(model, given, symmetries):
-                zones = whole[:, :, seen, seen]
+        for network in networks:
+            for zones in views(network, given, symmetries, margin):
                 glacier, ocean = zones[:, GLACIER], zones[:, OCEAN]
                 odds = torch.log(glacier.clamp_min(least) / ocean.clamp_min(least))
                 odds = odds.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
@@ -240,7 +247,7 @@ class _Running:
 
     def complete(self, instead: _Running, axes: tuple[Axis, Axis]) -> None:
         """Give the weight of windows that were not predicted to what stands in for them."""
-        missing = np.maximum(_missing(self, axes), 0)
+        missing = _missing(self, axes)
         whole = (slice(None), slice(None))
         self._merge(whole, missing, instead.mean, instead.squares / instead.weight)
 
@@ -253,14 +260,14 @@ class _Running:
 
 
 def _missing(running: _Running, axes: tuple[Axis, Axis]) -> np.ndarray:
-    """Return the weight of all windows less that of the predicted ones, (H, W)."""
+    """Return the weight of what stands in for windows that were not predicted, (H, W)."""
     rows, columns = axes
-    return rows.weight[:, None] * columns.weight - running.weight
+    return missing_weight(rows.weight[:, None] * columns.weight, running.weight)
 
 
 def _likeliest(running: _Running, instead: _Running, axes: tuple[Axis, Axis]) -> np.ndarray:
     """Return the most likely zones so far, uint8 (H, W)."""
-    missing = np.maximum(_missing(running, axes), 0)
+    missing = _missing(running, axes)
     return np.argmax(
         [
             running.mean[zone] * running.weight + instead.mean[zone] * missing

@@ -44,15 +44,11 @@ def choose_device(device: str = "auto") -> torch.device:
 def has_fast_bf16(device: torch.device) -> bool:
     """Tell whether bfloat16 is worth its loss of precision on a device.
 
-    GPUs from Ampere on and processors with AMX multiply matrices of it several times as fast.
-    AVX512-BF16 alone does not count: on such processors the casts cost more than the products
-    save (``benchmarks/inference.py`` measures it).
+    GPUs from Ampere on multiply matrices of it several times as fast. On processors float32 is
+    kept, whatever they are fast in: bfloat16 moves a front by 14 to 16 m on average (real and
+    simulated scenes of Helheim on pixels of 10 and 20 m), and processors should agree.
     """
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    return False
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @contextmanager
@@ -64,7 +60,7 @@ def computing(device: torch.device, precision: Precision) -> Iterator[None]:
     device : torch.device
         Where the network runs.
     precision : "auto", "float32" or "bfloat16"
-        ``auto`` is bfloat16 where the device is fast in it. ``float32`` is full, without TF32 on
+        ``auto`` is bfloat16 on GPUs that are fast in it. ``float32`` is full, without TF32 on
         GPUs.
     """
     fast = precision == "bfloat16" or (precision == "auto" and has_fast_bf16(device))

@@ -10,7 +10,13 @@ from torch import nn
 
 from icefront.grid import pixel_sides
 from icefront.inference.ensembles import predict_ensemble
-from icefront.inference.network import BATCHES, evaluating, predict_whole, prepared
+from icefront.inference.network import (
+    BATCHES,
+    FoldedNetwork,
+    evaluating,
+    predict_whole,
+    prepared,
+)
 from icefront.inference.precision import choose_device, computing
 from icefront.inference.settings import Precision, PredictionSettings, Windows
 from icefront.inference.symmetries import SymmetryAverage
@@ -113,16 +119,20 @@ def predict(
             layout=layout,
             device=settings.device,
             precision=settings.precision,
+            exact=settings.exact,
             progress=progress,
         )
         return Predicted(scene, for_model, found.mean, found.std, found.logit_std, note)
     image = prepared(for_model, card)
     where = choose_device(settings.device)
-    network: Network = models[0]
-    if settings.symmetries > 1:
-        network = SymmetryAverage(models[0], settings.symmetries)
+    at_once = whole and card.whole and max(image.shape) <= card.window
     with evaluating(models[0], where), computing(where, settings.precision):
-        if whole and card.whole and max(image.shape) <= card.window:
+        network: Network = models[0]
+        if not (at_once or settings.exact):
+            network = FoldedNetwork(models[0])
+        if settings.symmetries > 1:
+            network = SymmetryAverage(network, settings.symmetries)
+        if at_once:
             zones = predict_whole(image, network, window=card.window, device=where)
         else:
             zones = blend_windows(

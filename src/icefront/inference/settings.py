@@ -37,7 +37,7 @@ class PredictionSettings(Strict):
         Each window as it is, in its four rotations, or in these and their mirror images;
         probabilities are averaged.
     precision : "auto", "float32" or "bfloat16"
-        ``auto`` is bfloat16 where the device is faster with it.
+        ``auto`` is bfloat16 on GPUs that are fast in it, else float32.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from icefront.errors import IcefrontError
+from icefront.inference.windows import Network, centre_of
 
 SYMMETRIES = (1, 4, 8)
 """Numbers of symmetries there are: none but the window itself, rotations, and reflections too."""
@@ -27,7 +28,7 @@ def check_symmetries(symmetries: int) -> None:
 
 
 def views(
-    network: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, symmetries: int = 8
+    network: Network, windows: torch.Tensor, symmetries: int = 8, margin: int = 0
 ) -> Iterator[torch.Tensor]:
     """Probabilities of windows, seen turned and mirrored, each turned back.
 
@@ -38,10 +39,12 @@ def views(
     windows : float32 (B, 1, side, side)
     symmetries : 1, 4 or 8
         The windows as they are; the four rotations; these and their mirror images.
+    margin : int
+        Pixels to leave out at each edge.
 
     Yields
     ------
-    float32 (B, 4, side, side)
+    float32 (B, 4, side - 2 margin, side - 2 margin)
         Probabilities of the zones.
 
     Raises
@@ -53,7 +56,8 @@ def views(
     for number in range(symmetries):
         flipped, quarter = divmod(number, 4)
         seen = windows.flip(-1) if flipped else windows
-        zones = torch.softmax(network(seen.rot90(quarter, (-2, -1))).float(), dim=1)
+        logits = centre_of(network, seen.rot90(quarter, (-2, -1)), margin)
+        zones = torch.softmax(logits.float(), dim=1)
         zones = zones.rot90(-quarter, (-2, -1))
         yield zones.flip(-1) if flipped else zones
 
@@ -71,16 +75,18 @@ class SymmetryAverage:
         See `views`.
     """
 
-    def __init__(
-        self, network: Callable[[torch.Tensor], torch.Tensor], symmetries: int = 8
-    ) -> None:
+    def __init__(self, network: Network, symmetries: int = 8) -> None:
         check_symmetries(symmetries)
         self.network, self.symmetries = network, symmetries
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         """Return the logarithm of the mean probabilities: logits of them, (B, 4, side, side)."""
+        return self.centre(windows, 0)
+
+    def centre(self, windows: torch.Tensor, margin: int) -> torch.Tensor:
+        """Return the same without `margin` pixels at each edge."""
         total: torch.Tensor | None = None
-        for zones in views(self.network, windows, self.symmetries):
+        for zones in views(self.network, windows, self.symmetries, margin):
             total = zones if total is None else total + zones
         assert total is not None
         return torch.log((total / self.symmetries).clamp_min(torch.finfo(torch.float32).tiny))

@@ -37,13 +37,21 @@ DEFAULT_COARSE = 4
 """Which windows of the lattice are predicted everywhere by default: every fourth each way, which
 for the cards of the family is a step of one window."""
 
-REACH_SIGMAS = 2.5
-"""A window is predicted where a front lies this close to its middle along both axes, in standard
-deviations of its weights. Beyond, its weight is below 5 % of its peak, and neighbours that are
-predicted have larger ones."""
+REACH_STRIDES = 0.55
+"""A window is predicted where a front lies this close to its middle along both axes, in strides:
+each place of a front gets the window nearest to it, and midway between windows both."""
+
+ENOUGH = 1 / 4
+"""Fraction of the weight of all windows at a place from which the predicted ones need nothing to
+stand in for the others there: that of the nearest of four windows with equal weights."""
 
 LARGE_OCEAN = 0.05
 """Area of the ocean that has a front, as a fraction of the largest connected one."""
+
+SHORT_BOUNDARY = 1 / 16
+"""Pieces of the boundary with a smaller fraction of the pixels of the longest are left to the
+coarse windows, if they also have fewer than an eighth of the window's side: no front is drawn
+there."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ def default_layout(card: ModelCard) -> Layout:
     """Return the windows that all commands use unless they are told to be exact.
 
     They are those of the card, but away from the front only every fourth along each axis (fewer
-    steps where the card's are longer than a quarter of its window). ``python -m benchmarks
+    where the card's steps are longer than a quarter of its window). ``python -m benchmarks
     prediction`` compares fronts and times with those of `exact_layout`.
     """
     coarse = max(1, min(DEFAULT_COARSE, card.window // card.stride))
@@ -217,7 +225,7 @@ def stream_windows(
         If the image is not one of rows and columns, or the windows cannot cover it.
     """
     rows, columns = axes_of_windows(image.shape, layout)
-    everywhere = np.ix_(*(_coarse(axis, layout.coarse) for axis in (rows, columns)))
+    everywhere = np.ix_(*(_coarse(axis, layout) for axis in (rows, columns)))
     done = np.zeros((len(rows.starts), len(columns.starts)), bool)
     chosen = np.zeros_like(done)
     chosen[everywhere] = True
@@ -234,10 +242,13 @@ def stream_windows(
         first = False
 
 
-def _coarse(axis: Axis, step: int) -> list[int]:
-    """Numbers of every `step`-th window of an axis, and of the last."""
-    last = len(axis.starts) - 1
-    return sorted({*range(0, last, step), last})
+def _coarse(axis: Axis, layout: Layout) -> list[int]:
+    """Numbers of every `layout.coarse`-th window of an axis until they reach its end."""
+    if layout.coarse == 1:
+        return list(range(len(axis.starts)))
+    end = len(axis.weight) + layout.margin - layout.window
+    needed = next((n for n, start in enumerate(axis.starts) if start >= end), len(axis.starts) - 1)
+    return sorted({*range(0, needed, layout.coarse), needed})
 
 
 def _cut(
@@ -278,7 +289,12 @@ def _windows_at_fronts(zones: np.ndarray, layout: Layout, rows: Axis, columns: A
     areas = np.bincount(pieces.ravel())
     areas[0] = 0
     large = (areas >= LARGE_OCEAN * areas.max())[pieces]
-    front = large & ndimage.binary_dilation(zones == GLACIER)
+    boundary, count = ndimage.label(
+        large & ndimage.binary_dilation(zones == GLACIER), np.ones((3, 3))
+    )
+    lengths = np.bincount(boundary.ravel(), minlength=count + 1)
+    lengths[0] = 0
+    front = (lengths > min(SHORT_BOUNDARY * lengths.max(), layout.window / 8))[boundary]
     for row, inside in enumerate(_spans(rows, layout, zones.shape[0])):
         band = front[inside].any(axis=0)
         if band.any():
@@ -287,8 +303,8 @@ def _windows_at_fronts(zones: np.ndarray, layout: Layout, rows: Axis, columns: A
 
 
 def _spans(axis: Axis, layout: Layout, length: int) -> list[slice]:
-    """Positions along an axis that need each window: near its middle, and out to the edges."""
-    reach = max(REACH_SIGMAS * layout.target / SIGMAS_PER_TARGET, layout.stride / 2)
+    """Positions along an axis that need each window: nearest to its middle, out to the edges."""
+    reach = REACH_STRIDES * layout.stride
     spans = []
     for number, start in enumerate(axis.starts):
         middle = start + layout.target // 2
@@ -402,17 +418,30 @@ def blend_windows(
     zones = blend.zones if coarse > 1 else None
     bell = torch.from_numpy(bell_of(target)).to(device)
     for part in stream_windows(image, layout, batch, zones=zones, progress=progress):
+        whole = coarse > 1 and part.everywhere
         with torch.inference_mode():
-            logits = network(torch.from_numpy(part.windows[:, None]).to(device))
-            if not (coarse > 1 and part.everywhere):
-                logits = logits[:, :, centre, centre]
+            given = torch.from_numpy(part.windows[:, None]).to(device)
+            logits = network(given) if whole else centre_of(network, given, layout.margin)
             # float32 before the softmax: bf16 logits would leave steps in the probabilities.
             found = torch.softmax(logits.float(), dim=1)
-            if coarse > 1 and part.everywhere:
+            if whole:
                 blend.stand_in(part, found.cpu().numpy())
                 found = found[:, :, centre, centre]
             blend.add(part, (found * bell).cpu().numpy())
     return blend.result()
+
+
+def centre_of(network: Network, windows: torch.Tensor, margin: int) -> torch.Tensor:
+    """Return logits without `margin` pixels at each edge of the windows.
+
+    A network with a method ``centre(windows, margin)`` computes no more than these.
+    """
+    centre = getattr(network, "centre", None)
+    if centre is not None:
+        return centre(windows, margin)
+    logits = network(windows)
+    inside = slice(margin, logits.shape[-1] - margin)
+    return logits[:, :, inside, inside]
 
 
 class _Blend:
@@ -444,28 +473,42 @@ class _Blend:
             found = whole[min(number, len(whole) - 1)][:, *there] * self.tent[there]
             self.instead[:, *here] += found.astype(np.float16)
 
-    def _missing(self, rows: slice) -> np.ndarray:
-        """Return what the windows that were not predicted would add in some rows, (4, h, W)."""
-        weight = self.rows.weight[rows, None] * self.columns.weight - self.weight[rows]
+    def _completed(self, rows: slice) -> np.ndarray:
+        """Return the sums in some rows with what stands in for other windows, (4, h, W)."""
+        all_windows = self.rows.weight[rows, None] * self.columns.weight
         instead = self.instead[:, rows].astype(np.float32)
         # Probabilities sum to one, so the sum over the zones is that of the tents.
-        return instead * (np.maximum(weight, 0) / instead.sum(axis=0))
+        instead *= missing_weight(all_windows, self.weight[rows]) / instead.sum(axis=0)
+        return self.sums[:, rows] + instead
 
     def zones(self) -> np.ndarray:
         """Return the most likely zones so far, uint8 (H, W)."""
         found = np.empty(self.shape, np.uint8)
-        for first in range(0, self.shape[0], self.layout.window):
-            rows = slice(first, first + self.layout.window)
-            found[rows] = (self.sums[:, rows] + self._missing(rows)).argmax(axis=0)
+        for rows in self._strips():
+            found[rows] = self._completed(rows).argmax(axis=0)
         return found
 
     def result(self) -> np.ndarray:
         """Return the probabilities, float32 (4, H, W); the sums are overwritten."""
         if self.layout.coarse > 1:
-            for first in range(0, self.shape[0], self.layout.window):
-                rows = slice(first, first + self.layout.window)
-                self.sums[:, rows] += self._missing(rows)
+            for rows in self._strips():
+                completed = self._completed(rows)
+                self.sums[:, rows] = completed / completed.sum(axis=0)
+            return self.sums
         # Each weight is a product of one Gaussian per axis on a lattice: so is their sum.
         self.sums /= self.rows.weight[:, None]
         self.sums /= self.columns.weight
         return self.sums
+
+    def _strips(self) -> list[slice]:
+        height, step = self.shape[0], self.layout.window
+        return [slice(first, first + step) for first in range(0, height, step)]
+
+
+def missing_weight(all_windows: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the weight of what stands in for the windows that were not predicted, (H, W).
+
+    All of the missing weight where nothing was predicted, none where `ENOUGH` of it was: beside
+    the front its windows alone count, as the coarse ones see it less well.
+    """
+    return np.maximum(all_windows - predicted / ENOUGH, 0)

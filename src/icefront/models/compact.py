@@ -132,13 +132,16 @@ class CompactTyrion(nn.Module):
     token = 4
     """Side of what `features` can mask, in pixels: that of the published network's tokens."""
 
-    def features(self, image: Tensor, masked: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, masked: Tensor | None = None, margin: int = 0) -> Tensor:
         """Map (B, 1, H, W), sides multiples of 16, to features (B, `head_width`, H, W).
 
         `masked`, bool (B, H / `token`, W / `token`), masks squares of the image. There is no patch
         embedding whose tokens could be made zeros, so what enters the network in their place is:
         both channels, in the stem and in the head, hold zeros there (mean grey, data). Like a zero
         token they tell nothing of the image and are the same everywhere.
+
+        `margin` leaves out so many pixels at each edge: (B, `head_width`, H - 2 `margin`, …). The
+        decoder computes only what the others need of it, and gives them the same values.
         """
         # What is exactly 0 has no data; a channel of its own tells it from dark water.
         full = torch.cat(
@@ -149,11 +152,38 @@ class CompactTyrion(nn.Module):
             full = full.masked_fill(squares.unsqueeze(1), 0.0)
         *skips, x = self.stem(full)
         x = self.deepest(self.encoder(self.bridge(x)).feature_maps[0])
-        for step, skip in zip(self.steps, reversed(skips), strict=True):
-            x = step(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
+        done = 0
+        for step, skip, cut in zip(
+            self.steps, reversed(skips), _cuts(margin, len(skips)), strict=True
+        ):
+            x = F.interpolate(_without(x, cut // 2 - done), scale_factor=2.0, mode="nearest")
+            x = step(torch.cat([x, _without(skip, cut)], dim=1))
+            done = cut
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return F.relu(self.head_norm(self.head(torch.cat([x, full], dim=1))))
+        beside = min(margin, _REACH_OF_HEAD)
+        x = _without(x, margin - beside - 2 * done)
+        x = self.head(torch.cat([x, _without(full, margin - beside)], dim=1))
+        return F.relu(self.head_norm(_without(x, beside)))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (B, 1, H, W) in 0..1 to logits (B, 4, H, W)."""
-        return self.classify(self.features(image))
+    def forward(self, image: Tensor, margin: int = 0) -> Tensor:
+        """Map (B, 1, H, W) in 0..1 to logits (B, 4, H - 2 `margin`, W - 2 `margin`)."""
+        return self.classify(self.features(image, margin=margin))
+
+
+_REACH_OF_HEAD, _REACH_OF_BILINEAR, _REACH_OF_STEP = 1, 1, 2
+"""How far a pixel looks beside itself: in one 3×3 convolution, between two pixels, in two."""
+
+
+def _cuts(margin: int, steps: int) -> list[int]:
+    """Return what each step of the decoder can leave out at each edge, in its pixels."""
+    cuts: list[int] = []
+    spare = (margin - _REACH_OF_HEAD) // 2 - _REACH_OF_BILINEAR
+    for _ in range(steps):
+        spare = max(spare - _REACH_OF_STEP, 0) // 2
+        cuts.append(2 * spare)
+    return cuts[::-1]
+
+
+def _without(x: Tensor, margin: int) -> Tensor:
+    """Leave out some pixels at each edge."""
+    return x[:, :, margin : x.shape[2] - margin, margin : x.shape[3] - margin] if margin else x
