@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import icefront
+from icefront.datasets.crops import CropDataset
 from icefront.errors import IcefrontError
 from icefront.files import atomic
 from icefront.models.efficientnet import EfficientNetLite, load_imagenet
@@ -167,3 +168,25 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
     with pytest.raises(IcefrontError, match=r"full is full.*--resume"):
         train(recipe, ["name=full", "epochs=1"], progress=False)
     assert not list((state.parents[1] / "full").glob(".icefront-unfinished-*"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [("removed", r"^\S+\.bin was changed or removed"), ("broken", r"^\S+ .*be read for the run")],
+)
+def test_what_cannot_be_read_is_not_called_a_full_disk(
+    reading: str, words: str, workers: int, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: CropDataset, number: int) -> None:
+        if reading == "broken":
+            raise OSError(5, "Input/output error", "image.png")
+        for block in self.cache.blocks:
+            block.path.unlink(missing_ok=True)
+        self.cache.arrays(0)
+
+    monkeypatch.setattr(CropDataset, "__getitem__", failing)
+    with pytest.raises(IcefrontError, match=words) as caught:
+        train(recipe, [f"workers={workers}"], progress=False)
+    assert "\n" not in str(caught.value)
+    assert "disk" not in str(caught.value)

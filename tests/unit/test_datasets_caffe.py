@@ -1,19 +1,28 @@
 """CaFFe's layout: matching, checks, splits, boxes, clean labels, the cache and its crops."""
 
+import hashlib
+import json
+import os
+import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from icefront.datasets import (
     CaffeDataset,
     clean_labels,
+    image_cache,
     read_box,
     read_zones,
     validation_split,
 )
 from icefront.datasets.crops import CropDataset, EpochSampler, build_zone_cache
+from icefront.datasets.image_cache import SourceImage, cached_images
 from icefront.errors import IcefrontError
 from tests.helpers.paths import DATA, REFERENCE
 from tests.helpers.simulated_caffe import NAMES, make_caffe
@@ -168,6 +177,107 @@ def test_crops_map_an_image_once_and_see_a_block_that_is_written_again(
     cache = build_zone_cache(dataset, tmp_path / "cache", progress=False)
     assert np.array_equal(cache.arrays(3)[0], dataset.image(3))
     assert not np.shares_memory(cache.arrays(3)[0], first)
+
+
+def _in_place_of(path: Path) -> None:
+    path.unlink()
+    (path / "folder").mkdir(parents=True)
+
+
+def _flip_and_set_the_time_back(path: Path, byte: int = 100) -> None:
+    stat, data = path.stat(), bytearray(path.read_bytes())
+    data[byte % len(data)] ^= 0x55
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+DAMAGE = {
+    "flipped": _flip_and_set_the_time_back,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-7]),
+    "empty": lambda path: path.write_bytes(b""),
+    "grown": lambda path: path.write_bytes(path.read_bytes() + b"more"),
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * (path.stat().st_size // 256)),
+    "nested": lambda path: path.write_bytes(b"[" * 100_000),
+    "other JSON": lambda path: path.write_text('{"file": [], "sha256": 3, "mtime_ns": "x"}\n'),
+    "removed": Path.unlink,
+    "folder": _in_place_of,
+}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [*product(("*.bin", "index.jsonl"), DAMAGE), ("lock", "folder"), ("", "file")],
+)
+def test_whatever_is_damaged_in_the_cache_is_decoded_again(
+    pattern: str, damage: str, root: Path, tmp_path: Path
+) -> None:
+    dataset, home = CaffeDataset(root), tmp_path / "cache"
+    whole = build_zone_cache(dataset, home, progress=False)
+    folder = next(home.iterdir())
+    if pattern:
+        DAMAGE[damage](sorted(folder.glob(pattern))[-1])
+    else:
+        shutil.rmtree(folder)
+        folder.touch()
+    again = build_zone_cache(dataset, home, progress=False)
+    assert again == whole
+    for i in range(len(dataset)):
+        assert np.array_equal(again.arrays(i), [dataset.image(i), dataset.zones(i)])
+    text = (folder / "index.jsonl").read_text()
+    assert build_zone_cache(dataset, home, progress=False) == whole
+    assert (folder / "index.jsonl").read_text() == text
+
+
+@given(number=st.integers(0, 10**6), byte=st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_no_flipped_byte_of_the_cache_reaches_a_network(
+    number: int, byte: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("flipped")
+    image = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
+    sources = [SourceImage((), image.shape, lambda: image, name=f"{i}") for i in range(3)]
+    whole, fingerprint = cached_images(sources, folder, progress=False)
+    files = [*(block.path for block in whole), folder / "index.jsonl"]
+    _flip_and_set_the_time_back(files[number % len(files)], byte)
+    assert cached_images(sources, folder, progress=False) == (whole, fingerprint)
+    assert all(np.array_equal(block.mapped(), image) for block in whole)
+
+
+def test_a_cache_of_an_earlier_version_is_compared_once_and_kept(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, home = CaffeDataset(root), tmp_path / "cache"
+    whole = build_zone_cache(dataset, home, progress=False)
+    index = next(home.iterdir()) / "index.jsonl"
+    lines = [
+        {
+            "file": block.path.name,
+            "sha256": hashlib.sha256(block.path.read_bytes()).hexdigest(),
+            "mtime_ns": block.path.stat().st_mtime_ns,
+        }
+        for block in whole.blocks
+    ]
+    index.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    monkeypatch.setattr(CaffeDataset, "image", None)
+    assert build_zone_cache(dataset, home, progress=False) == whole
+
+
+def test_what_is_damaged_takes_no_more_room_than_it_had(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, home = CaffeDataset(root), tmp_path / "cache"
+    whole = build_zone_cache(dataset, home, progress=False)
+    next(home.rglob("index.jsonl")).unlink()
+    monkeypatch.setattr(image_cache, "free_space", lambda _: 50_000_001)
+    assert build_zone_cache(dataset, home, progress=False) == whole
+
+
+def test_a_block_that_changes_in_use_gets_one_sentence(root: Path, tmp_path: Path) -> None:
+    cache = build_zone_cache(CaffeDataset(root), tmp_path / "cache", progress=False)
+    for damage in ("empty", "cut", "removed"):
+        DAMAGE[damage](cache.blocks[0].path)
+        with pytest.raises(IcefrontError, match="changed or removed while it was in use"):
+            cache.blocks[0].mapped()
 
 
 def test_images_already_in_the_cache_are_not_decoded_for_another_choice(

@@ -37,6 +37,10 @@ class ZoneCache:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and zones, as `arrays` does."""
+        return self.arrays(index)
+
     def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return image and zones, uint8 (H, W) each, read-only views of the file."""
         image, zones = self.blocks[index].mapped(keep_open=True)
@@ -76,6 +80,10 @@ def build_zone_cache(
     return ZoneCache(blocks, tuple(dataset.names))
 
 
+Scenes = Sequence[tuple[np.ndarray, np.ndarray]] | ZoneCache
+"""Images and zones, uint8 (H, W) each."""
+
+
 class CropDataset(Dataset[tuple[Tensor, Tensor]]):
     """Crop number *n* of an endless sequence that depends on the seed alone.
 
@@ -109,7 +117,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         zoom: tuple[float, float] = (1.0, 1.0),
         zoom_probability: float = 0.0,
         seed: int = 0,
-        other_scenes: Sequence[tuple[float, Sequence[tuple[np.ndarray, np.ndarray]]]] = (),
+        other_scenes: Sequence[tuple[float, Scenes]] = (),
     ) -> None:
         self.other_scenes = [(part, scenes) for part, scenes in other_scenes if part > 0 and scenes]
         self.cache, self.indices, self.window = cache, list(indices), window

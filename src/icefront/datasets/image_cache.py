@@ -14,11 +14,12 @@ import json
 import logging
 import mmap
 import os
+import shutil
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -69,8 +70,19 @@ class Block:
         keep_open : bool
             Keep the mapping for the next call, which takes a file descriptor; drop the array soon
             otherwise.
+
+        Raises
+        ------
+        IcefrontError
+            If the file is no longer what it was when the cache was opened.
         """
-        return (_kept_mapping if keep_open else _mapping)(self.path, self.shape)
+        try:
+            return (_kept_mapping if keep_open else _mapping)(self.path, self.shape)
+        except (OSError, ValueError) as error:
+            raise IcefrontError(
+                f"{self.path} was changed or removed while it was in use ({error}); go on with "
+                "--resume: what is damaged in the cache is decoded again."
+            ) from error
 
 
 def _mapping(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -101,19 +113,28 @@ class SourceImage:
     Attributes
     ----------
     files : tuple of Path
-        What it is read from. The block is decoded again when one of them changes.
+        What it is read from. The block is decoded again when one of them changes. Empty for an
+        image that is computed.
     shape : (int, int, int)
         (C, H, W), known before it is decoded.
     read : callable
         Gives the pixels, uint8 (C, H, W).
     settings : tuple of str
         What else the pixels depend on.
+    name : str
+        Of an image without a file.
     """
 
     files: tuple[Path, ...]
     shape: tuple[int, int, int]
     read: Callable[[], np.ndarray]
     settings: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the file, or of the image where there is none."""
+        return self.files[0].name if self.files else self.name
 
     def block_name(self) -> str:
         """Return the name of the block, another one as soon as a file or a setting changes."""
@@ -123,7 +144,7 @@ class SourceImage:
             facts += [path.parent.name, path.name, stat.st_size, stat.st_mtime_ns]
         facts += self.settings
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return f"{self.files[0].stem}-{digest[:16]}.bin"
+        return f"{Path(self.label).stem}-{digest[:16]}.bin"
 
     @property
     def size(self) -> int:
@@ -149,13 +170,18 @@ def cache_home(folder: Path | None, kind: str, root: Path) -> Path:
 
 
 def cached_images(
-    sources: Sequence[SourceImage], home: Path, *, progress: bool = True
+    sources: Sequence[SourceImage],
+    home: Path,
+    *,
+    progress: bool = True,
+    title: str = "Decoding",
 ) -> tuple[tuple[Block, ...], str]:
     """Open the blocks of some images; those that are missing or damaged are decoded first.
 
     Each block appears whole and is recorded with its SHA-256, so that an interrupted run goes on
-    where it was, and only new images are decoded where a data set grew. Blocks that were touched
-    since they were written are checked against their hash. Other processes wait meanwhile.
+    where it was, and only new images are decoded where a data set grew. A block whose times of
+    change (of the content, which programs can set back, and of the file, which they cannot) are not
+    those of its writing is checked against its hash. Other processes wait meanwhile.
 
     Parameters
     ----------
@@ -164,6 +190,8 @@ def cached_images(
         Folder of the blocks, see `cache_home`; made if it does not exist.
     progress : bool
         Show a bar while decoding.
+    title : str
+        Of the bar.
 
     Returns
     -------
@@ -179,91 +207,131 @@ def cached_images(
         If an image cannot be decoded or the disk is full.
     """
     with explained_writing(home, remedy=_REMEDY):
+        _make_way(home, folder=True)
         home.mkdir(parents=True, exist_ok=True)
+        _make_way(home / "lock")
         held = FileLock(home / "lock").acquire()  # goes with the process, however it ends
     with held:
         blocks = tuple(Block(home / source.block_name(), source.shape) for source in sources)
-        hashes = _complete(home, sources, blocks, progress)
-    facts = sorted(
-        (source.files[0].name, digest) for source, digest in zip(sources, hashes, strict=True)
-    )
+        hashes = _complete(home, sources, blocks, progress, title)
+    facts = sorted((source.label, digest) for source, digest in zip(sources, hashes, strict=True))
     return blocks, hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def _make_way(path: Path, *, folder: bool = False) -> None:
+    """Remove what is no file where a file of the cache belongs, or no folder."""
+    if not path.exists() or (path.is_dir() if folder else path.is_file()):
+        return
+    log.warning("%s does not belong into the cache and is removed", path)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def _complete(
-    home: Path, sources: Sequence[SourceImage], blocks: Sequence[Block], progress: bool
+    home: Path,
+    sources: Sequence[SourceImage],
+    blocks: Sequence[Block],
+    progress: bool,
+    title: str,
 ) -> list[str]:
     """Write the blocks that are missing or damaged; returns the hash of each."""
     remove_unfinished(home)
     index = home / _INDEX
-    known = _read_index(index)
-    wanted = [
-        (source, block)
-        for source, block in zip(sources, blocks, strict=True)
-        if not _is_whole(block.path, source.size, known)
-    ]
-    needed, free = sum(source.size for source, _ in wanted), free_space(home)
+    with explained_writing(home, remedy=_REMEDY):
+        _make_way(index)
+        text = index.read_text(errors="replace") if index.exists() else ""
+    known = {entry.file: entry for entry in map(_Entry.read, text.splitlines()) if entry}
+    wanted = []
+    for source, block in zip(sources, blocks, strict=True):
+        entry = known.get(block.path.name)
+        if entry and (verified := entry.verified(block.path, source.size)):
+            known[block.path.name] = verified
+        else:
+            known.pop(block.path.name, None)
+            wanted.append((source, block))
+    lines = "".join(entry.line() for entry in known.values())
+    if lines != text:  # without what is damaged or out of date
+        with writing(index, remedy=_REMEDY) as part:
+            part.write_text(lines)
+    # What is there of them, damaged, is replaced.
+    replaced = sum(block.path.stat().st_size for _, block in wanted if block.path.is_file())
+    needed, free = sum(source.size for source, _ in wanted) - replaced, free_space(home)
     if needed > free - _SPARE:
         raise IcefrontError(
             f"The disk of the cache {home} is too full: {needed / 1e9:.2g} GB are needed and "
             f"{free / 1e9:.2g} GB are free; make room or set ICEFRONT_CACHE to another folder."
         )
-    with steps("Decoding", len(wanted), show=progress) as advance:
+    with steps(title, len(wanted), show=progress) as advance:
         for source, block in wanted:
             values = source.read()
             if values.shape != source.shape:
-                raise IcefrontError(f"{source.files[0]} changed while it was read; start again.")
+                raise IcefrontError(f"{source.label} changed while it was read; start again.")
             known[block.path.name] = _write_block(block.path, values, index)
             advance(1)
-    return [known[block.path.name]["sha256"] for block in blocks]
+    return [known[block.path.name].sha256 for block in blocks]
 
 
-def _write_block(path: Path, values: np.ndarray, index: Path) -> dict[str, Any]:
+def _write_block(path: Path, values: np.ndarray, index: Path) -> _Entry:
     """Write a block and its line of the index; returns what the line says."""
     data = np.ascontiguousarray(values).data
+    with explained_writing(index.parent, remedy=_REMEDY):
+        _make_way(path)
     with writing(path, sync=True, remedy=_REMEDY) as part:
         part.write_bytes(data)
     _kept_mapping.cache_clear()  # one may be of the file that was replaced
-    entry = {
-        "file": path.name,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "mtime_ns": path.stat().st_mtime_ns,
-    }
+    entry = _Entry(path.name, hashlib.sha256(data).hexdigest(), _times(path.stat()))
     with explained_writing(index.parent, remedy=_REMEDY), index.open("a") as file:
-        file.write(json.dumps(entry) + "\n")
+        file.write(entry.line())
     return entry
 
 
-def _read_index(index: Path) -> dict[str, Any]:
-    """Entries by file; a line that a kill cut off is skipped, and its block decoded again."""
-    known: dict[str, Any] = {}
-    if index.exists():
-        text = index.read_text(errors="replace")
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                known[str(entry["file"])] = {k: entry[k] for k in ("file", "sha256", "mtime_ns")}
-            except (ValueError, KeyError, TypeError):
-                continue
-        if text and not text.endswith("\n"):
-            with index.open("a") as file:
-                file.write("\n")
-    return known
+def _times(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _is_whole(path: Path, size: int, known: dict[str, Any]) -> bool:
-    """Check a block: its size always, its hash where the file is not the one that was written."""
-    entry = known.get(path.name)
-    if entry is None or not path.exists():
-        return False
-    stat = path.stat()
-    if stat.st_size != size:
-        return False
-    if stat.st_mtime_ns == entry["mtime_ns"]:
-        return True
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-            log.warning("%s is damaged and is decoded again", path)
-            return False
-    os.utime(path, ns=(stat.st_atime_ns, entry["mtime_ns"]))
-    return True
+@dataclass(frozen=True)
+class _Entry:
+    """What a line of the index says of a block: its hash, and times of change when it was right."""
+
+    file: str
+    sha256: str
+    times: tuple[int, int] | None = None
+
+    def line(self) -> str:
+        """Return the line, which begins with its own checksum."""
+        text = json.dumps([self.file, self.sha256, self.times])
+        return f"{zlib.crc32(text.encode()):08x} {text}\n"
+
+    @staticmethod
+    def read(line: str) -> _Entry | None:
+        """Return what a line says; None for one that is damaged, as by a kill."""
+        check, _, text = line.partition(" ")
+        try:
+            if line.startswith("{"):  # of earlier versions, without checksum: compare the hash
+                old = json.loads(line)
+                return _Entry(str(old["file"]), str(old["sha256"]))
+            if check != f"{zlib.crc32(text.encode()):08x}":
+                return None
+            file, sha256, times = json.loads(text)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return _Entry(file, sha256, tuple(times) if times else None)
+
+    def verified(self, path: Path, size: int) -> _Entry | None:
+        """Check a block: its size and times, its hash where the times differ; None if damaged."""
+        try:
+            stat = path.stat()
+            if stat.st_size == size and self.times == _times(stat):
+                return self
+            if path.is_file() and stat.st_size == size:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() == self.sha256:
+                        return replace(self, times=_times(stat))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("%s cannot be read (%s)", path, error.strerror)
+        log.warning("%s is damaged and is decoded again", path)
+        return None

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from icefront.files.atomic import writing
+from icefront.datasets.crops import ZoneCache
+from icefront.datasets.image_cache import SourceImage, cached_images
 from icefront.simulation.samples import random_image
 from icefront.zones import NO_DATA
 
@@ -82,34 +82,31 @@ def _fingerprint(scenes: SimulatedScenes) -> str:
     return facts.hexdigest()[:20]
 
 
-def kept_scenes(scenes: SimulatedScenes, folder: Path, *, progress: bool = True) -> np.ndarray:
-    """Make all scenes of a data set, or open the file in which they were kept.
+def kept_scenes(scenes: SimulatedScenes, folder: Path, *, progress: bool = True) -> ZoneCache:
+    """Simulate all scenes of a data set, or open the cache in which they are kept.
 
     Parameters
     ----------
     scenes : SimulatedScenes
     folder : Path
-        Of caches.
+        Of caches; see `icefront.datasets.image_cache.cached_images`.
     progress : bool
 
     Returns
     -------
-    uint8 (N, 2, S, S)
-        Image and zones of each scene, mapped from the disk.
+    ZoneCache
+        Image and zones of each scene, uint8 (S, S).
 
     Raises
     ------
     IcefrontError
-        If the file cannot be written.
+        If they cannot be written.
     """
-    path = folder / f"simulated-{_fingerprint(scenes)}.npy"
-    if not path.is_file():
-        shape = (len(scenes), 2, scenes.window, scenes.window)
-        with writing(path, remedy="set ICEFRONT_CACHE to another folder") as part:
-            file = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            for number in track(
-                range(len(scenes)), "Simulating", disable=not progress, transient=True
-            ):
-                file[number] = scenes.arrays(number)
-            file.flush()
-    return np.load(path, mmap_mode="r")
+    key, shape = _fingerprint(scenes), (2, scenes.window, scenes.window)
+    sources = [
+        SourceImage((), shape, lambda n=number: np.stack(scenes.arrays(n)), (key,), f"{number:06d}")  # type: ignore[misc]
+        for number in range(len(scenes))
+    ]
+    home = folder / f"simulated-{key}"
+    blocks, _ = cached_images(sources, home, progress=progress, title="Simulating")
+    return ZoneCache(blocks, tuple(source.label for source in sources))

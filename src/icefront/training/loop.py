@@ -225,8 +225,17 @@ def _explanation(error: BaseException, out: Path) -> str | None:
             f"A process that reads images for the run in {out} was ended, as the system does where "
             "memory is short; set workers to fewer and go on with --resume."
         )
-    # PyTorch's writer has an error of its own for a full disk.
-    if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):
-        reason = getattr(error, "strerror", None) or "a file could not be finished"
+    if not isinstance(error, OSError):
+        # PyTorch's writer has an error of its own for a full disk.
+        unwritten = "PytorchStreamWriter" in str(error)
+        reason = "a file could not be finished"
+    else:
+        inside = error.filename is None or Path(str(error.filename)).is_relative_to(out)
+        unwritten = error.errno is not None and inside
+        reason = error.strerror or str(error).strip().splitlines()[-1]
+    if unwritten:
         return f"The run in {out} could not be written ({reason}); {RESUME}."
+    if isinstance(error, OSError):
+        name = error.filename or "A file"
+        return f"{name} could not be read for the run in {out} ({reason}); go on with --resume."
     return None

@@ -14,10 +14,16 @@ import torch
 from torch import nn
 
 from icefront.datasets.caffe import CaffeDataset, validation_split
-from icefront.datasets.crops import CropDataset, EpochSampler, ZoneCache, build_zone_cache
+from icefront.datasets.crops import (
+    CropDataset,
+    EpochSampler,
+    Scenes,
+    ZoneCache,
+    build_zone_cache,
+)
 from icefront.datasets.image_cache import default_cache_folder
 from icefront.datasets.ssl4sar import shared_glaciers
-from icefront.datasets.texture_mosaics import Patch, mosaics, read_textures
+from icefront.datasets.texture_mosaics import mosaics, read_textures
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard
 from icefront.models.registry import build
@@ -166,14 +172,14 @@ def _provenance(
 
 def other_scenes_of(
     config: TrainingConfig, cache: ZoneCache, window: int, progress: bool = False
-) -> list[tuple[float, list[Patch]]]:
+) -> list[tuple[float, Scenes]]:
     """Draw the mosaics and the simulated scenes of a recipe, each with its fraction of crops."""
     data = config.data
-    found: list[tuple[float, list[Patch]]] = []
+    found: list[tuple[float, Scenes]] = []
     if data.simulated:
         source = SimulatedScenes(data.simulated, window=window, seed=config.seed)
         kept = kept_scenes(source, default_cache_folder(), progress=progress)
-        found.append((data.simulated_fraction, [(scene[0], scene[1]) for scene in kept]))
+        found.append((data.simulated_fraction, kept))
     if data.textures is not None:
         textures = read_textures(data.textures, data.test_glaciers)
         scenes = mosaics(
