@@ -275,3 +275,19 @@ def test_a_bad_file_of_a_folder_costs_that_file(tmp_path: Path) -> None:
         (True, False),
         (False, True),
     ]
+
+
+def test_a_crs_that_is_no_map_is_refused_and_other_units_become_degrees(tmp_path: Path) -> None:
+    geocentric = written(tmp_path / "centre.gpkg", {"date": ["2018-06-02"]}, 4978)
+    with pytest.raises(IcefrontError, match="no CRS of maps"):
+        read_fronts(geocentric)
+    degrees = shapely.LineString([(-38, 66), (-38, 66.1)])
+    grads = gpd.GeoSeries([degrees], crs=4326).to_crs(4807)
+    found = read_fronts(written(tmp_path / "grads.gpkg", {"date": ["2018-06-02"]}, 4807, grads[0]))
+    assert found.crs == 4326
+    assert found.geometry[0].hausdorff_distance(degrees) < 1e-3
+    half = 20_037_508.34
+    mercator = shapely.LineString([(half - 1_000, -1.1e7), (1_000 - half, -1.1e7)])
+    found = read_fronts(written(tmp_path / "web.gpkg", {"date": ["2018-06-02"]}, 3857, mercator))
+    assert found["length_m"].iloc[0] == pytest.approx(2_000 * 0.34, rel=0.05)
+    assert found.total_bounds[2] - found.total_bounds[0] < 1

@@ -17,6 +17,7 @@ from icefront.measures import (
     centreline_position,
     curvilinear_box,
     measure,
+    measure_each,
     parallel_centrelines,
     propose_box,
     propose_centreline,
@@ -376,3 +377,25 @@ def test_lines_and_boxes_that_cannot_be_used() -> None:
         rectilinear_box(fronts, BOX.difference(shapely.box(1, 1, 2, 2)), INLAND)
     with pytest.raises(IcefrontError, match="no plane 'air'"):
         curvilinear_box(fronts, AXIS, 100, plane="air")  # type: ignore[arg-type]
+
+
+def test_fronts_of_two_vertices_and_of_no_length_have_a_box() -> None:
+    fronts = table(shapely.LineString([(4_000, -2_000), (4_000, 2_000)]))
+    nothing = table(shapely.LineString([(4_000, 0), (4_000, 0)]))
+    (box,) = propose_box(pd.concat([fronts, fronts, nothing], ignore_index=True))
+    low, _, high, _ = box.bounds
+    assert (low, high) == (pytest.approx(3_000, abs=50), pytest.approx(5_000, abs=50))
+    with pytest.raises(IcefrontError, match="No front of the table has a line"):
+        propose_box(nothing)
+
+
+def test_an_order_of_dates_holds_for_a_whole_table() -> None:
+    days = ["02/06/2018", "14/06/2018"]
+    fronts = pd.concat([table(across(4_000)), table(across(5_000))], ignore_index=True)
+    fronts = fronts.assign(date=days, glacier=["A", "B"])
+    found = centreline_position(fronts, AXIS)
+    assert found["date"].dt.strftime("%Y-%m-%d").tolist() == ["2018-06-02", "2018-06-14"]
+    _, measured, _ = measure_each(fronts, inland=INLAND)
+    assert set(measured["date"].dt.month) == {6}
+    with pytest.raises(IcefrontError, match="--day-first or --month-first"):
+        centreline_position(fronts[:1], AXIS)

@@ -245,7 +245,8 @@ def _take(
 
 def _read_lines(file: Path, problems: list[str]) -> gpd.GeoDataFrame:
     table = read_vectors(file, "lines", preferred="fronts", crs_needed=False, sole=True)
-    table = table[~(table.geometry.isna() | table.geometry.is_empty)]
+    lines = table.geometry.to_numpy()
+    table = table[~(shapely.is_missing(lines) | shapely.is_empty(lines))]
     kinds = set(table.geom_type) - {"LineString", "MultiLineString", "LinearRing"}
     if kinds:
         raise IcefrontError(f"{file} holds {', '.join(sorted(kinds))}, not lines: draw lines.")

@@ -46,6 +46,9 @@ _NEAR_YEARS = 50
 _NULL_WORDS = {"", "-", "--", "?", "nan", "nat", "none", "null", "na", "n/a", "unknown", "nodata",
                "no data", "missing", "-9999", "-999", "9999", "99999999"}  # fmt: skip
 
+_LONGEST = 40
+"""Longer cells are cut in messages."""
+
 _SIGN = r"[-/._ ]"
 _REST = r"(?:[T ,].*)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})({_SIGN})(\d{{1,2}})\2(\d{{1,2}}){_REST}")
@@ -273,14 +276,14 @@ def _order(
     proofs = {proof: cell.text for cell in cells if (proof := _proof(cell.parts)) is not None}
     if len(proofs) == 2:
         raise IcefrontError(
-            f"{column} mixes orders: {proofs[True]!r} has the day before the month, "
-            f"{proofs[False]!r} the month before the day; write all dates as year-month-day."
+            f"{column} mixes orders: {_cut(proofs[True])!r} has the day before the month, "
+            f"{_cut(proofs[False])!r} the month before the day; write all dates as year-month-day."
         )
     if stated is not None and (not stated) in proofs:
         given = "--day-first" if stated else "--month-first"
         raise IcefrontError(
-            f"{column} holds {proofs[not stated]!r}, which contradicts {given}: leave the option "
-            "out, or mend the date."
+            f"{column} holds {_cut(proofs[not stated])!r}, which contradicts {given}: leave the "
+            "option out, or mend the date."
         )
     if proofs:
         return next(iter(proofs))
@@ -300,8 +303,8 @@ def _order(
     example = open_cells[0]
     days = [_day_of(example.parts, order) for order in (True, False)]
     raise IcefrontError(
-        f"{column} holds {example.text!r}, which may be {days[0]} or {days[1]}, and no row proves "
-        "which: state --day-first or --month-first (day_first in Python)."
+        f"{column} holds {_cut(example.text)!r}, which may be {days[0]} or {days[1]}, and no row "
+        "proves which: state --day-first or --month-first (day_first in Python)."
     )
 
 
@@ -323,8 +326,8 @@ def _full_years(
         found = [item for item in found if item[0] == ("day" if stated else "month")]
     if len(found) != 1:
         raise IcefrontError(
-            f"{column} holds {cells[0].text!r}, whose year has two digits, so that the order of "
-            "day, month and year is open: write years with four digits, or state --day-first or "
+            f"{column} holds {_cut(cells[0].text)!r}, whose year has two digits, so that the order "
+            "of day, month and year is open: write years with four digits, or state --day-first or "
             "--month-first (day_first in Python)."
         )
     name, parts = found[0]
@@ -337,6 +340,10 @@ def _said_of(cell: _Cell, day_first: bool) -> str | None:
     if cell.form == "year first":
         return "year, day, month" if day_first else None
     return "day, month, year" if day_first else "month, day, year"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _tomorrow() -> dt.date:
@@ -395,7 +402,7 @@ def _of_numbers(texts: Sequence[str], column: str) -> tuple[str, list[dt.date | 
     else:
         why = "which are no days of the calendar and count from no epoch in use"
     raise IcefrontError(
-        f"{column} holds numbers such as {texts[0]}, {why}: write dates such as 2018-06-02."
+        f"{column} holds numbers such as {_cut(texts[0])}, {why}: write dates such as 2018-06-02."
     )
 
 

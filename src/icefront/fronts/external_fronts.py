@@ -385,7 +385,9 @@ def _days(
     missing = [row for row, day in enumerate(days) if day is None]
     if missing:
         row = next((row for row in unread if days[row] is None), missing[0])
-        shown = "" if column is None else f" (column {column!r}: {raw[column].iloc[row]!r})"
+        shown = (
+            "" if column is None else f" (column {column!r}: {str(raw[column].iloc[row])[:40]!r})"
+        )
         if len(missing) == len(days) or len(set(unread) & set(missing)) > len(raw) / 10:
             raise IcefrontError(
                 f"Row {row} of {path.name} has no date{shown}: name the column with --date-column, "

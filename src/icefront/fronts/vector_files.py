@@ -19,6 +19,9 @@ from icefront.scenes.access import check_vectors
 _FARTHEST_M = 1e8
 """No map of the Earth goes farther, false eastings with the number of the zone included."""
 
+_CYLINDRICAL = ("Popular Visualisation Pseudo Mercator", "Mercator", "Equidistant Cylindrical")
+_EDGE_M = 1.9e7
+
 _NAMED_ROWS = 3
 
 
@@ -53,13 +56,15 @@ def read_vectors(
     Returns
     -------
     GeoDataFrame
-        With the active geometry ``geometry``. Dates in GeoJSON are text, as they stand there.
+        With the active geometry ``geometry``. Dates in GeoJSON are text, as they stand there. In
+        the CRS of the file, but in EPSG:4326 where that is in other units than degrees, or a
+        cylindrical map with places near the date line.
 
     Raises
     ------
     IcefrontError
         If the file or layer is missing, cannot be read or holds no geometry; if it has no CRS, or
-        holds metres where it states degrees, or degrees where it states metres.
+        one of no map, or holds metres where it states degrees, or degrees where it states metres.
     """
     path = Path(path)
     if not path.exists():
@@ -192,6 +197,8 @@ def _in_true_crs(
 ) -> gpd.GeoDataFrame:
     """State the CRS of a table, and refuse one that its coordinates contradict."""
     given = None if crs is None else crs_of(crs)
+    if raw.crs is not None and CRS.from_user_input(raw.crs).is_engineering:
+        raw = raw.set_crs(None, allow_override=True)  # What GDAL states where nothing is known.
     if raw.crs is None and given is None:
         if needed:
             raise IcefrontError(
@@ -209,7 +216,25 @@ def _in_true_crs(
         raise IcefrontError(
             f"{path} is in {crs_name(CRS.from_user_input(raw.crs))}, {what}: {mend}."
         )
-    return raw
+    return _on_a_map(raw, path)
+
+
+def _on_a_map(raw: gpd.GeoDataFrame, path: Path) -> gpd.GeoDataFrame:
+    """Bring a table to degrees whose CRS is neither in degrees nor a map without a seam there."""
+    system = CRS.from_user_input(raw.crs)
+    if not (system.is_geographic or system.is_projected):
+        raise IcefrontError(
+            f"{path} is in {crs_name(system)}, which is no CRS of maps: save it in another, such "
+            "as EPSG:4326."
+        )
+    if system.is_geographic:
+        return raw if in_degrees(system) else raw.to_crs(4326)
+    operation = system.coordinate_operation
+    method = "" if operation is None else operation.method_name
+    metres = np.abs(raw.total_bounds[[0, 2]]) * system.axis_info[0].unit_conversion_factor
+    # Cylindrical maps have the date line at both edges.
+    at_edge = (metres > _EDGE_M).any() and method.startswith(_CYLINDRICAL)
+    return raw.to_crs(4326) if at_edge else raw
 
 
 def _contradiction(raw: gpd.GeoDataFrame) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError, failure
@@ -122,7 +123,7 @@ def _reference_row(fronts: gpd.GeoDataFrame, name: str, given: _Given) -> dict[s
     line = None if drawn_line is None else one_line(drawn_line, fronts.crs)
     decided = CENTRELINE
     proposing = line is None or drawn_box is None or given.width_m is None
-    if proposing or not (fronts.geometry.isna() | fronts.geometry.is_empty).all():
+    if proposing or (shapely.length(fronts.geometry.to_numpy()) > 0).any():
         flow = flow_of(fronts, given.inland, centreline=line)
         decided = flow.decided
     if line is None:

@@ -115,8 +115,7 @@ def propose_box(
 
 def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
     """Return the proposed box of a flow, in a CRS."""
-    points, owner = shapely.get_coordinates(flow.lines, return_index=True)
-    along, across = points @ flow.ahead, points @ flow.left
+    along, across, owner = _in_frame(flow.lines, flow)
     by_front = pd.Series(across).groupby(owner)
     right = float(np.quantile(by_front.min(), _REACHED_BY)) + _INSET_FRACTION * flow.width
     left = float(np.quantile(by_front.max(), 1 - _REACHED_BY)) - _INSET_FRACTION * flow.width
@@ -125,6 +124,9 @@ def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
             "The fronts have too little of the glacier's width in common for a box: draw one, or "
             "leave out the fronts that show a part of it only."
         )
+    if not ((across > right) & (across < left)).any():
+        # Lines of few vertices have none between the sides.
+        along, across, _ = _in_frame(shapely.segmentize(flow.lines, (left - right) / 4), flow)
     within = along[(across > right) & (across < left)]
     margin = _MARGIN_FRACTION * flow.width
     low, high = float(within.min()) - margin, float(within.max()) + margin
@@ -133,6 +135,12 @@ def box_of(flow: Flow, crs: object) -> gpd.GeoSeries:
     return reproject(
         gpd.GeoSeries([shapely.Polygon(places)], crs=flow.crs), CRS.from_user_input(crs)
     )
+
+
+def _in_frame(lines: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where the vertices of lines lie along and across the flow, and whose they are."""
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    return points @ flow.ahead, points @ flow.left, owner
 
 
 def propose_width(fronts: gpd.GeoDataFrame) -> float:
@@ -190,7 +198,7 @@ def flow_of(
         False if it does not matter which end is inland.
     """
     check_fronts(fronts)
-    shown = fronts[~fronts.geometry.is_empty & fronts.geometry.notna()]
+    shown = fronts[shapely.length(fronts.geometry.to_numpy()) > 0]
     if shown.empty:
         raise IcefrontError("No front of the table has a line: nothing can be proposed from it.")
     crs = measuring_crs(shown, box_about(continuous(shown.geometry)), "geodesic")
