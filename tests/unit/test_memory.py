@@ -10,10 +10,13 @@ import psutil
 import pytest
 import rasterio
 from affine import Affine
+from pyproj import CRS
 
 from icefront import IcefrontError, memory
+from icefront.extraction.pipeline import extract_scene
 from icefront.memory import NotEnoughMemory, check_memory, memory_at_hand
-from icefront.scenes import describe, open_scene
+from icefront.scenes import Scene, describe, open_scene
+from tests.helpers.scenes import GreyLevels
 
 GIGABYTE = 10**9
 
@@ -125,3 +128,19 @@ def test_a_task_may_take_most_of_the_memory_at_hand(one_gigabyte):
     check_memory(int(0.79 * GIGABYTE), "A task", "wait")
     with pytest.raises(NotEnoughMemory, match=r"A task needs 0.81 GB .* 1 GB are at hand; wait\."):
         check_memory(int(0.81 * GIGABYTE), "A task", "wait")
+
+
+def test_a_scene_whose_maps_do_not_fit_into_memory_is_refused_before_the_network_runs(monkeypatch):
+    class Network(GreyLevels):
+        def forward(self, x):
+            raise AssertionError("the network runs")
+
+    image = np.full((1000, 1000), 0.5, np.float32)
+    scene = Scene(image, Affine(30, 0, 0, 0, -30, -2e6), CRS.from_epsg(3413), 30.0, name="wide")
+    monkeypatch.setattr(memory, "memory_at_hand", lambda: 45_000_000)
+    with pytest.raises(
+        NotEnoughMemory, match=r"The front of wide, 1000 x 1000 pixels, needs 0\.04 GB"
+    ):
+        extract_scene(scene, Network())
+    with pytest.raises(AssertionError, match="the network runs"):
+        extract_scene(scene, Network(pixel_size_m=90))

@@ -41,6 +41,7 @@ from icefront.fronts.area_of_interest import area_in_scene
 from icefront.fronts.lines import extract_front
 from icefront.grid import Grid, mean_side
 from icefront.inference.predict import likeliest_zones, predict
+from icefront.memory import check_memory
 from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
 from icefront.scenes.access import folders_of, input_folders
@@ -52,6 +53,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     SceneLike = str | os.PathLike[str] | Scene | xr.DataArray
+
+
+# Measured beside the image itself, for each of its pixels and each that the model sees.
+_BYTES_OF_SCENE = 20
+_BYTES_OF_MODEL = 20
 
 
 @dataclass(frozen=True)
@@ -361,6 +367,7 @@ def extract_scene(
         area = settings.area()
         if area is not None:
             area_in_scene(area, opened)  # Refused before the network runs.
+        _check_memory(opened, card)
         predicted = predict([model], opened, settings, progress=progress)
         probabilities = predicted.on_scene()
         front = extract_front(probabilities, opened, aoi=area)
@@ -482,6 +489,19 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
         opened,
         glacier=opened.glacier if settings.glacier is None else settings.glacier,
         date=opened.date if settings.date is None else settings.date,
+    )
+
+
+def _check_memory(scene: Scene, card: ModelCard) -> None:
+    """Refuse a scene whose maps do not fit into memory, before any of them is made."""
+    pixels = seen = float(scene.image.size)
+    sides = scene.grid.sides_m
+    if sides is not None and card.pixel_size_m is not None:
+        seen *= sides[0] * sides[1] / card.pixel_size_m**2
+    check_memory(
+        int(_BYTES_OF_SCENE * pixels + _BYTES_OF_MODEL * seen),
+        f"The front of {scene.path or scene.name}, {scene.shape[0]} x {scene.shape[1]} pixels,",
+        "cut the scene, or give a larger pixel size",
     )
 
 
