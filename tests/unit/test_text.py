@@ -68,7 +68,7 @@ def test_reports_show_escape_codes_as_text() -> None:
         subtitle="",
         notes=[],
         rows=[],
-        made="",
+        written_by="",
     )
     assert "\\x1b]0;title\\x07&lt;b&gt;" in page
     assert not STEERS.search(page)

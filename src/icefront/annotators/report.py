@@ -22,6 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from icefront import __version__
 from icefront.annotators.study import StudiedImage, Study
 from icefront.errors import IcefrontError
+from icefront.fronts.vector_files import vector_file
 from icefront.reporting.pictures import write_figure
 from icefront.reporting.scale_bar import draw_scale_bar
 from icefront.reporting.style import (
@@ -189,7 +190,7 @@ def _write_consensus(study: Study, folder: Path) -> None:
             crs = found[0].crs
             same = [table if crs is None else table.to_crs(crs) for table in found]
             joined = gpd.GeoDataFrame(pd.concat(same, ignore_index=True), crs=crs)
-            joined.to_file(folder / name, layer="fronts", driver="GPKG")
+            (folder / name).write_bytes(vector_file({"fronts": joined}))
 
 
 def draw_matrix(path: Path, study: Study) -> None:

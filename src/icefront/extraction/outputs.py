@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
 import json
 import platform
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
 from icefront import __version__
+from icefront.fronts.vector_files import vector_file
 from icefront.grid import common_crs
 from icefront.models.card import ModelCard
 from icefront.scenes.scene import Scene
@@ -81,8 +80,6 @@ def table_files(
 ) -> dict[str, bytes]:
     """Return the files with the rows of all scenes: GeoPackage and GeoJSON, and one in pixels.
 
-    Made in memory: GDAL may lose the error of a full disk.
-
     Parameters
     ----------
     tables : sequence of GeoDataFrame
@@ -104,34 +101,16 @@ def table_files(
     files = {}
     if mapped:
         table = joined(mapped, latitudes)
-        files[FRONTS_GPKG] = _table_file(table, driver="GPKG", layer=FRONTS_LAYER)
+        layers = {FRONTS_LAYER: table}
         if single_dates:
-            alone = joined([single.to_crs(table.crs) for single in single_dates], latitudes)
-            files[FRONTS_GPKG] = _with_layer(files[FRONTS_GPKG], alone, SINGLE_DATES_LAYER)
-        degrees = table.to_crs(4326)
-        files[FRONTS_GEOJSON] = _table_file(degrees, driver="GeoJSON", RFC7946="YES")
+            alone = [single.to_crs(table.crs) for single in single_dates]
+            layers[SINGLE_DATES_LAYER] = joined(alone, latitudes)
+        files[FRONTS_GPKG] = vector_file(layers)
+        files[FRONTS_GEOJSON] = vector_file({FRONTS_LAYER: table}, "GeoJSON")
     if drawn:
         table = joined(drawn, [])
-        files[FRONTS_PIXELS_GPKG] = _table_file(table, driver="GPKG", layer=FRONTS_LAYER)
+        files[FRONTS_PIXELS_GPKG] = vector_file({FRONTS_LAYER: table})
     return files
-
-
-def _table_file(table: gpd.GeoDataFrame, **options: str) -> bytes:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        # Tables in pixels are meant to have no CRS.
-        warnings.filterwarnings("ignore", "'crs' was not provided")
-        table.to_file(content, **options)
-    return content.getvalue()
-
-
-def _with_layer(content: bytes, table: gpd.GeoDataFrame, layer: str) -> bytes:
-    """Add a layer to the content of a GeoPackage, for which GDAL needs a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, FRONTS_GPKG)
-        path.write_bytes(content)
-        table.to_file(path, driver="GPKG", layer=layer)
-        return path.read_bytes()
 
 
 def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:

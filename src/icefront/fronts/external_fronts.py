@@ -17,11 +17,10 @@ What is understood without being told:
 from __future__ import annotations
 
 import datetime as dt
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import geopandas as gpd
 import numpy as np
@@ -33,7 +32,7 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import staging
 from icefront.fronts.date_columns import FIRST_YEAR, LAST_YEAR, proved_order, read_dates
 from icefront.fronts.date_line import continuous, in_crs
-from icefront.fronts.vector_files import misplaced, read_vectors, without_misplaced
+from icefront.fronts.vector_files import misplaced, read_vectors, vector_file, without_misplaced
 from icefront.scenes.metadata import find_date, from_name, sensor_word
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -186,17 +185,13 @@ def write_fronts(table: gpd.GeoDataFrame, path: Path) -> None:
     IcefrontError
         If the suffix is another one or the file cannot be written.
     """
-    drivers = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
+    drivers: dict[str, Literal["GPKG", "GeoJSON"]] = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
     driver = drivers.get(path.suffix.lower())
     if driver is None:
         raise IcefrontError(f"{path.name} is no .gpkg or .geojson: name such a file.")
-    content = io.BytesIO()
-    if driver == "GPKG":
-        table.to_file(content, driver=driver, layer="fronts")
-    else:
-        in_crs(table, 4326).to_file(content, driver=driver, RFC7946="YES")
+    content = vector_file({"fronts": table}, driver)
     with staging(path.parent) as unfinished:
-        (unfinished / path.name).write_bytes(content.getvalue())
+        (unfinished / path.name).write_bytes(content)
 
 
 def join_fronts(tables: Sequence[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:

@@ -1,9 +1,14 @@
-"""Lines and polygons from files, with places that can be true."""
+"""Lines and polygons from files, with places that can be true, and into files."""
 
 from __future__ import annotations
 
+import io
+import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import geopandas as gpd
 import numpy as np
@@ -12,7 +17,7 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
-from icefront.fronts.date_line import in_degrees
+from icefront.fronts.date_line import in_crs, in_degrees
 from icefront.grid import crs_name
 from icefront.scenes.access import check_vectors
 
@@ -23,6 +28,12 @@ _CYLINDRICAL = ("Popular Visualisation Pseudo Mercator", "Mercator", "Equidistan
 _EDGE_M = 1.9e7
 
 _NAMED_ROWS = 3
+
+FIXED_TIME = "2000-01-01T00:00:00.000Z"
+"""What files say of the time of their last change, so that equal runs give equal files."""
+
+_GEOPACKAGE = "1.3"
+"""Version of the format of GeoPackages: newer ones make older software warn."""
 
 
 def read_vectors(
@@ -94,6 +105,46 @@ def read_vectors(
     if raw.geometry.name != "geometry":
         raw = raw.rename_geometry("geometry")
     return _in_true_crs(raw, path, crs, crs_needed)
+
+
+def vector_file(
+    layers: Mapping[str, gpd.GeoDataFrame], driver: Literal["GPKG", "GeoJSON"] = "GPKG"
+) -> bytes:
+    """Return the content of a GeoPackage or GeoJSON, the same at any time for the same tables.
+
+    It is made in memory, several layers in a scratch folder: SQLite cannot write to a stream, and
+    GDAL may lose the error of a full disk.
+
+    Parameters
+    ----------
+    layers : mapping of str to GeoDataFrame
+        Tables by the name of their layer; one for GeoJSON, which is brought to EPSG:4326.
+    driver : "GPKG" or "GeoJSON"
+    """
+    with warnings.catch_warnings(), _fixed_time(), tempfile.TemporaryDirectory() as scratch:
+        # Tables in pixels are meant to have no CRS.
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        if driver == "GeoJSON":
+            ((layer, table),) = layers.items()
+            content = io.BytesIO()
+            in_crs(table, 4326).to_file(content, layer=layer, driver=driver, RFC7946="YES")
+            return content.getvalue()
+        path = Path(scratch) / "content.gpkg"
+        for layer, table in layers.items():
+            table.to_file(path, layer=layer, driver=driver, VERSION=_GEOPACKAGE)
+        return path.read_bytes()
+
+
+@contextmanager
+def _fixed_time() -> Iterator[None]:
+    """Let GeoPackages state a fixed time of their last change."""
+    name = "OGR_CURRENT_DATE"
+    before = pyogrio.get_gdal_config_option(name)
+    pyogrio.set_gdal_config_options({name: FIXED_TIME})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({name: before})
 
 
 def crs_of(text: str) -> CRS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from icefront import __version__
 from icefront.errors import IcefrontError
+from icefront.fronts.vector_files import vector_file
 from icefront.measures.by_glacier import METHODS
 from icefront.reporting.tables import write_csv
 from icefront.timeseries.series import Series, make_series, summary
@@ -21,9 +21,6 @@ from icefront.timeseries.source_comparison import compare_sources
 FORMATS = ("csv", "parquet")
 LINES_GPKG = "lines.gpkg"
 RECORD_JSON = "measures.json"
-
-GEOPACKAGE = "1.3"
-"""Version of the format of GeoPackages: newer ones make older software warn."""
 
 
 def check_format(name: str) -> None:
@@ -120,9 +117,11 @@ def write_lines(lines: gpd.GeoDataFrame, folder: Path) -> Path:
     """
     path = folder / LINES_GPKG
     facts = lines[["glacier", "width_m", *(name for name in lines if name.endswith("_proposed"))]]
-    for layer in ("centreline", "box"):
-        table = gpd.GeoDataFrame(facts, geometry=list(lines[layer]), crs=lines.crs)
-        table.to_file(path, layer=layer, driver="GPKG", VERSION=GEOPACKAGE)
+    layers = {
+        layer: gpd.GeoDataFrame(facts, geometry=list(lines[layer]), crs=lines.crs)
+        for layer in ("centreline", "box")
+    }
+    path.write_bytes(vector_file(layers))
     return path
 
 
@@ -157,15 +156,14 @@ def write_measures(
     paths = [write_table(table, folder / f"{name}.{form}") for name, table in tables.items()]
     paths.append(write_lines(lines, folder))
     names = [path.name for path in paths]
-    said = {
+    whole = {
         "icefront": __version__,
-        "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "crs": lines.crs.to_string(),
         "sign": "advance is positive",
         "methods": list(METHODS),
         **record,
         "files": sorted([*names, RECORD_JSON]),
     }
-    text = json.dumps(said, indent=2, default=str, ensure_ascii=False)
+    text = json.dumps(whole, indent=2, default=str, ensure_ascii=False)
     (folder / RECORD_JSON).write_text(text + "\n", "utf-8")
     return [*names, RECORD_JSON]

@@ -6,7 +6,6 @@ is needed anyway, so that neither netCDF4 nor h5netcdf has to be installed.
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +164,6 @@ def _measured(
 
 
 def _global_attributes(results: ProjectResults) -> dict[str, str]:
-    now = dt.datetime.now(dt.UTC)
-
     def all_of(name: str) -> str:
         if name not in results.fronts:
             return "none"
@@ -180,7 +177,8 @@ def _global_attributes(results: ProjectResults) -> dict[str, str]:
         "source": f"icefront {__version__}",
         "model": all_of("model"),
         "model_sha256": all_of("model_sha256"),
-        "history": f"{now:%Y-%m-%dT%H:%M:%SZ} written by icefront {__version__}",
+        # Without the time, so that equal runs give equal files.
+        "history": f"written by icefront {__version__}",
         "references": "Lea (2018), doi:10.5194/tc-12-551-2018 (curvilinear box)",
     }
 

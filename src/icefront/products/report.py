@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +69,9 @@ def write_report(
     shas = (
         results.fronts["model_sha256"].dropna().unique() if "model_sha256" in results.fronts else []
     )
-    made = f"Made on {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC by icefront {__version__}"
+    written_by = f"Written by icefront {__version__}"
     if len(models):
-        made += (
+        written_by += (
             f" with the model {', '.join(models)} (sha256 {', '.join(s[:16] for s in shas if s)})"
         )
     text = render_page(
@@ -82,7 +81,7 @@ def write_report(
         subtitle=subtitle,
         notes=results.notes,
         rows=rows,
-        made=made + ".",
+        written_by=f"{written_by}.",
     )
     path.write_text(text, "utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -14,8 +13,8 @@ import pandas as pd
 import shapely
 from matplotlib.colors import to_hex
 
+from icefront.fronts.vector_files import FIXED_TIME, vector_file
 from icefront.products.figures import date_colours
-from icefront.products.measure_files import GEOPACKAGE
 from icefront.reporting.tables import harmless_text
 
 FRONTS_GPKG = "fronts.gpkg"
@@ -151,8 +150,7 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     # may lose the error of a full disk, so that the bytes are copied by Python.
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / FRONTS_GPKG
-        own.to_file(package, layer=FRONTS_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
-        exchange.to_file(package, layer=EXCHANGE_LAYER, driver="GPKG", VERSION=GEOPACKAGE)
+        package.write_bytes(vector_file({FRONTS_LAYER: own, EXCHANGE_LAYER: exchange}))
         _put_style(package, style)
         paths[0].write_bytes(package.read_bytes())
         shape = Path(scratch) / FRONTS_SHP
@@ -163,9 +161,7 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
                 (folder / file.name).write_bytes(file.read_bytes())
                 if file.suffix != ".shp":
                     paths.append(folder / file.name)
-    content = io.BytesIO()
-    exchange.to_crs(4326).to_file(content, layer=FRONTS_LAYER, driver="GeoJSON", RFC7946="YES")
-    paths[1].write_bytes(content.getvalue())
+    paths[1].write_bytes(vector_file({FRONTS_LAYER: exchange}, "GeoJSON"))
     paths[3].write_text(style, "utf-8")
     return paths
 
@@ -244,12 +240,14 @@ def _put_style(path: Path, style: str) -> None:
             db.execute(
                 "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                 "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, "
-                "owner) VALUES ('', '', ?, 'geom', 'by date', ?, '', 1, 'Fronts by date', '')",
-                (FRONTS_LAYER, style),
+                "owner, update_time) "
+                "VALUES ('', '', ?, 'geom', 'by date', ?, '', 1, 'Fronts by date', '', ?)",
+                (FRONTS_LAYER, style, FIXED_TIME),
             )
             db.execute(
-                "INSERT INTO gpkg_contents (table_name, data_type, identifier) "
-                "VALUES ('layer_styles', 'attributes', 'layer_styles')"
+                "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change) "
+                "VALUES ('layer_styles', 'attributes', 'layer_styles', ?)",
+                (FIXED_TIME,),
             )
     finally:
         db.close()

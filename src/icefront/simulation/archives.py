@@ -29,6 +29,7 @@ from icefront import __version__
 from icefront.datasets.caffe import SIMULATION_STAMP
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.fronts.vector_files import vector_file
 from icefront.grid import Grid
 from icefront.progress import steps
 from icefront.simulation.glacier import Glacier
@@ -499,5 +500,4 @@ def _write_truth(folder: Path, glacier: str, seed: int, tasks: Sequence[Task]) -
         ),
     }
     with writing(folder / "truth.gpkg", remedy=_GO_ON) as part:
-        for layer, table in layers.items():
-            table.to_file(part, layer=layer, driver="GPKG")
+        part.write_bytes(vector_file(layers))
