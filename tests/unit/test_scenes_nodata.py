@@ -150,37 +150,41 @@ def test_images_of_few_values_stay():
 
 
 def noise_along_the_left(depth):
-    """Brightest pixel of each block in dB, and codes, of an image with dark strips."""
+    """Return codes, and the darkest and brightest pixel of each block in dB, with a dark strip."""
     brightest = np.full((60, 50), -8.0) + RNG.normal(0, 1, (60, 50))
+    darkest = brightest - 10
     brightest[:, :depth] = -45
-    return np.full((240, 200), VALUE, np.uint8), brightest
+    darkest[:, : depth + 1] = -60  # the strip ends inside a block
+    return np.full((240, 200), VALUE, np.uint8), darkest, brightest
 
 
-def test_low_noise_along_a_side_goes_with_the_block_beyond():
-    codes, brightest = noise_along_the_left(3)
-    assert remove_border_noise(codes, brightest, -30.0) == 240 * 16
+def test_low_noise_along_a_side_goes_with_the_block_that_it_ends_in():
+    codes, darkest, brightest = noise_along_the_left(3)
+    assert remove_border_noise(codes, darkest, brightest, -30.0) == 240 * 16
     assert (codes[:, :16] == INVALID).all()
     assert (codes[:, 16:] == VALUE).all()
+    codes[:] = VALUE
+    assert remove_border_noise(codes, brightest - 10, brightest, -30.0) == 240 * 12
 
 
-def test_noise_behind_a_black_edge_goes_on_each_side():
-    for turns in range(4):
-        codes, brightest = noise_along_the_left(5)
-        codes[:, :8] = INVALID
-        codes, brightest = np.rot90(codes, turns).copy(), np.rot90(brightest, turns).copy()
-        assert remove_border_noise(codes, brightest, -30.0) == 240 * 16
+@pytest.mark.parametrize("turns", range(4))
+def test_noise_behind_a_black_edge_goes_on_each_side(turns):
+    codes, *ends = noise_along_the_left(5)
+    codes[:, :8] = INVALID
+    codes, *ends = (np.rot90(array, turns).copy() for array in (codes, *ends))
+    assert remove_border_noise(codes, *ends, -30.0) == 240 * 16
 
 
 @pytest.mark.parametrize("change", ["water", "deep", "short", "dark"])
 def test_dark_water_and_deep_or_short_strips_stay(change):
-    codes, brightest = noise_along_the_left(25 if change == "deep" else 3)
+    codes, darkest, brightest = noise_along_the_left(25 if change == "deep" else 3)
     if change == "water":  # above what the radar can measure
         brightest[brightest < -40] = -26
     if change == "short":
         brightest[25:] = np.maximum(brightest[25:], -8)
     if change == "dark":  # as dark inside
         brightest[20:40, 20:40] = -45
-    assert remove_border_noise(codes, brightest, -30.0) == 0
+    assert remove_border_noise(codes, darkest, brightest, -30.0) == 0
 
 
 def test_border_noise_of_old_grd_files_is_masked_and_reported(tmp_path):

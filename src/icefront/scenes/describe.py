@@ -46,7 +46,7 @@ def describe(
         As `icefront.open_scene` does; an image that is not too large is decoded here too.
     """
     file, place = read_header(path, band=band, pixel_size_m=pixel_size_m)
-    native, grid, size = place.native, place.grid, place.grid.pixel_size_m
+    native = place.native
     found, unread = None, None
     if native.height * native.width > MOST_PIXELS:
         unread = (
@@ -59,6 +59,8 @@ def describe(
         except NotEnoughMemory as error:
             unread = f"The values are not read: {error}"
     pixels = None if found is None else found.pixels
+    place = place if found is None else found.place
+    grid, size = place.grid, place.grid.pixel_size_m
     return {
         "file": os.fspath(path),
         "format": file.driver,

@@ -267,15 +267,17 @@ def _clear(codes: np.ndarray, edges: np.ndarray) -> int:
     return removed
 
 
-def remove_border_noise(codes: np.ndarray, brightest_db: np.ndarray, floor_db: float) -> int:
+def remove_border_noise(
+    codes: np.ndarray, darkest_db: np.ndarray, brightest_db: np.ndarray, floor_db: float
+) -> int:
     """Turn strips of low noise along the borders into no data, in place.
 
     Parameters
     ----------
     codes : uint8 (H, W)
         After `remove_edges`; changed.
-    brightest_db : float (h, w)
-        Of the brightest pixel in each block, in dB; anything where there is none.
+    darkest_db, brightest_db : float (h, w)
+        Of the darkest and the brightest pixel in each block, in dB; anything where there is none.
     floor_db : float
         What the radar can measure: nothing brighter is taken for noise.
 
@@ -299,16 +301,17 @@ def remove_border_noise(codes: np.ndarray, brightest_db: np.ndarray, floor_db: f
     limit = min(float(np.percentile(brightest_db[inside], 1)) - NOISE_BELOW_DB, floor_db)
     dark = filled & (brightest_db < limit)
     noise = np.zeros_like(filled)
-    for dark_, filled_, deep, noise_ in zip(
-        _sides(dark), _sides(filled), depth, _sides(noise), strict=True
+    mixed = filled & (darkest_db < limit)
+    for dark_, mixed_, filled_, deep, noise_ in zip(
+        _sides(dark), _sides(mixed), _sides(filled), depth, _sides(noise), strict=True
     ):
         strip = np.logical_and.accumulate((dark_ | ~filled_) & ~deep, axis=1) & dark_
         if np.count_nonzero(strip.any(axis=1)) >= _NOISE_LENGTH * np.count_nonzero(
             filled_.any(axis=1)
         ):
-            # The block beyond holds the last of the noise.
             noise_ |= strip
-            noise_[:, 1:] |= strip[:, :-1]
+            # The block beyond may hold the last of the noise.
+            noise_[:, 1:] |= strip[:, :-1] & mixed_[:, 1:]
     if not noise.any():
         return 0
     removed = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -236,8 +236,22 @@ def survey(
         decided = _radiometry_of(file, pixels, radiometry)
         if _remove_noise(pixels, blocks, decided.kind):
             decided = _radiometry_of(file, pixels, radiometry)
+        place = _without_margins(place, pixels.codes, asked, os.fspath(path))
     notes = [file.band_note, *place.notes, decided.reason, *pixels.notes()]
     return Survey(file, place, pixels, decided, tuple(note for note in notes if note))
+
+
+def _without_margins(
+    place: GridChoice, codes: np.ndarray, asked: AskedPixelSize, path: str
+) -> GridChoice:
+    """Fit the grid of an image that is warped to those of its pixels that hold data."""
+    if not place.warped:
+        return place
+    rows, columns = (np.flatnonzero(codes.any(axis=axis)) for axis in (1, 0))  # INVALID is 0
+    box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    if box == (0, codes.shape[0], 0, codes.shape[1]):
+        return place
+    return replace(choose_grid(place.native.cropped(*box), asked, None, path), native=place.native)
 
 
 def read_header(
@@ -378,8 +392,9 @@ def _remove_noise(pixels: Pixels, blocks: BlockRange, kind: RadiometryKind) -> b
     floor = NOISE_FLOOR_DB.get(kind)
     if floor is None:
         return False
+    to_linear_scale(blocks.low, kind)
     to_linear_scale(blocks.high, kind)
-    removed = remove_border_noise(pixels.codes, blocks.high, floor)
+    removed = remove_border_noise(pixels.codes, blocks.low, blocks.high, floor)
     pixels.noise_fraction = removed / pixels.codes.size
     return removed > 0
 

@@ -1,8 +1,8 @@
 """The grid on which a file becomes a scene: projected, north up, square pixels.
 
-A raster that already lies on such a grid stays as it is. Any other is brought to the working CRS
-of its centre (`icefront.grid.working_crs`: polar stereographic or UTM), unless its own CRS is
-projected, in metres and true to scale within 10 % (then it is only turned).
+A raster that already lies on such a grid stays as it is. Of any other, what holds data is brought
+to the working CRS of its centre (`icefront.grid.working_crs`: polar stereographic or UTM), unless
+its own CRS is projected, in metres and true to scale within 10 % (then it is only turned).
 The pixel size is the geometric mean of the two ground sides of a native pixel at the centre,
 rounded to three digits: the new grid has about as many pixels as the old one has over the same
 ground. EPSG:3413 and 3031 stretch lengths by -3 % to +4 % between the pole and 60°; pixel
@@ -12,7 +12,7 @@ sizes and lengths are those of the map.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from icefront.errors import IcefrontError
-from icefront.grid import WGS84, Grid, PixelSize, crs_name, working_crs
+from icefront.grid import WGS84, Grid, PixelSize, composed, crs_name, working_crs
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -96,6 +96,19 @@ class Georeference:
         return (
             np.asarray(xs, dtype=np.float64).reshape(columns.shape),
             np.asarray(ys, dtype=np.float64).reshape(rows.shape),
+        )
+
+    def cropped(self, top: int, bottom: int, left: int, right: int) -> Georeference:
+        """Return where the rows from top to bottom and the columns from left to right lie."""
+        transform = self.transform
+        if transform is not None:
+            transform = composed(transform, Affine.translation(left, top))
+        gcps = tuple(
+            GroundControlPoint(row=p.row - top, col=p.col - left, x=p.x, y=p.y, z=p.z)
+            for p in self.gcps
+        )
+        return replace(
+            self, height=bottom - top, width=right - left, transform=transform, gcps=gcps
         )
 
 
