@@ -382,7 +382,8 @@ def test_lines_and_boxes_that_cannot_be_used() -> None:
 def test_fronts_of_two_vertices_and_of_no_length_have_a_box() -> None:
     fronts = table(shapely.LineString([(4_000, -2_000), (4_000, 2_000)]))
     nothing = table(shapely.LineString([(4_000, 0), (4_000, 0)]))
-    (box,) = propose_box(pd.concat([fronts, fronts, nothing], ignore_index=True))
+    piece = table(shapely.MultiLineString([fronts.geometry[0], nothing.geometry[0]]))
+    (box,) = propose_box(pd.concat([fronts, piece, nothing], ignore_index=True))
     low, _, high, _ = box.bounds
     assert (low, high) == (pytest.approx(3_000, abs=50), pytest.approx(5_000, abs=50))
     with pytest.raises(IcefrontError, match="No front of the table has a line"):

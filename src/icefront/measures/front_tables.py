@@ -202,19 +202,25 @@ def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -
 def reproject(series: gpd.GeoSeries, crs: CRS) -> gpd.GeoSeries:
     """Bring geometries to a CRS; straight pieces stay straight on the map they were drawn on."""
     source = CRS.from_user_input(series.crs)
-    series = continuous(series)
+    series = _of_some_length(continuous(series))
     if source == crs:
         return series
     if source.is_projected:
-        step = _STEP_M / source.axis_info[0].unit_conversion_factor
-        # GEOS cannot cut lines of no length.
-        geometries = series.to_numpy().copy()
-        parts, owner = shapely.get_parts(geometries, return_index=True)
-        long = np.ones(len(geometries), bool)
-        long[owner[shapely.length(parts) == 0]] = False
-        geometries[long] = shapely.segmentize(geometries[long], step)
-        series = gpd.GeoSeries(geometries, index=series.index, crs=series.crs)
+        series = series.segmentize(_STEP_M / source.axis_info[0].unit_conversion_factor)
     return in_crs(series, crs)
+
+
+def _of_some_length(series: gpd.GeoSeries) -> gpd.GeoSeries:
+    """Leave out pieces of lines that have no length: GEOS cannot cut them."""
+    geometries = series.to_numpy()
+    parts, owner = shapely.get_parts(geometries, return_index=True)
+    points = (shapely.get_dimensions(parts) == 1) & (shapely.length(parts) == 0)
+    if not points.any():
+        return series
+    geometries = geometries.copy()
+    for row in np.unique(owner[points]):
+        geometries[row] = shapely.multilinestrings(parts[(owner == row) & ~points])
+    return gpd.GeoSeries(geometries, index=series.index, crs=series.crs)
 
 
 def lines_in(fronts: gpd.GeoDataFrame, crs: CRS) -> np.ndarray:
