@@ -12,6 +12,7 @@ import time
 import geopandas as gpd
 import numpy as np
 import pytest
+from shapely import LineString
 from typer.testing import CliRunner
 
 from icefront.cli import app
@@ -354,8 +355,15 @@ def test_three_commands_from_a_folder_to_the_curve(tmp_path):
     assert done.exit_code == 0, done.output
     assert "6 scenes: 0 were there already" in done.stdout
     truth = ["--centreline", str(scenes / "truth.gpkg"), "--box", str(tmp_path / "box.gpkg")]
-    done = CliRunner().invoke(app, ["monitor", "products", str(project), *truth, "--no-animation"])
+    theirs = gpd.read_file(scenes / "truth.gpkg", layer="fronts").iloc[[0, 1, 2, 2]].reset_index()
+    theirs["date"] = ["02/06/2018", "14/06/2018", "30/12/1899", "02/07/2018"]
+    theirs.loc[3, "geometry"] = LineString([(0, 0), (1e300, 0)])
+    theirs[["date", "glacier", "geometry"]].to_file(tmp_path / "theirs.gpkg")
+    words = [*truth, "--fronts", str(tmp_path / "theirs.gpkg"), "--no-animation"]
+    done = CliRunner().invoke(app, ["monitor", "products", str(project), *words])
     assert done.exit_code == 0, done.output
+    assert "theirs.gpkg: 1 of 4 fronts left out: row 3 has the vertex (1e+300, 0)" in done.stderr
+    assert "theirs.gpkg: 1 of 3 fronts without a date left out" in done.stderr
     assert (project / "products" / "report.html").exists()
     done = CliRunner().invoke(app, ["monitor", "review", str(project), *truth, "--count", "1"])
     assert done.exit_code == 0, done.output
