@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from icefront.evaluation.calibration import (
     front_errors,
     read_calibration,
 )
-from icefront.evaluation.predictions import read_prediction, write_prediction
+from icefront.evaluation.predictions import Prediction, read_prediction, write_prediction
 from icefront.evaluation.protocol import score_image
 from icefront.evaluation.report import FIGURES, SCENES, Gallery, write_report
 from icefront.evaluation.results import (
@@ -42,6 +43,7 @@ from icefront.evaluation.selection import AskedSize, Selection, Split, select_im
 from icefront.files.atomic import check_folder, explained_writing
 from icefront.inference.precision import choose_device
 from icefront.progress import steps
+from icefront.scenes.scene import Scene
 
 PREDICTIONS = "predictions"
 """Folder of the kept predictions, one folder per model in it."""
@@ -119,33 +121,99 @@ def benchmark(
     if overwrite:
         for old in (PREDICTIONS, SCENES, FIGURES):
             shutil.rmtree(folder / old, ignore_errors=True)
-
-    rows: list[dict[str, Any]] = []
+    run = _Run(selection, results, settings, folder, resume, hemisphere)
     gallery = Gallery(folder if scenes else None, selection.unit)
-    with steps("Scoring", len(selection.dataset) * len(loaded), show=progress) as advance:
-        for number, sample in enumerate(selection.dataset.samples):
-            try:
-                scored = _score(selection, number, results, settings, folder, resume)
-            except IcefrontError as error:
-                selection.left_out.append(str(error).rstrip("."))
-                advance(len(loaded))
-                continue
-            with explained_writing(folder):
-                for kept, prediction, facts in scored.fresh:
-                    write_prediction(kept, sample.name, prediction, facts)
-            rows += _add_scores(scored, hemisphere)
-            with explained_writing(folder):
-                gallery.add(scored)
-            advance(len(loaded))
-    if not rows:
+    images = run.score_images(gallery, progress)
+    if images.empty:
         raise IcefrontError(
             f"{data} has no image in {split} that could be scored: {selection.left_out[0]}."
         )
-    images = pd.DataFrame(rows)
     found = BenchmarkResult(selection, settings, images, group_table(images, results), results)
     _add_notes(found)
     write_report(found, folder, gallery)
     return found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the scoring of every image needs."""
+
+    selection: Selection
+    results: list[ModelResult]
+    settings: BenchmarkSettings
+    folder: Path
+    resume: bool
+    hemisphere: Hemisphere | None
+
+    def score_images(self, gallery: Gallery, progress: bool) -> pd.DataFrame:
+        """Score and draw all images; one that fails costs a sentence in what was left out."""
+        rows: list[dict[str, Any]] = []
+        samples, models = self.selection.dataset.samples, len(self.results)
+        with steps("Scoring", len(samples) * models, show=progress) as advance:
+            for number in range(len(samples)):
+                try:
+                    scored = self._score(number)
+                except IcefrontError as error:
+                    self.selection.left_out.append(str(error).rstrip("."))
+                else:
+                    rows += self._add(scored)
+                    with explained_writing(self.folder):
+                        gallery.add(scored)
+                advance(models)
+        return pd.DataFrame(rows)
+
+    def _score(self, number: int) -> ScoredImage:
+        """Read an image and its truth, predict it or take what was kept, and score it."""
+        dataset = self.selection.dataset
+        sample, size = dataset.samples[number], dataset.pixel_size_m(number)
+        image, true_zones = dataset.image(number), dataset.zones(number)
+        true = None if sample.front is None else dataset.front(number)
+        if true is not None and true.shape != image.shape:
+            raise IcefrontError(
+                f"{sample.front} is {true.shape[1]}×{true.shape[0]} pixels and its image "
+                f"{image.shape[1]}×{image.shape[0]}"
+            )
+        box = None if sample.box is None else read_box(sample.box, image.shape)
+        scene = dataset.scene(number)
+        scores, fresh = [], []
+        for result in self.results:
+            model = result.model
+            kept = self.folder / PREDICTIONS / model.label
+            facts = model.facts(sample.image, size, self.settings)
+            prediction, is_new = self._predict(model, scene, kept, facts)
+            if is_new:
+                fresh.append((kept, prediction, facts))
+            score = score_image(prediction.zones, true_zones, true, size, box)
+            true = score.true
+            scores.append((result, prediction, score))
+        assert true is not None
+        return ScoredImage(sample, image, box, true, size, scores, fresh)
+
+    def _predict(
+        self, model: BenchmarkModel, scene: Scene, kept: Path, facts: dict[str, str]
+    ) -> tuple[Prediction, bool]:
+        """Take the prediction that was kept, or predict; say whether it is to be kept."""
+        if self.resume and model.given is None:
+            found = read_prediction(kept, scene.name, facts)
+            if found is not None and found.zones.shape == scene.shape:
+                return found, False
+        return model.predict(scene, self.settings), model.given is None
+
+    def _add(self, scored: ScoredImage) -> list[dict[str, Any]]:
+        """Keep the predictions of an image, add its scores to the models, return its rows."""
+        with explained_writing(self.folder):
+            for kept, prediction, facts in scored.fresh:
+                write_prediction(kept, scored.sample.name, prediction, facts)
+        rows = []
+        for result, prediction, score in scored.scores:
+            uncertainty = prediction.uncertainty(score.predicted)
+            result.errors.append(score.errors)
+            result.zones.append(score.zones)
+            result.fronts.append(
+                front_errors(score.predicted, score.true, uncertainty, scored.pixel_size)
+            )
+            rows.append(image_row(scored, result, prediction, score, self.hemisphere))
+        return rows
 
 
 def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -163,20 +231,6 @@ def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
         ) from error
 
 
-def _add_scores(scored: ScoredImage, hemisphere: Hemisphere | None) -> list[dict[str, Any]]:
-    """Add the scores of an image to the results of the models; return its rows of the table."""
-    rows = []
-    for result, prediction, score in scored.scores:
-        uncertainty = prediction.uncertainty(score.predicted)
-        result.errors.append(score.errors)
-        result.zones.append(score.zones)
-        result.fronts.append(
-            front_errors(score.predicted, score.true, uncertainty, scored.pixel_size)
-        )
-        rows.append(image_row(scored, result, prediction, score, hemisphere))
-    return rows
-
-
 def _stated_for(model: BenchmarkModel, stated: dict[str, Calibration]) -> Calibration:
     if not stated:
         return NORMAL
@@ -186,45 +240,6 @@ def _stated_for(model: BenchmarkModel, stated: dict[str, Calibration]) -> Calibr
         f"The calibration is of {', '.join(stated)}, not of {model.label}; give one of the "
         "same models."
     )
-
-
-def _score(
-    selection: Selection,
-    number: int,
-    results: Sequence[ModelResult],
-    settings: BenchmarkSettings,
-    out: Path,
-    resume: bool,
-) -> ScoredImage:
-    """Read an image and its truth, predict it or take what was kept, and score it."""
-    dataset = selection.dataset
-    sample, size = dataset.samples[number], dataset.pixel_size_m(number)
-    image, true_zones = dataset.image(number), dataset.zones(number)
-    true = None if sample.front is None else dataset.front(number)
-    if true is not None and true.shape != image.shape:
-        raise IcefrontError(
-            f"{sample.front} is {true.shape[1]}×{true.shape[0]} pixels and its image "
-            f"{image.shape[1]}×{image.shape[0]}"
-        )
-    box = None if sample.box is None else read_box(sample.box, image.shape)
-    scene = dataset.scene(number)
-    scores, fresh = [], []
-    for result in results:
-        model = result.model
-        kept = out / PREDICTIONS / model.label
-        facts = model.facts(sample.image, size, settings)
-        prediction = None
-        if resume and model.given is None:
-            prediction = read_prediction(kept, sample.name, facts)
-        if prediction is None or prediction.zones.shape != image.shape:
-            prediction = model.predict(scene, settings)
-            if model.given is None:
-                fresh.append((kept, prediction, facts))
-        score = score_image(prediction.zones, true_zones, true, size, box)
-        true = score.true
-        scores.append((result, prediction, score))
-    assert true is not None
-    return ScoredImage(sample, image, box, true, size, scores, fresh)
 
 
 def _add_notes(found: BenchmarkResult) -> None:
