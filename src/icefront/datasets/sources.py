@@ -7,6 +7,7 @@ that was seen is kept in ``download.json``, to compare with later.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,8 +16,8 @@ from typing import Any
 from icefront import __version__
 from icefront.errors import IcefrontError
 from icefront.files.archives import Taken, is_archive, unpack
-from icefront.files.atomic import explained_writing, writing
-from icefront.files.downloads import RemoteFile, ask_json, fetch, readable, size_of
+from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.files.downloads import RemoteFile, ask_json, fetch, readable, remove_part, size_of
 
 RECORD = "download.json"
 """What was fetched, from where, with which checksum."""
@@ -227,60 +228,96 @@ def download(
     notes: list[str] = []
     with explained_writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
         record = _read_record(folder, source)
         for file in source.files:
             done = record["files"].get(file.name)
-            kept = done is not None and all((folder / n).exists() for n in done["made"])
-            if done is not None and kept and _same(done, file):
+            if done is None or not (_same(done, file) and _is_there(done, folder)):
+                _fetch(file, folder, record, notes, progress=progress)
+            elif done.get("fetching"):
+                with (folder / file.name).open("rb") as content:
+                    digest = hashlib.file_digest(content, "sha256").hexdigest()
+                _note_fetched(file, folder, record, digest)
+            else:
                 notes.append(f"{file.name}: was there already.")
-                if not done["packed"]:
-                    names += done["made"]
-                    continue
-                done["made"] = _unpacked(folder, file.name, record, keep_archives)
-                done["packed"] = False
-                _write_record(folder, record)
-                names += done["made"]
-                continue
-            if (folder / file.name).exists():
-                raise IcefrontError(
-                    f"{folder / file.name} is there already, from elsewhere: move it, or name "
-                    "another folder."
-                )
-            path, digest, told = fetch(file, folder, progress=progress)
-            notes += told
-            entry = {
-                **asdict(file),
-                "sha256": digest,
-                "checksum_published": file.checksum is not None,
-                "made": [file.name],
-                "packed": source.unpack and is_archive(path),
-            }
-            # Written before unpacking: should that stop, the archive is not fetched again.
-            record["files"][file.name] = entry
-            _write_record(folder, record)
-            if entry["packed"]:
-                entry["made"] = _unpacked(folder, file.name, record, keep_archives)
-                entry["packed"] = False
-                _write_record(folder, record)
-            names += entry["made"]
+            done = record["files"][file.name]
+            if done["packed"] is None:
+                done["packed"] = source.unpack and is_archive(folder / file.name)
+            if done["packed"]:
+                _unpack(file.name, folder, record, keep_archives)
+            names += done["made"]
     return Downloaded(folder, tuple(names), tuple(notes))
 
 
-def _unpacked(folder: Path, name: str, record: dict[str, Any], keep_archive: bool) -> list[str]:
-    """Unpack an archive that was fetched; one that cannot be is thrown away."""
+# Each step is noted before and after it is done, so that a download that is killed at any moment
+# goes on: a file that is there belongs to it, and was checked before it got its name.
+
+
+def _fetch(
+    file: RemoteFile, folder: Path, record: dict[str, Any], notes: list[str], *, progress: bool
+) -> None:
+    if (folder / file.name).exists():
+        raise IcefrontError(
+            f"{folder / file.name} is there already, from elsewhere: move it, or name "
+            "another folder."
+        )
+    record["files"][file.name] = {**asdict(file), "made": [file.name], "packed": None}
+    record["files"][file.name]["fetching"] = True
+    _write_record(folder, record)
     try:
-        made = unpack(folder / name, folder)
-    except Taken:
+        _, digest, told = fetch(file, folder, progress=progress)
+    except BaseException:
+        del record["files"][file.name]
+        if record["files"]:
+            _write_record(folder, record)
+        else:
+            (folder / RECORD).unlink()
         raise
-    except IcefrontError:
-        (folder / name).unlink()
-        del record["files"][name]
+    notes += told
+    _note_fetched(file, folder, record, digest)
+
+
+def _note_fetched(file: RemoteFile, folder: Path, record: dict[str, Any], digest: str) -> None:
+    remove_part(file, folder)
+    entry = record["files"][file.name]
+    entry |= {"sha256": digest, "checksum_published": file.checksum is not None}
+    del entry["fetching"]
+    _write_record(folder, record)
+
+
+def _unpack(name: str, folder: Path, record: dict[str, Any], keep_archive: bool) -> None:
+    """Unpack an archive that was fetched; one that cannot be is thrown away."""
+    entry = record["files"][name]
+
+    def note(names: list[str]) -> None:
+        entry["unpacking"] = names
         _write_record(folder, record)
-        raise
-    if keep_archive:
-        return [*made, name]
-    (folder / name).unlink()
-    return made
+
+    if not _was_unpacked(entry, folder):
+        try:
+            unpack(folder / name, folder, before_moving=note)
+        except Taken:
+            raise
+        except IcefrontError:
+            (folder / name).unlink()
+            del record["files"][name]
+            _write_record(folder, record)
+            raise
+    if not keep_archive:
+        (folder / name).unlink(missing_ok=True)
+    made = entry.pop("unpacking")
+    entry |= {"made": [*made, name] if keep_archive else made, "packed": False}
+    _write_record(folder, record)
+
+
+def _is_there(done: dict[str, Any], folder: Path) -> bool:
+    return all((folder / name).exists() for name in done["made"]) or _was_unpacked(done, folder)
+
+
+def _was_unpacked(done: dict[str, Any], folder: Path) -> bool:
+    """Tell whether an archive was unpacked by a run that was killed before it noted so."""
+    names = done.get("unpacking")
+    return names is not None and all((folder / name).exists() for name in names)
 
 
 def _same(done: dict[str, Any], file: RemoteFile) -> bool:

@@ -13,7 +13,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,7 +49,9 @@ def is_packed(path: Path) -> bool:
     return start.startswith(_PACKED) or start[257:262] == b"ustar"
 
 
-def unpack(archive: Path, folder: Path) -> list[str]:
+def unpack(
+    archive: Path, folder: Path, *, before_moving: Callable[[list[str]], None] | None = None
+) -> list[str]:
     """Unpack a ZIP or tar archive, all of it or nothing.
 
     Parameters
@@ -57,6 +59,8 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     archive : Path
     folder : Path
         An existing folder.
+    before_moving : callable, optional
+        Called with the names of what will lie in the folder when all of it is unpacked.
 
     Returns
     -------
@@ -83,6 +87,8 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         for name in names:
             if (folder / name).exists():
                 raise Taken(f"{folder / name} is there already: name another folder, or move it.")
+        if before_moving is not None:
+            before_moving(names)
     return names
 
 

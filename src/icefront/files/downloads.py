@@ -292,6 +292,12 @@ def _fetch(file: RemoteFile, folder: Path, progress: bool) -> tuple[Path, str, l
     return target, digest, notes
 
 
+def remove_part(file: RemoteFile, folder: Path) -> None:
+    """Remove what a process that was killed at the end of a download left beside the file."""
+    _Part.of(file, folder).drop()
+    (folder / f".{file.name}.part.lock").unlink(missing_ok=True)
+
+
 def _continue(
     file: RemoteFile, part: _Part, notes: list[str], advance: Callable[[int], None]
 ) -> bool:

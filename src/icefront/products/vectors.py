@@ -148,7 +148,7 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     paths = [folder / name for name in (FRONTS_GPKG, FRONTS_GEOJSON, FRONTS_SHP, STYLE)]
     # Written into a folder of its own first: SQLite cannot write to a stream, and GDAL
     # may lose the error of a full disk, so that the bytes are copied by Python.
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         package = Path(scratch) / FRONTS_GPKG
         package.write_bytes(vector_file({FRONTS_LAYER: own, EXCHANGE_LAYER: exchange}))
         _put_style(package, style)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import multiprocessing
+import os
+import threading
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -232,7 +235,7 @@ def _run(folder: _Folder, tasks: Sequence[Task], workers: int, progress: bool) -
                 advance(1)
             return
         # Neighbours share a glacier, whose landscape a worker makes once.
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
             jobs = [pool.submit(folder.add, task) for task in tasks]
             try:
                 for job in as_completed(jobs):
@@ -247,6 +250,18 @@ def _run(folder: _Folder, tasks: Sequence[Task], workers: int, progress: bool) -
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process is killed that started it; a pool would wait for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _check(fraction: float, coarser: float, workers: int) -> None:
