@@ -6,6 +6,7 @@ import threading
 import zipfile
 from html import escape
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -323,3 +324,42 @@ def test_vectors_come_from_the_file_that_was_named(tmp_path, server):
     path.write_text(line)
     assert len(read_vectors(path, "lines")) == 1
     assert not asked
+
+
+def test_hdf5_refers_to_files_under_its_folder(tmp_path):
+    outside, folder = tmp_path / "secret.bin", tmp_path / "in"
+    folder.mkdir()
+    outside.write_bytes(speckle().tobytes())
+    (folder / "own.bin").write_bytes(outside.read_bytes())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["d"] = speckle()
+    path = folder / "a.h5"
+    made = {
+        "external": lambda file, name: file.create_dataset(
+            "d", (60, 80), dtype="u1", external=[(name, 0, 4800)]
+        ),
+        "link": lambda file, name: file.update({"d": h5py.ExternalLink(name, "d")}),
+        "virtual": lambda file, name: file.create_virtual_dataset("d", virtual_layout(name)),
+    }
+    for kind, make in made.items():
+        for name in (outside if kind == "external" else tmp_path / "other.h5", "../other.h5"):
+            with h5py.File(path, "w", userblock_size=512 if kind == "link" else 0) as file:
+                make(file.create_group("group"), str(name))
+            refused(path, "outside of its folder")
+            refused(f'HDF5:"{path}"://group/d', "outside of its folder")
+            os.replace(path, folder / "b.tif")
+            refused(folder / "b.tif", "outside of its folder")
+    with h5py.File(path, "w") as file:
+        made["external"](file, str(folder / "own.bin"))
+    assert open_scene(path, radiometry="grey").shape == (60, 80)
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(path, "a.h5")
+    refused(f"/vsizip/{folder}/a.zip/a.h5", "unpack or download HDF5")
+    path.write_bytes(path.read_bytes()[:300])
+    refused(path, "damaged or cut short")
+
+
+def virtual_layout(name):
+    layout = h5py.VirtualLayout((60, 80), "u1")
+    layout[:] = h5py.VirtualSource(name, "d", (60, 80))
+    return layout

@@ -38,6 +38,7 @@ VRT = ".vrt"
 
 _MOST_XML = 64 << 20
 _DEEPEST = 8
+_HIERARCHICAL = ("HDF5", "HDF5Image", "netCDF")
 _BY_PREFIX = {"ZARR": "Zarr", "DERIVED_SUBDATASET": "DERIVED"}
 _REMOTE = re.compile(
     r"(?<![a-z])(?:https?|ftp|s3|gs|az|oss)://"
@@ -59,6 +60,8 @@ _DESCRIPTIONS = ("vrt", "gdal", "wms", "wmt", "wcs", "capabilities", "tilemap", 
 # Elements and attributes of virtual rasters that name files, keys of arguments, keys of metadata.
 _TAGS = re.compile(r"filename|sourcedataset|cutlineds|dempath", re.IGNORECASE)
 _KEYS = re.compile(r"filename|dataset$|cutline_?ds|rpc_dem$", re.IGNORECASE)
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_MOST_BEFORE_HDF5 = 1 << 17
 _METADATA_KEYS = re.compile(r"[xy]_dataset|overview_file|mask_file", re.IGNORECASE)
 # Elements whose text is free.
 _FREE = {"srs", "description", "gcplist", "expression", "category", "metadata", "historyitem"}
@@ -181,9 +184,13 @@ def _drivers_for(text: str) -> list[str]:
     if text.lower().startswith("vrt://"):
         return ["VRT"]
     prefix = _BY_PREFIX.get(text.partition(":")[0].upper())
+    drivers = list(DRIVERS)
+    if text.startswith("/vsi") or _REMOTE.search(text) or _PACKED.match(text):
+        # What these refer to cannot be looked at before it is read.
+        drivers = [name for name in drivers if name not in _HIERARCHICAL]
     if text.partition("?")[0].lower().endswith(VRT):
-        return [*DRIVERS, "VRT"]
-    return [*DRIVERS, *([] if prefix is None else [prefix])]
+        return [*drivers, "VRT"]
+    return [*drivers, *([] if prefix is None else [prefix])]
 
 
 def _file_in(name: str, folder: str) -> str:
@@ -240,6 +247,8 @@ class _Check:
         if os.path.isfile(file + ".aux.xml"):
             self._metadata(file + ".aux.xml")
         start = _start_of(file)
+        if _is_hdf5(file):
+            self._hierarchical(file)
         if not start.startswith(b"<"):
             return
         root = _root_name(start)
@@ -273,11 +282,11 @@ class _Check:
         packed = _ARCHIVE.fullmatch(name.lower().removeprefix("vrt://"))
         if os.path.isdir(file):
             image = name.upper().startswith("ZARR:")
-        elif not packed and _start_of(file).startswith((b"<", *_MAGIC)):
-            inner.file(file)
-            image = True
+        elif packed:
+            image = _opens(name)
         else:
-            image = _opens(name if packed else file)
+            inner.file(file)
+            image = _start_of(file).startswith((b"<", *_MAGIC)) or _opens(file)
         if not image:
             raise IcefrontError(
                 f"{self.top} leads to {name}, which is not an image in a format that is known; "
@@ -308,6 +317,18 @@ class _Check:
             inner = _file_in(name, os.path.dirname(os.path.abspath(file)))
             if _REMOTE.search(name) or os.path.exists(inner):
                 self.part(name, os.path.dirname(os.path.abspath(file)))
+
+    def _hierarchical(self, file: str) -> None:
+        """Check the files that datasets and links of HDF5 lead to."""
+        own = os.path.dirname(os.path.realpath(file))
+        for name in _files_of_hdf5(file):
+            self._place(os.path.join(own, name), name)
+            # A relative name may also be looked for where the program was started.
+            for inner in {os.path.join(own, name), os.path.abspath(name)}:
+                if os.path.exists(inner):
+                    self._place(inner, name)
+                    if self.depth < _DEEPEST and os.path.realpath(inner) != os.path.realpath(file):
+                        replace(self, depth=self.depth + 1).file(inner)
 
     def _product(self, file: str) -> None:
         """Check the files that the description of a SAR product refers to."""
@@ -384,6 +405,37 @@ def _start_of(file: str) -> bytes:
             return stream.read(2048).removeprefix(b"\xef\xbb\xbf").lstrip()
     except OSError as error:
         raise IcefrontError(f"{file} cannot be read; check its permissions.") from error
+
+
+def _is_hdf5(file: str) -> bool:
+    """Tell whether a file is HDF5: its signature stands at the start or after a block of others."""
+    with open(file, "rb") as stream:
+        start = stream.read(_MOST_BEFORE_HDF5)
+    return any(start.startswith(_HDF5, place) for place in (0, *(512 << step for step in range(8))))
+
+
+def _files_of_hdf5(file: str) -> set[str]:
+    """Return the names of all files that an HDF5 file refers to; none of them is opened."""
+    import h5py
+
+    names: set[str] = set()
+
+    def visit(name: str, link: object) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            names.add(os.fspath(link.filename))
+        elif isinstance(link, h5py.HardLink):
+            item = content[name]
+            if isinstance(item, h5py.Dataset):
+                names.update(os.fsdecode(part[0]) for part in item.external or ())
+                if item.is_virtual:
+                    names.update(source.file_name for source in item.virtual_sources())
+
+    try:
+        with h5py.File(file, "r") as content:
+            content.visititems_links(visit)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise IcefrontError(f"{file} is damaged or cut short; fetch it again.") from error
+    return names - {".", ""}
 
 
 def _root_name(start: bytes) -> str:

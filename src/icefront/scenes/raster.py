@@ -158,7 +158,10 @@ def _images_in(path: Path) -> list[str]:
 
 def _cannot_open(path: str | os.PathLike[str]) -> str:
     if is_gdal_name(path):
-        return f"{os.fspath(path)} cannot be opened as an image; check the name and the access."
+        return (
+            f"{os.fspath(path)} cannot be opened as an image; check the name and the access, and "
+            "unpack or download HDF5 and NetCDF files first."
+        )
     with open(path, "rb") as file:
         start = file.read(8)
     if start.startswith(_MAGIC):
