@@ -92,11 +92,14 @@ def dates_of(fronts: pd.DataFrame) -> pd.Series:
     IcefrontError
         If one of them is none, or the column may be read in several ways.
     """
-    read = read_dates(fronts["date"], column="The column 'date' of the table of fronts")
+    dates = fronts["date"]
+    if pd.api.types.is_datetime64_dtype(dates) and dates.between("1972", "2099").all():
+        return dates.dt.normalize()  # Days already, and none that stands for no date.
+    read = read_dates(dates, column="The column 'date' of the table of fronts")
     if None in read.days:
         row = read.days.index(None)
         raise IcefrontError(
-            f"Row {row} of the table of fronts has the date {fronts['date'].iloc[row]!r}: give a "
+            f"Row {row} of the table of fronts has the date {str(dates.iloc[row])!r}: give a "
             "day such as 2018-06-02."
         )
     return pd.Series(pd.to_datetime(read.days), fronts.index, name="date")
