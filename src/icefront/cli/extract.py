@@ -39,6 +39,9 @@ def extract(
     report = extract_scenes(
         scenes, out, model=model, settings=chosen, overwrite=overwrite, on_scene=_tell_scene
     )
+    revised = sum(scene.single_date is not None for scene in report.scenes)
+    if revised:
+        echo(f"{revised} fronts were redrawn so that the dates of a glacier agree (docs/series.md)")
     if report.files:
         echo(f"{len(report.files)} files are in {out}")
     raise typer.Exit(report.exit_code)
@@ -136,11 +139,15 @@ def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
     from icefront.demo.demonstration import make_demo
 
     report = make_demo(out, model=model, overwrite=overwrite)
-    for scene, distance in zip(report.run.scenes, report.distances_m, strict=True):
+    distances = zip(report.distances_m, report.single_distances_m, strict=True)
+    for scene, (distance, alone) in zip(report.run.scenes, distances, strict=True):
         off = "" if distance is None else f", {distance:.0f} m from the truth"
+        if alone is not None and off:
+            off += f" ({alone:.0f} m alone)"
         echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
     if report.median_m is None:
         echo("No front was found.")
     else:
-        echo(f"Median distance to the true fronts: {report.median_m:.0f} m")
+        alone_m = f", {report.single_median_m:.0f} m where each date stands alone"
+        echo(f"Median distance to the true fronts: {report.median_m:.0f} m{alone_m}")
     echo(f"Look at {report.picture}")

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 from torch import nn
 
@@ -43,21 +44,33 @@ class DemoReport:
     run : ExtractionReport
         As for any other scenes.
     distances_m : tuple of (float or None)
-        For each scene the mean distance between the extracted and the true front, both ways;
-        None without a front.
+        For each scene the mean distance between the front through time and the true front, both
+        ways; None without a front.
+    single_distances_m : tuple of (float or None)
+        The same of the fronts that each date's image alone gives.
     picture : Path
         All fronts over the newest scene, and their positions through time.
     """
 
     run: ExtractionReport
     distances_m: tuple[float | None, ...]
+    single_distances_m: tuple[float | None, ...]
     picture: Path
 
     @property
     def median_m(self) -> float | None:
         """Median of the distances of the scenes with a front."""
-        found = [distance for distance in self.distances_m if distance is not None]
-        return float(np.median(found)) if found else None
+        return _median(self.distances_m)
+
+    @property
+    def single_median_m(self) -> float | None:
+        """The same of the fronts that each date's image alone gives."""
+        return _median(self.single_distances_m)
+
+
+def _median(distances: tuple[float | None, ...]) -> float | None:
+    found = [distance for distance in distances if distance is not None]
+    return float(np.median(found)) if found else None
 
 
 def make_demo(
@@ -120,19 +133,31 @@ def make_demo(
     if run.failed:
         raise IcefrontError(f"The demonstration failed: {run.failed[0].error}")
     truth = truth.set_geometry(truth.intersection(box.geometry.iloc[0]))
-    found = [
-        report.front.geometry.to_crs(truth.crs).iloc[0]
-        for report in run.scenes
-        if report.front is not None
-    ]
-    distances = tuple(
-        None if line.is_empty else mean_distance(line, true, PIXEL_SIZE_M)
-        for line, true in zip(found, truth.geometry, strict=True)
+    found, alone = _lines(run, truth.crs)
+    distances, single_distances = (
+        tuple(
+            None if line.is_empty else mean_distance(line, true, PIXEL_SIZE_M)
+            for line, true in zip(lines, truth.geometry, strict=True)
+        )
+        for lines in (found, alone)
     )
+    report = DemoReport(run, distances, single_distances, folder / PICTURE)
     flow = gpd.read_file(made / "truth.gpkg", layer="centreline").geometry.iloc[0]
     with explained_writing(folder):
-        _draw(folder / PICTURE, paths[-1], truth, found, flow, distances)
-    return DemoReport(run, distances, folder / PICTURE)
+        _draw(report, paths[-1], truth, found, alone, flow)
+    return report
+
+
+def _lines(run: ExtractionReport, crs: CRS) -> tuple[list[BaseGeometry], list[BaseGeometry]]:
+    """Return the fronts through time and those of each date alone, in one CRS."""
+    found, alone = [], []
+    for report in run.scenes:
+        if report.front is None:
+            continue
+        single = report.front if report.single_date is None else report.single_date
+        found.append(report.front.geometry.to_crs(crs).iloc[0])
+        alone.append(single.geometry.to_crs(crs).iloc[0])
+    return found, alone
 
 
 def position_along(line: BaseGeometry, flow: shapely.LineString) -> float | None:
@@ -145,12 +170,12 @@ def position_along(line: BaseGeometry, flow: shapely.LineString) -> float | None
 
 
 def _draw(
-    path: Path,
+    report: DemoReport,
     newest: Path,
     truth: gpd.GeoDataFrame,
     found: list[BaseGeometry],
+    alone: list[BaseGeometry],
     flow: shapely.LineString,
-    distances: tuple[float | None, ...],
 ) -> None:
     """Draw all fronts over the newest scene, and true and extracted positions through time."""
     scene = open_scene(newest)
@@ -180,7 +205,12 @@ def _draw(
     origin = position_along(truth.geometry.iloc[0], flow) or 0.0
     for lines, style, label in (
         (list(truth.geometry), {"color": "#667788", "linewidth": 3, "alpha": 0.6}, "true"),
-        (found, {"color": "#ff2e63", "marker": "o", "linestyle": "none"}, "extracted"),
+        (
+            alone,
+            {"color": "#8899aa", "marker": "o", "linestyle": "none", "markerfacecolor": "none"},
+            "each date alone",
+        ),
+        (found, {"color": "#ff2e63", "marker": "o", "linestyle": "none"}, "through time"),
     ):
         stands = [position_along(line, flow) for line in lines]
         values = [np.nan if s is None else s - origin for s in stands]
@@ -189,10 +219,12 @@ def _draw(
     through_time.xaxis.set_major_formatter(
         ConciseDateFormatter(through_time.xaxis.get_major_locator())
     )
-    known = [d for d in distances if d is not None]
-    if known:
-        through_time.set_title(f"median distance to the true fronts: {np.median(known):.0f} m")
+    if report.median_m is not None and report.single_median_m is not None:
+        through_time.set_title(
+            f"median distance to the true fronts: {report.single_median_m:.0f} m for each date "
+            f"alone, {report.median_m:.0f} m through time"
+        )
     through_time.legend(frameon=False)
     through_time.grid(alpha=0.3)
-    with writing(path) as part:
+    with writing(report.picture) as part:
         figure.savefig(part)

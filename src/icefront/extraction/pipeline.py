@@ -70,6 +70,8 @@ class SceneReport:
         The scene's file, or another name GDAL understands.
     front : GeoDataFrame or None
         Its row of the table of fronts; None if the scene failed.
+    single_date : GeoDataFrame or None
+        The row that its image alone gave, where the pass through time gave another front.
     notes : tuple of str
         What was decided on the way, a sentence each.
     error : str or None
@@ -82,6 +84,7 @@ class SceneReport:
 
     path: str
     front: gpd.GeoDataFrame | None = None
+    single_date: gpd.GeoDataFrame | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -280,13 +283,14 @@ def extract_scenes(
             reports.append(report)
             if on_scene is not None:
                 on_scene(report)
-        single = _revise(reports, series, chosen, unfinished, folder, progress)
+        _revise(reports, series, chosen, unfinished, folder, progress)
         done = [report for report in reports if report.front is not None]
         names: list[str] = []
         if done:
             with explained_writing(folder, lost=NOTHING_WRITTEN):
                 tables = [report.front for report in done if report.front is not None]
                 latitudes = [report.facts["latitude"] for report in done]
+                single = [report.single_date for report in done if report.single_date is not None]
                 write_tables(tables, latitudes, unfinished, single)
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
                 record = run_record(
@@ -435,20 +439,17 @@ def _revise(
     unfinished: Path,
     out: Path,
     progress: bool,
-) -> list[gpd.GeoDataFrame]:
-    """Put fronts through time in place of single-date ones; return the latter."""
-    single = []
+) -> None:
+    """Put fronts through time in place of single-date ones."""
     for index, through in series.revised(settings.aoi, progress=progress):
         report = reports[index]
         assert report.front is not None
-        single.append(report.front)
         front = with_front_through_time(report.front, through)
-        reports[index] = replace(report, front=front)
+        reports[index] = replace(report, front=front, single_date=report.front)
         zones = read_zones(unfinished / report.files["zones"])
         with explained_writing(out):
             scene = _opened(report.path, settings)
             draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
-    return single
 
 
 def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
