@@ -17,7 +17,7 @@ from icefront.grid import Grid
 from icefront.series.byte_series import ByteSeries
 from icefront.series.corrections import zones_beside
 from icefront.series.estimation import estimate_power, estimate_rates
-from icefront.series.evidence import SILENT, evidence
+from icefront.series.evidence import POWER, SILENT, evidence
 from icefront.series.lattice import lattice_grid, nowhere, onto, to_bytes, window_of
 from icefront.series.rates import ChangeRates
 from icefront.series.smoothing import posterior, transitions_between
@@ -231,7 +231,7 @@ def test_corrections_show_that_images_err_alike():
     assert estimate_power(probable(seen), dates, drawn) < 0.1
     noisy = np.where(rng.random(truth.shape) < 0.3, GLACIER + OCEAN - truth, truth)
     assert estimate_power(probable(noisy, 0.6), dates, drawn) > 0.3
-    assert estimate_power(probable(seen), dates, {5: drawn[5]}) == 0.5
+    assert estimate_power(probable(seen), dates, {5: drawn[5]}) == POWER
 
 
 def test_a_drawn_front_speaks_on_both_sides_and_not_beyond_its_ends():

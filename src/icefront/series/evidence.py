@@ -9,7 +9,7 @@ import numpy as np
 from icefront.errors import IcefrontError
 from icefront.zones import N_ZONES, NO_DATA, ROCK
 
-POWER = 0.5
+POWER = 0.7
 """Power to which the probabilities of a network enter: it is surer than it is right."""
 
 LEAST = 2e-3
