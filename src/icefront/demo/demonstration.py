@@ -221,8 +221,8 @@ def _draw(
     )
     if report.median_m is not None and report.single_median_m is not None:
         through_time.set_title(
-            f"median distance to the true fronts: {report.single_median_m:.0f} m for each date "
-            f"alone, {report.median_m:.0f} m through time"
+            f"median distance to the truth: {report.single_median_m:.0f} m alone, "
+            f"{report.median_m:.0f} m through time"
         )
     through_time.legend(frameon=False)
     through_time.grid(alpha=0.3)

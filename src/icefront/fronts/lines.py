@@ -30,6 +30,7 @@ def extract_front(
     aoi: AreaOfInterest | None = None,
     front: np.ndarray | None = None,
     resolution_m: float | None = None,
+    disagreement_m: float = 0.0,
 ) -> gpd.GeoDataFrame:
     """Draw the calving front of a scene.
 
@@ -56,6 +57,9 @@ def extract_front(
         them. By default the pixel size at which the network worked, where the probabilities know
         it and it is coarser than the scene, else that of the scene. All lengths in pixels above
         are of these pixels; the line itself is in the coordinates of the scene.
+    disagreement_m : float
+        Standard deviation of the place of the front that these probabilities do not show, such as
+        that of the dates of a series, in metres; it is added in quadrature.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def extract_front(
     sides = grid.sides_m or (1.0, 1.0)
     min_length = MIN_LENGTH_M if known else MIN_LENGTH_PX
     trace = trace_front(probabilities, scene.valid, sides, min_length, front)
-    drawn = _on_map(trace, grid, sides, area)
+    drawn = _on_map(trace, grid, sides, area, disagreement_m)
     length_m, ground = _ground_length(drawn.geometry, grid)
     if scene.crs is None and known:
         length_m = drawn.length
@@ -158,7 +162,11 @@ class _Front:
 
 
 def _on_map(
-    trace: Trace, grid: Grid, sides: tuple[float, float], area: BaseGeometry | None
+    trace: Trace,
+    grid: Grid,
+    sides: tuple[float, float],
+    area: BaseGeometry | None,
+    disagreement_m: float,
 ) -> _Front:
     lines, ends = [], []
     length = weighted = 0.0
@@ -172,7 +180,8 @@ def _on_map(
             middles = (piece.dense[1:] + piece.dense[:-1]) / 2
             step = step * shapely.contains_xy(area, _map_coordinates(middles, grid))
         length += float(step.sum())
-        weighted += float((step * (piece.uncertainty[1:] + piece.uncertainty[:-1]) / 2).sum())
+        uncertainty = np.hypot(piece.uncertainty, disagreement_m)
+        weighted += float((step * (uncertainty[1:] + uncertainty[:-1]) / 2).sum())
     missing = trace.missing
     if trace.pieces and not lines:
         missing = "the front lies outside the area of interest"
@@ -184,8 +193,8 @@ def _on_map(
         geometry = shapely.MultiLineString(lines)
     else:
         geometry = shapely.LineString(lines[0] if lines else None)
-    uncertainty = weighted / length if length > 0 else float("nan")
-    return _Front(geometry, tuple(ends), length, uncertainty, missing)
+    mean = weighted / length if length > 0 else float("nan")
+    return _Front(geometry, tuple(ends), length, mean, missing)
 
 
 def _map_coordinates(points: np.ndarray, grid: Grid) -> np.ndarray:
