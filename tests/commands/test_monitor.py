@@ -147,7 +147,7 @@ def test_what_cannot_be_measured_is_named_and_the_rest_is_measured(
     assert "2 of 64 fronts left out: row 61 has the vertex (1e+300, 1e+300)" in error
     assert "row 62 has a line of no length" in error
     assert "1 of 62 fronts without a date left out" in error
-    assert "the column 'date' was read as day, month, year" in error
+    assert "the column 'date' of fronts.gpkg was read as day, month, year" in error
     assert "Stray is not measured: The fronts have no width" in error
     assert called("measure", place / "fronts.gpkg", *lines, "--out", tmp_path / "same")[0] == 0
     assert len(json.loads((tmp_path / "out" / "measures.json").read_text())["notes"]) == 4

@@ -128,7 +128,7 @@ def test_dates_in_any_order_are_the_same_days(tmp_path: Path, form: str) -> None
     shuffled.to_file(tmp_path / "fronts.gpkg")
     found = read_fronts(tmp_path / "fronts.gpkg")
     assert found["date"].tolist() == fronts["date"].tolist()[::-1]
-    assert "1 of 160 fronts without a date left out" in found.attrs["notes"][-1]
+    assert "1 of 160 fronts without a date left out" in found.attrs["notes"][0]
 
 
 @pytest.mark.parametrize("form", ["plain", "0 to 360"])

@@ -181,12 +181,18 @@ def test_an_order_of_dates_is_proved_by_the_column_or_stated(tmp_path: Path) -> 
     path = written(tmp_path / "fronts.gpkg", {"Date": dates})
     fronts = read_fronts(path)
     assert fronts["date"].tolist() == ["2018-06-02", "2018-06-14"]
-    assert fronts.attrs["notes"] == ["fronts.gpkg: the column 'Date' was read as day, month, year"]
+    assert fronts.attrs["notes"] == [
+        "the column 'Date' of fronts.gpkg was read as day, month, year"
+    ]
     folder = tmp_path / "folder"
     folder.mkdir()
     for number, date in enumerate(dates):
         written(folder / f"{number}.shp", {"Date": [date]})
-    assert read_fronts(folder)["date"].tolist() == ["2018-06-02", "2018-06-14"]
+    fronts = read_fronts(folder)
+    assert fronts["date"].tolist() == ["2018-06-02", "2018-06-14"]
+    assert fronts.attrs["notes"] == [
+        "the column 'Date' of 0.shp and 1 other files was read as day, month, year"
+    ]
     alone = folder / "0.shp"
     with pytest.raises(IcefrontError, match=r"'Date' of 0\.shp .* --day-first or --month-first"):
         read_fronts(alone)

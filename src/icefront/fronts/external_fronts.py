@@ -71,6 +71,9 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of an imported table, beside the geometry."""
 
+_Readings = dict[tuple[str, str], list[str]]
+"""Names of files by the column of their dates and the way it was read."""
+
 _Given = TypeVar("_Given")
 _Read = TypeVar("_Read")
 
@@ -137,7 +140,11 @@ def read_fronts(
     asked = _Asked(source, glacier, date_column, day_first)
     read = _good(files, lambda file: _read_one(file, asked, crs, layer, notes), notes)
     orders = _orders(read)
-    tables = _good(read, lambda file: _table(file, asked, orders, notes), notes)
+    readings: _Readings = {}
+    tables = _good(read, lambda file: _table(file, asked, orders, readings, notes), notes)
+    for (column, reading), names in readings.items():
+        others = f" and {len(names) - 1} other files" if len(names) > 1 else ""
+        notes.append(f"the column {column!r} of {names[0]}{others} was read as {reading}")
     first = CRS.from_user_input(tables[0].crs)
     if not all(CRS.from_user_input(table.crs) == first for table in tables):
         tables = [in_crs(table, 4326) for table in tables]
@@ -259,7 +266,7 @@ def _read_one(
         notes.append(f"{path.name}: {(~lines).sum()} rows without a line left out")
     raw, left_out = without_misplaced(raw[lines], path.name, "fronts")
     notes += left_out
-    raw = continuous(raw.reset_index(drop=True))
+    raw = continuous(raw)
     columns = _columns_of(raw)
     if asked.date_column is not None:
         if asked.date_column not in raw:
@@ -272,7 +279,7 @@ def _read_one(
 
 
 def _table(
-    file: _File, asked: _Asked, orders: dict[str, bool], notes: list[str]
+    file: _File, asked: _Asked, orders: dict[str, bool], readings: _Readings, notes: list[str]
 ) -> gpd.GeoDataFrame:
     raw, found, path = file.rows, file.columns, file.path
     own = {str(name).lower(): name for name in raw.columns}
@@ -283,7 +290,7 @@ def _table(
         if name in own:
             table[name] = raw[own[name]]
     said = from_name(path.stem)
-    days = _days(file, asked.day_first, orders, notes)
+    days = _days(file, asked.day_first, orders, readings, notes)
     table["date"] = [None if day is None else day.isoformat() for day in days]
     table["source"] = asked.source or (
         raw[found["source"]] if "source" in found else _dataset(set(own))
@@ -350,7 +357,11 @@ def _orders(files: Sequence[_File]) -> dict[str, bool]:
 
 
 def _days(
-    file: _File, day_first: bool | None, orders: dict[str, bool], notes: list[str]
+    file: _File,
+    day_first: bool | None,
+    orders: dict[str, bool],
+    readings: _Readings,
+    notes: list[str],
 ) -> list[dt.date | None]:
     """Return the day of each row, from the best place that has one; None where there is none."""
     raw, path = file.rows, file.path
@@ -373,24 +384,25 @@ def _days(
             days = [day or other for day, other in zip(read.days, days, strict=True)]
             unread = read.unread
             if read.reading is not None:
-                notes.append(f"{path.name}: the column {column!r} was read as {read.reading}")
+                readings.setdefault((column, read.reading), []).append(path.name)
     if not any(days):
         # A date in the name of a file is that of all its rows, never of those that lack one.
         days = [find_date(path.stem) or find_date(path.parent.name)] * len(raw)
     missing = [row for row, day in enumerate(days) if day is None]
     if missing:
         row = next((row for row in unread if days[row] is None), missing[0])
+        number = raw.index[row]
         shown = (
             "" if column is None else f" (column {column!r}: {str(raw[column].iloc[row])[:40]!r})"
         )
         if len(missing) == len(days) or len(set(unread) & set(missing)) > len(raw) / 10:
             raise IcefrontError(
-                f"Row {row} of {path.name} has no date{shown}: name the column with --date-column, "
-                "or put the date into the file's name."
+                f"Row {number} of {path.name} has no date{shown}: name the column with "
+                "--date-column, or put the date into the file's name."
             )
         notes.append(
             f"{path.name}: {len(missing)} of {len(raw)} fronts without a date left out, the first "
-            f"in row {row}{shown}"
+            f"in row {number}{shown}"
         )
     return days
 

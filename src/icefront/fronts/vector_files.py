@@ -169,6 +169,7 @@ def without_misplaced(
     Parameters
     ----------
     table : GeoDataFrame
+        Its index counts the rows of the file.
     name : str
         Of the file.
     what : str
@@ -194,7 +195,7 @@ def without_misplaced(
     rows = np.flatnonzero(wrong != "")
     if not rows.size:
         return table, []
-    shown = [f"row {row} has {wrong[row]}" for row in rows[:_NAMED_ROWS]]
+    shown = [f"row {table.index[row]} has {wrong[row]}" for row in rows[:_NAMED_ROWS]]
     more = f"; and {rows.size - _NAMED_ROWS} more" if rows.size > _NAMED_ROWS else ""
     text = f"{name}: {rows.size} of {len(table)} {what} left out: {'; '.join(shown)}{more}"
     if rows.size == len(table):
@@ -221,15 +222,11 @@ def misplaced(series: gpd.GeoSeries) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         bad = ~((places >= low) & (places <= high)).all(axis=1)
     wrong = np.full(len(geometries), "", object)
-    for vertex in np.flatnonzero(bad)[::-1]:
-        place = "({:.6g}, {:.6g})".format(*places[vertex])
-        if not np.isfinite(places[vertex]).all():
-            why = "which is no finite place"
-        elif in_degrees(series.crs):
-            why = "which is no longitude and latitude"
-        else:
-            why = "which is beyond all maps"
-        wrong[owner[vertex]] = f"the vertex {place}, {why}"
+    beyond = "no longitude and latitude" if in_degrees(series.crs) else "beyond all maps"
+    owners, first = np.unique(owner[bad], return_index=True)
+    for row, vertex in zip(owners, places[bad][first], strict=True):
+        why = beyond if np.isfinite(vertex).all() else "no finite place"
+        wrong[row] = "the vertex ({:.6g}, {:.6g}), which is ".format(*vertex) + why
     return wrong
 
 
