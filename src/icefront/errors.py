@@ -52,6 +52,8 @@ def failure(subject: str | os.PathLike[str], error: Exception) -> str:
         return reason if os.path.basename(name) in reason else f"{name}: {reason}"
     if isinstance(error, MemoryError):
         return f"{name} does not fit into memory: cut it or use coarser pixels."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{name} cannot be read or its results written ({error.strerror})."
     if len(reason) > _LONGEST:
         reason = f"{reason[:_LONGEST]}…"
     kind = type(error).__name__

@@ -97,7 +97,9 @@ def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
         values = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise IcefrontError(f"The {what} {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise IcefrontError(f"{path} is not a YAML {what} (it is nested too deeply).") from None
+    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise IcefrontError(f"{path} is not a YAML {what} ({reason}).") from None
     if values is None:
@@ -123,7 +125,7 @@ def _override(values: dict[str, Any], item: str, kind: type[BaseModel]) -> None:
     last = _under_new_name(inner, last, group)
     try:
         inner[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise IcefrontError(f"--set {item!r}: the value is not YAML.") from None
 
 

@@ -7,10 +7,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
+from pathlib import Path
 
 import geopandas as gpd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import LineString, MultiLineString
@@ -212,3 +214,70 @@ def test_a_run_that_has_ended_is_not_alive(project):
     with catalogues.lock_of(project, "a"):
         assert catalogues.live_runs(project) == ["a"]
     assert catalogues.live_runs(project) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("date", "yesterday"),
+        ("date", "2018-02-30"),
+        ("date", "0001-01-01"),
+        ("date", 20180602),
+        ("length_m", "long"),
+        ("length_m", 9e999),
+        ("glacier", b"\xff\xfe"),
+        ("path", b"/scenes/0.tif"),
+        ("state", "finished"),
+        ("size_bytes", 1.5),
+        ("geom", "POINT (0 0)"),
+        ("geom", b"GP"),
+        ("geom", b"GP\0\1" + bytes(4) + b"\1\1" + bytes(19)),
+        ("geom", blob_of(LineString([(0, 0), (1, 1)]), 3031)[:-16] + 16 * b"\xff"),
+    ],
+)
+def test_a_value_that_does_not_belong_into_its_column_is_one_sentence(project, column, value):
+    with Catalogue(project) as catalogue:
+        finish(catalogue)
+        with catalogue.writing() as db:
+            db.execute(f"UPDATE {LAYER} SET {column} = ? WHERE fid = 1", (value,))
+    with (
+        pytest.raises(IcefrontError, match=r"is damaged .* rebuilds it"),
+        Catalogue(project) as catalogue,
+    ):
+        catalogue.table([DONE])
+
+
+@pytest.mark.parametrize("srs", [None, "x", 999999])
+def test_a_catalogue_without_a_known_coordinate_system_is_one_sentence(project, srs):
+    other = sqlite3.connect(project / CATALOGUE)
+    if srs is None:
+        other.execute("DELETE FROM gpkg_geometry_columns")
+    else:
+        other.execute("UPDATE gpkg_geometry_columns SET srs_id = ?", (srs,))
+    other.commit()
+    other.close()
+    with pytest.raises(IcefrontError, match="is damaged"):
+        Catalogue(project)
+
+
+RECORD = row(0, state=DONE, length_m=12.5, crs="EPSG:3031", line=LINE.wkt)
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([1]),
+    st.just("LINESTRING (0 0, nan inf)"), st.just("EPSG:1"),
+)  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(sorted(RECORD)), values)
+def test_whatever_a_record_says_the_catalogue_that_is_rebuilt_can_be_read(name, value):
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        (project / "scenes" / "Crane").mkdir(parents=True)
+        for number, record in enumerate([RECORD | {name: value}, row(1, state=DONE)]):
+            path = project / "scenes" / "Crane" / f"{number}.json"
+            path.write_text(json.dumps(record))
+        with create(project, CRS.from_epsg(3031)) as catalogue:
+            assert restore(catalogue) in (1, 2)
+        with Catalogue(project) as catalogue:
+            table = catalogue.table([DONE, FAILED, NEW])
+        assert value == "scene_1" or "scene_1" in set(table["name"])

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from icefront.cli.download import download
 from icefront.cli.experiment import experiment
 from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.monitor import monitor
+from icefront.cli.options import echo, refused
 from icefront.cli.pretrain import pretrain
 from icefront.cli.projects import correct, products, review, run
 from icefront.cli.simulate import simulate
@@ -81,4 +83,21 @@ def main() -> None:
         # What libraries warn of is for programmers; what concerns a result is in our own notes.
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
-    app()
+    try:
+        app()
+    except OSError as error:
+        # What is printed outside of a job, such as a help page.
+        with suppress(OSError):
+            echo(refused(error), err=True)
+        sys.exit(2)
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Drop what cannot be written, which Python would try again when it ends, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from icefront.cli.options import Model, Out, Overwrite, echo, job, settings_options
-from icefront.errors import IcefrontError
+from icefront.errors import failure
 
 if TYPE_CHECKING:
     from icefront.extraction.pipeline import SceneReport
@@ -82,8 +82,8 @@ def info(
                     radiometry=chosen.radiometry,
                     pixel_size_m=chosen.pixel_size,
                 )
-        except IcefrontError as error:
-            echo(str(error), err=True)
+        except Exception as error:
+            echo(failure(scene, error), err=True)
             failed += 1
             continue
         _tell_facts(facts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import math
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -59,6 +61,15 @@ def tell_log() -> None:
     logger.setLevel(logging.INFO)
 
 
+def refused(error: OSError) -> str:
+    """Return the sentence about a file, or the output itself, that the system refuses."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return f"The output cannot be written ({reason}): make room, or send it elsewhere."
+    name = os.fsdecode(error.filename)
+    return f"{name} cannot be read or written ({reason}): check its name, its rights and the disk."
+
+
 def job(command: Callable[..., None]) -> Callable[..., None]:
     """Make a mistake a user can mend one sentence and exit code 2, and an interruption 130."""
 
@@ -68,6 +79,14 @@ def job(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **options)
         except IcefrontError as error:
             echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # Whoever read the output has enough: no mistake.
+            echo(refused(error), err=True)
+            raise typer.Exit(2) from None
+        except MemoryError:
+            echo("Memory is not enough for this: use smaller images, or fewer at once.", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             echo("Interrupted.", err=True)

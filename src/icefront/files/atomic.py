@@ -188,6 +188,8 @@ def writing(path: Path, *, sync: bool = False, remedy: str = NAME_ANOTHER_FOLDER
     """
     lost = f"{path.name} was not written"
     with explained_writing(path.parent, remedy=remedy, lost=lost):
+        if path.exists() and not path.is_file():
+            raise IcefrontError(f"{path} is no file that can be replaced: name another one.")
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_unfinished_once(path.parent)
         with _hidden_folder(path.parent) as hidden:

@@ -32,6 +32,7 @@ import pandas as pd
 import shapely
 from filelock import FileLock, Timeout
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
@@ -46,6 +47,8 @@ RUNS = "runs"
 
 NEW, RUNNING, DONE, NO_FRONT, FAILED = "new", "running", "done", "no front", "failed"
 """The states of a scene."""
+
+STATES = (NEW, RUNNING, DONE, NO_FRONT, FAILED)
 
 COLUMNS: dict[str, str] = {
     "scene": "TEXT",
@@ -84,6 +87,8 @@ COLUMNS: dict[str, str] = {
     "moved_m": "REAL",
 }
 """Columns of the layer beside ``fid`` and ``geom``; `docs/monitoring.md` says what they mean."""
+
+_ALL = {"geom": "BLOB", **COLUMNS}
 
 RESULTS = (
     "polarisation",
@@ -202,10 +207,29 @@ class Catalogue:
             raise sqlite3.DatabaseError("it is no catalogue of this program")
         for name in [name for name in _LATER if name not in found]:
             self.db.execute(f"ALTER TABLE {LAYER} ADD COLUMN {name} {COLUMNS[name]}")
-        (self.srs,) = self.db.execute(
+        systems = self.db.execute(
             "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
+        ).fetchall()
+        try:
+            ((self.srs,),) = systems
+            self.crs = CRS.from_epsg(self.srs)
+        except (ValueError, TypeError, CRSError):
+            raise _damaged(self.path, "it names no coordinate system that is known") from None
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Refuse values that are not of their columns: SQLite takes any value in any column."""
+        tests = " ".join(f"WHEN {_unfit(name, kind)} THEN '{name}'" for name, kind in _ALL.items())
+        wrong = self.db.execute(
+            f"SELECT fid, CASE {tests} END AS wrong FROM {LAYER} WHERE wrong IS NOT NULL LIMIT 1"
         ).fetchone()
-        self.crs = CRS.from_epsg(self.srs)
+        if wrong is not None:
+            (value,) = self.db.execute(
+                f"SELECT {wrong['wrong']} FROM {LAYER} WHERE fid = ?", (wrong["fid"],)
+            ).fetchone()
+            raise _damaged(
+                self.path, f"the {wrong['wrong']} of its row {wrong['fid']} is {value!r:.60}"
+            )
 
     def __enter__(self) -> Catalogue:
         return self
@@ -412,13 +436,48 @@ class Catalogue:
                 tuple(states),
             ).fetchall()
         columns = {name: [row[name] for row in rows] for name in names}
-        lines = [line_of(blob) for blob in columns.pop("geom")]
+        lines = [self._line_of(row) for row in rows]
+        del columns["geom"]
         frame = pd.DataFrame(columns)
-        frame["date"] = pd.to_datetime(frame["date"])
+        frame["date"] = pd.to_datetime(frame["date"], format="ISO8601")
         for name, kind in COLUMNS.items():
             if kind == "REAL":
                 frame[name] = frame[name].astype(float)
         return gpd.GeoDataFrame(frame, geometry=lines, crs=self.crs)
+
+    def _line_of(self, row: sqlite3.Row) -> BaseGeometry:
+        try:
+            with np.errstate(invalid="ignore"):
+                line = line_of(row["geom"])
+            if np.isfinite(shapely.get_coordinates(line)).all() and "Line" in line.geom_type:
+                return line
+        except (ValueError, IndexError, shapely.errors.ShapelyError):
+            pass
+        raise _damaged(self.path, f"the line of {row['name']} cannot be read")
+
+
+def _unfit(name: str, kind: str) -> str:
+    """Return the SQL condition under which a value does not belong into its column."""
+    if name == "state":
+        return f"state NOT IN {STATES}"
+    if kind == "DATE":
+        # Days that no month has are other days after a modifier.
+        return (
+            f"{name} IS NOT NULL AND (typeof({name}) != 'text' OR "
+            f"date({name}, '+0 days') IS NOT substr({name}, 1, 10) OR "
+            f"substr({name}, 1, 4) NOT BETWEEN '1900' AND '2199')"
+        )
+    if kind == "REAL":
+        return f"typeof({name}) NOT IN ('real', 'integer', 'null') OR abs({name}) > 1e300"
+    fit = {"BLOB": "blob", "INTEGER": "integer"}.get(kind, "text")
+    return f"typeof({name}) NOT IN ('{fit}', 'null')"
+
+
+def _damaged(path: Path, why: str) -> IcefrontError:
+    return IcefrontError(
+        f"{path} is damaged ({why}): move it away, and the next 'icefront monitor run' rebuilds it "
+        f"from the records in {path.parent / SCENES}."
+    )
 
 
 def _explained(error: sqlite3.Error, path: Path, wait_s: float = WAIT_S) -> IcefrontError:
@@ -441,10 +500,7 @@ def _explained(error: sqlite3.Error, path: Path, wait_s: float = WAIT_S) -> Icef
             f"{path} cannot be read or written (disk I/O error): check the disk and run the same "
             "command again."
         )
-    return IcefrontError(
-        f"{path} is damaged ({said.splitlines()[0]}): move it away, and the next 'icefront monitor "
-        f"run' rebuilds it from the records in {path.parent / SCENES}."
-    )
+    return _damaged(path, said.splitlines()[0])
 
 
 # --- making one -----------------------------------------------------------------------------
@@ -571,6 +627,25 @@ def line_of(blob: bytes | None) -> BaseGeometry:
 # --- runs -----------------------------------------------------------------------------------
 
 
+@contextmanager
+def holding(folder: Path, run: str) -> Iterator[None]:
+    """Hold the lock of a run while the block works.
+
+    Raises
+    ------
+    IcefrontError
+        If the project may not be written.
+    """
+    lock = lock_of(folder, run)
+    with explained_writing(folder, remedy="make it writable, or name another project"):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
 def lock_of(folder: Path, run: str) -> FileLock:
     """Return the lock that a run holds while it lives; the system frees it when it dies."""
     return FileLock(folder / RUNS / f"{run}.lock", is_singleton=False)
@@ -603,7 +678,7 @@ def records(folder: Path) -> Iterable[dict[str, Any]]:
     for path in sorted((folder / SCENES).glob("*/*.json")):
         try:
             found = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(found, dict) and {"path", "name", "state"} <= found.keys():
             yield found
@@ -614,11 +689,9 @@ def restore(catalogue: Catalogue) -> int:
     count = 0
     with catalogue.writing():
         for record in records(catalogue.folder):
-            values = {name: record[name] for name in COLUMNS if name in record}
-            line = shapely.from_wkt(record["line"]) if record.get("line") else None
-            if line is not None:
-                moved = gpd.GeoSeries([line], crs=record["crs"]).to_crs(catalogue.crs).iloc[0]
-                values["geom"] = blob_of(moved, catalogue.srs)
+            values = _row_of(record, catalogue)
+            if values is None:
+                continue
             taken = catalogue.db.execute(
                 f"SELECT 1 FROM {LAYER} WHERE path = ? OR name = ?",
                 (values["path"], values["name"]),
@@ -627,6 +700,28 @@ def restore(catalogue: Catalogue) -> int:
                 catalogue.insert(values)
                 count += 1
     return count
+
+
+def _row_of(record: dict[str, Any], catalogue: Catalogue) -> dict[str, Any] | None:
+    """Return the row of a record; None if it is damaged, so that its scene is extracted anew."""
+    values = {name: record[name] for name in COLUMNS if name in record}
+    kinds = {"REAL": (int, float), "INTEGER": (int,)}
+    for name, value in values.items():
+        fit = kinds.get(COLUMNS[name].split()[0], (str,))
+        if value is not None and (not isinstance(value, fit) or isinstance(value, bool)):
+            return None
+    try:
+        if values.get("date") is not None:
+            dt.date.fromisoformat(values["date"][:10])
+        line = shapely.from_wkt(record["line"]) if record.get("line") else None
+        if line is not None:
+            moved = gpd.GeoSeries([line], crs=record["crs"]).to_crs(catalogue.crs).iloc[0]
+            if not np.isfinite(shapely.get_coordinates(moved)).all():
+                return None
+            values["geom"] = blob_of(moved, catalogue.srs)
+    except (KeyError, TypeError, ValueError, CRSError, shapely.errors.ShapelyError):
+        return None
+    return values if values["state"] in STATES and values["path"] and values["name"] else None
 
 
 def plain(value: Any) -> Any:

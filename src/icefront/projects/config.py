@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,9 +104,9 @@ def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
         If there is no such file or folder, or the file holds an unknown key or a wrong value.
     """
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return MonitoringConfig(scenes=["."]), path
-    if not path.exists():
+    if not os.path.exists(path):
         raise IcefrontError(f"{path} does not exist: name a folder of scenes or a YAML file.")
     return validated(read_yaml(path, "configuration"), MonitoringConfig, str(path)), path.parent
 

@@ -253,9 +253,12 @@ def run_monitoring(
     _prepare(folder)
     run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     report = RunReport(folder, run, found=len(listed))
-    lock = catalogues.lock_of(folder, run)
     inputs = named_folders(config, root)
-    with input_folders(inputs), _opened(folder, listed, report) as catalogue, lock:
+    with (
+        input_folders(inputs),
+        _opened(folder, listed, report) as catalogue,
+        catalogues.holding(folder, run),
+    ):
         listed = _watched(catalogue, listed, config, report)
         if catalogue.release_dead():
             report.notes.append("A run before this one was cut off; its scenes are done again.")
@@ -300,8 +303,6 @@ def run_monitoring(
         catalogue.note_extent()
         report.elsewhere = catalogue.counts().get(RUNNING, 0)
         _write_record(folder, report, config, root, parameters, begun)
-    lock_path = folder / RUNS / f"{run}.lock"
-    lock_path.unlink(missing_ok=True)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -319,7 +320,7 @@ def overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
             "polygons to one and give its path."
         )
     for name in ("aoi", "model"):
-        if name in changes and (name == "aoi" or Path(changes[name]).exists()):
+        if name in changes and (name == "aoi" or os.path.exists(changes[name])):
             changes[name] = os.path.abspath(changes[name])
     if not changes:
         return config
@@ -354,15 +355,15 @@ def _decisive(settings: ExtractionSettings) -> dict[str, Any]:
 
 def _model_of(config: MonitoringConfig, root: Path) -> str | None:
     """Return the model's name, or the path of a checkpoint beside the configuration."""
-    if config.model is not None and (root / config.model).exists():
+    if config.model is not None and os.path.exists(root / config.model):
         return str((root / config.model).absolute())
     return config.model
 
 
 def _prepare(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise IcefrontError(f"{folder} is a file: name a folder for the project.")
-    known = folder.exists() and any(folder.iterdir())
+    known = os.path.isdir(folder) and any(folder.iterdir())
     if known and not any((folder / name).exists() for name in (CATALOGUE, SCENES, RUNS)):
         raise IcefrontError(
             f"The folder {folder} is not empty and no project: name another one with --out."
@@ -578,7 +579,7 @@ def _has_changed(path: Path, row: Any, update: dict[str, Any]) -> bool:
         return False
     try:
         about = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return False  # Gone: what was extracted from it stays.
     if (about.st_size, about.st_mtime_ns) == (row["size_bytes"], row["mtime_ns"]):
         return False
@@ -594,7 +595,7 @@ def _moved(catalogue: Catalogue, item: Listed) -> Any:
     """Return the row of a file that lay elsewhere and is the same, or None."""
     try:
         size = item.path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return None
     for row in catalogue.rows("scene = ? AND size_bytes = ?", (item.path.stem, size)):
         gone = row["sha256"] is not None and not Path(row["path"]).exists()

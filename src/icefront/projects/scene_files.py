@@ -112,7 +112,7 @@ def named_folders(config: MonitoringConfig, root: Path) -> tuple[str, ...]:
     folders = set()
     for text in texts:
         path = Path(os.path.abspath(root / text))
-        while not path.is_dir():
+        while not os.path.isdir(path):
             path = path.parent
         folders.add(str(path))
     return tuple(sorted(folders))
@@ -123,9 +123,9 @@ def _of_text(
 ) -> Iterator[Listed]:
     """Yield the files of a path, a folder or a pattern; `several` are named."""
     path = Path(os.path.abspath(root / text))
-    if path.is_dir():
+    if os.path.isdir(path):
         yield from _of_folder(path, project, glacier, path.parent if several else path)
-    elif path.is_file():
+    elif os.path.isfile(path):
         yield Listed(path, glacier, folders=(path.parent.name,) if several else ())
     elif any(sign in text for sign in _WILDCARDS):
         fixed = Path(path.anchor)
@@ -166,7 +166,7 @@ def _of_folder(top: Path, project: Path, glacier: str | None, above: Path) -> It
 
 
 def _of_table(path: Path, day_first: bool | None) -> Iterator[Listed]:
-    if not path.exists():
+    if not os.path.exists(path):
         raise IcefrontError(f"The table {path} does not exist: check the path.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
