@@ -1,4 +1,4 @@
-"""Whole pretraining runs on a small made archive, and what fine-tuning makes of them."""
+"""Whole pretraining runs on a small simulated archive, and fine-tuning after them."""
 
 import csv
 import json
@@ -42,12 +42,12 @@ WINDOW = {"window": 64, "target": 32, "stride": 16}
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ssl4sar(tmp_path_factory.mktemp("made") / "ssl4sar")
+    return make_ssl4sar(tmp_path_factory.mktemp("simulated") / "ssl4sar")
 
 
 @pytest.fixture(scope="module")
 def caffe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_caffe(tmp_path_factory.mktemp("made") / "caffe")
+    return make_caffe(tmp_path_factory.mktemp("simulated") / "caffe")
 
 
 @pytest.fixture(autouse=True)
@@ -396,7 +396,7 @@ def test_checkpoints_go_only_where_they_fit(recipe: Path, training: Path, tmp_pa
         pretrain(recipe, ["epochs=1"], resume=True, progress=False)
 
 
-def test_a_leak_is_told_in_the_checkpoint_and_in_every_report(
+def test_a_leak_stands_in_the_checkpoint_and_in_every_report(
     recipe: Path, training: Path, archive: Path, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(archive, tmp_path / "leaking"))
@@ -473,7 +473,8 @@ def test_the_experiment_goes_on_where_it_was(
     row = next(r for r in found["summary"] if r["start"] == "optsimmim")
     assert set(row["against"]["scratch"]) == {"u", "p", "effect", "d", "difference"}
     table = (folder / "table.md").read_text()
-    assert "| 50% | optsimmim |" in table
+    assert "| 50 % | optsimmim |" in table
+    assert "nan" not in table
     assert "MDE in pixels" in table
     assert (folder / "figure.png").stat().st_size > 1000
     assert (folder / "runs.csv").read_text().count("\n") == 5

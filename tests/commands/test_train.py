@@ -1,4 +1,4 @@
-"""Whole training runs on a small made data set."""
+"""Whole training runs on a small simulated data set."""
 
 import json
 from pathlib import Path
@@ -100,8 +100,8 @@ def test_the_small_member_starts_from_imagenet(recipe: Path) -> None:
 
 def test_simulated_scenes_are_mixed_in(recipe: Path) -> None:
     """Alone, they are another training set than the real images."""
-    made = ["data.simulated=2", "data.simulated_share=1.0", "epochs=1"]
-    simulated = train(recipe, ["name=simulated", *made], progress=False)
+    mixed = ["data.simulated=2", "data.simulated_share=1.0", "epochs=1"]
+    simulated = train(recipe, ["name=simulated", *mixed], progress=False)
     real = train(recipe, ["name=real", "epochs=1"], progress=False)
     a, b = (
         icefront.load_model(Path(r["folder"]) / "last.safetensors").state_dict()
@@ -110,7 +110,7 @@ def test_simulated_scenes_are_mixed_in(recipe: Path) -> None:
     assert not all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_textures_are_made_into_mosaics_and_recorded(recipe: Path, tmp_path: Path) -> None:
+def test_textures_are_composed_to_mosaics_and_recorded(recipe: Path, tmp_path: Path) -> None:
     folder = tmp_path / "patches"
     folder.mkdir()
     zones = np.full((170, 350), 2, np.uint8)

@@ -149,61 +149,63 @@ def write_training(out: Path, work: Path) -> None:
     (out / "training.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
-def write_pretraining(out: Path, work: Path) -> None:
-    """Write the checkpoint that pretraining leaves, and its state."""
-    from icefront.pretraining.run import pretrain
+def pretraining_recipe(work: Path, name: str, **more: object) -> dict:
+    """Return what the recipes of pretraining have in common, with a data set, and more keys."""
     from tests.helpers.simulated_ssl4sar import make_ssl4sar
 
-    recipe = {
-        "name": "pretrained",
-        "method": "optsimmim",
+    return {
+        "name": name,
         "model": "unet",
         "architecture": {"widths": [4, 8]},
         "init": None,
         "out": str(work / "runs"),
-        "data": {"root": str(make_ssl4sar(work / "ssl4sar")), "stride": 32, "windows": 3},
-        "epochs": 2,
+        "data": {"root": str(make_ssl4sar(work / f"{name}-data")), "stride": 32, "windows": 3},
         "crops_per_epoch": 8,
         "batch": 4,
         "window": 64,
         "workers": 0,
-        "optimiser": {"learning_rate": 0.05},
         "pictures_every": 100,
+        **more,
     }
+
+
+def write_pretraining(out: Path, work: Path) -> None:
+    """Write the checkpoint that pretraining leaves, and its state."""
+    from icefront.pretraining.run import pretrain
+
+    recipe = pretraining_recipe(
+        work, "pretrained", method="optsimmim", epochs=2, optimiser={"learning_rate": 0.05}
+    )
     path = work / "pretraining.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     pretrain(path, ["epochs=1"], progress=False)
+    copy_run(recipe, path, out)
+
+
+def copy_run(recipe: dict, path: Path, out: Path) -> None:
+    """Copy a run and its recipe, whose paths become those of the copy."""
+    name = recipe["name"]
     shutil.copytree(
-        work / "runs" / "pretrained",
-        out / "runs" / "pretrained",
+        Path(recipe["out"]) / name,
+        out / "runs" / name,
         ignore=shutil.ignore_patterns("logs", "pictures"),
     )
     recipe["data"]["root"], recipe["out"] = "ssl4sar", "runs"
-    (out / "pretraining.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    (out / path.name).write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
 def write_stalled_pretraining(out: Path, work: Path) -> None:
     """Write a run stopped after an epoch without gain, and the losses of one that was not."""
     from icefront.pretraining.run import pretrain
-    from tests.helpers.simulated_ssl4sar import make_ssl4sar
 
-    recipe = {
-        "name": "stalled",
-        "method": "opttranslator",
-        "model": "unet",
-        "architecture": {"widths": [4, 8]},
-        "init": None,
-        "out": str(work / "runs"),
-        "data": {"root": str(make_ssl4sar(work / "ssl4sar-stalled")), "stride": 32, "windows": 3},
-        "epochs": 20,
-        "stop_after": 5,
-        "crops_per_epoch": 8,
-        "batch": 4,
-        "window": 64,
-        "workers": 0,
-        "optimiser": {"learning_rate": 2.0, "patience": 2},
-        "pictures_every": 100,
-    }
+    recipe = pretraining_recipe(
+        work,
+        "stalled",
+        method="opttranslator",
+        epochs=20,
+        stop_after=5,
+        optimiser={"learning_rate": 2.0, "patience": 2},
+    )
     path = work / "pretraining-stalled.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     pretrain(path, ["epochs=8"], progress=False)
@@ -212,13 +214,7 @@ def write_stalled_pretraining(out: Path, work: Path) -> None:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
     facts = {name: whole[name] for name in ("epochs", "crops", "best_loss")} | {"val_loss": losses}
     (out / "whole-pretraining.json").write_text(json.dumps(facts, indent=1) + "\n")
-    shutil.copytree(
-        work / "runs" / "stalled",
-        out / "runs" / "stalled",
-        ignore=shutil.ignore_patterns("logs", "pictures", "last*"),
-    )
-    recipe["data"]["root"], recipe["out"] = "ssl4sar", "runs"
-    (out / path.name).write_text(yaml.safe_dump(recipe, sort_keys=False))
+    copy_run(recipe, path, out)
 
 
 def write_benchmark(out: Path) -> None:

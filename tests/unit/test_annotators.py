@@ -290,7 +290,7 @@ def test_a_mask_is_followed_along_its_longest_way():
     assert mask_to_line(thick).length == pytest.approx(70, abs=6)
 
 
-def test_what_does_not_fit_is_said_and_the_rest_goes_on(small: Path, tmp_path: Path):
+def test_what_does_not_fit_is_reported_and_the_rest_goes_on(small: Path, tmp_path: Path):
     import shutil
 
     data = tmp_path / "data"

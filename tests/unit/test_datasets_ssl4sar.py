@@ -32,17 +32,17 @@ TRAIN = "unlabeled_data_raw_train"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ssl4sar(tmp_path_factory.mktemp("made") / "ssl4sar")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_ssl4sar(tmp_path_factory.mktemp("simulated") / "ssl4sar")
 
 
 @pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "ssl4sar"))
+def root(simulated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(simulated, tmp_path / "ssl4sar"))
 
 
-def test_names_give_glacier_date_and_part(made: Path) -> None:
-    archive = Ssl4SarArchive(made)
+def test_names_give_glacier_date_and_part(simulated: Path) -> None:
+    archive = Ssl4SarArchive(simulated)
     assert archive.glaciers == list(GLACIERS)
     assert len(archive.indices("train")) == 9
     assert len(archive.indices("val")) == 3
@@ -73,8 +73,8 @@ def test_of_a_published_file_fourteen_bands_are_used(root: Path) -> None:
     assert np.abs(read[13] - full).max() <= 1
 
 
-def test_what_is_already_scaled_stays_as_it_is(made: Path) -> None:
-    assert np.array_equal(read_optical(made / OPTICAL), optical_of(ground(0)))
+def test_what_is_already_scaled_stays_as_it_is(simulated: Path) -> None:
+    assert np.array_equal(read_optical(simulated / OPTICAL), optical_of(ground(0)))
 
 
 def test_missing_values_count_as_zero_and_are_counted(
@@ -185,8 +185,8 @@ def test_test_glaciers_of_caffe_are_found_however_they_are_spelt(
     assert Ssl4SarArchive(root, exclude=["Columbia"]).leakage == ""
 
 
-def test_plot_shows_what_it_is_given(made: Path) -> None:
-    archive = Ssl4SarArchive(made)
+def test_plot_shows_what_it_is_given(simulated: Path) -> None:
+    archive = Ssl4SarArchive(simulated)
     assert len(archive.plot(0).axes) == 2
     masked = np.zeros((16, 16), bool)
     result = np.full((14, 64, 64), 0.5, np.float32)
@@ -197,9 +197,9 @@ def test_plot_shows_what_it_is_given(made: Path) -> None:
 
 
 def test_the_cache_holds_what_the_files_hold_and_is_written_once(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Ssl4SarArchive(made)
+    archive = Ssl4SarArchive(simulated)
     cache = build_pair_cache(archive, tmp_path)
     assert np.array_equal(cache.radar[5].mapped()[0], archive.read_radar(5))
     assert np.array_equal(cache.optical["Gamma"].mapped(), archive.read_optical("Gamma"))
@@ -245,8 +245,8 @@ def test_an_interrupted_cache_goes_on_where_it_was(
     assert read == ["S1_Beta_2019-01-01.tif"]
 
 
-def test_a_damaged_block_is_made_again(made: Path, tmp_path: Path) -> None:
-    archive = Ssl4SarArchive(made)
+def test_a_damaged_block_is_decoded_again(simulated: Path, tmp_path: Path) -> None:
+    archive = Ssl4SarArchive(simulated)
     cache = build_pair_cache(archive, tmp_path)
     block = cache.radar[3].path
     data = bytearray(block.read_bytes())
@@ -257,9 +257,9 @@ def test_a_damaged_block_is_made_again(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_gets_one_sentence_and_leaves_nothing_half_written(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Ssl4SarArchive(made)
+    archive = Ssl4SarArchive(simulated)
 
     def full(part: Path, path: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -280,8 +280,8 @@ def test_a_full_disk_gets_one_sentence_and_leaves_nothing_half_written(
 
 
 @pytest.fixture(scope="module")
-def cache(made: Path, tmp_path_factory: pytest.TempPathFactory) -> pairs.PairCache:
-    return build_pair_cache(Ssl4SarArchive(made), tmp_path_factory.mktemp("cache"))
+def cache(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> pairs.PairCache:
+    return build_pair_cache(Ssl4SarArchive(simulated), tmp_path_factory.mktemp("cache"))
 
 
 def test_crops_show_one_place_to_both_sensors(cache: pairs.PairCache) -> None:

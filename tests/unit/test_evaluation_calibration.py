@@ -55,7 +55,7 @@ def test_calibration_mends_what_was_stated_too_small() -> None:
     assert np.isnan(cross_coverage(errors[:1], ["A"])).all()
 
 
-def test_of_those_said_to_be_within_a_distance() -> None:
+def test_of_those_stated_to_be_within_a_distance() -> None:
     sure = FrontErrors(np.array([10.0, 20.0]), np.array([10.0, 10.0]), 10.0)
     wrong = FrontErrors(np.array([90.0, 10.0]), np.array([12.0, 12.0]), 12.0)
     unsure = FrontErrors(np.array([500.0]), np.array([300.0]), 300.0)

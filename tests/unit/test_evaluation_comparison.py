@@ -63,7 +63,7 @@ def test_ties_are_counted_half_and_the_p_value_is_by_enumeration():
     assert p == pytest.approx(np.mean(np.array(every) >= u))
 
 
-def test_levene_is_that_of_scipy_with_the_p_value_of_all_252_shares():
+def test_levene_is_that_of_scipy_with_the_p_value_of_all_252_splits():
     statistic, p = levene_permutation(HOOK, TRANSLATOR)
     assert statistic == pytest.approx(stats.levene(HOOK, TRANSLATOR).statistic)
     pooled = np.array(HOOK + TRANSLATOR)

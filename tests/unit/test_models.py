@@ -105,7 +105,7 @@ def test_attention_starts_as_the_identity_and_is_learned() -> None:
     assert all(float(b.layernorm_after.weight.grad.abs().sum()) > 0 for b in stage.blocks)
 
 
-def test_no_data_is_told_from_dark_water() -> None:
+def test_no_data_differs_from_dark_water() -> None:
     """The network is given where the image is exactly zero, so the step to it is seen."""
     torch.manual_seed(0)
     network = CompactTyrion(CompactConfig(widths=(4, 8, 16), deep=32, depth=1, num_heads=2)).eval()

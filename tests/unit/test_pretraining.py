@@ -130,7 +130,7 @@ def test_a_translator_is_not_given_its_target() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 32), st.sampled_from([1, 2, 4]), st.floats(0.1, 0.9), st.integers(0, 99))
-def test_just_the_asked_share_is_hidden_in_whole_blocks(
+def test_just_the_fraction_asked_for_is_masked_in_whole_blocks(
     squares: int, block: int, share: float, seed: int
 ) -> None:
     mask = draw_mask(squares * block, share, block, np.random.default_rng(seed))
@@ -154,15 +154,15 @@ def test_every_token_can_be_hidden_and_seen() -> None:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_hidden_tokens_are_not_seen(network: dict) -> None:
-    made = build(network).eval()
+    built = build(network).eval()
     one = sample()
     inside = over_pixels(one["masked"], 64)
     other = torch.where(inside, 0.9 - 0.8 * one["radar"], one["radar"])
     with torch.no_grad():
-        a, b = (made.features(image, one["masked"]) for image in (one["radar"], other))
-        seen = made.features(other)
+        a, b = (built.features(image, one["masked"]) for image in (one["radar"], other))
+        seen = built.features(other)
         nothing = torch.zeros_like(one["masked"])
-        whole = made.features(other, nothing)
+        whole = built.features(other, nothing)
     assert torch.equal(a, b)
     assert not torch.allclose(a, seen)
     assert torch.allclose(whole, seen, atol=1e-6)
@@ -299,7 +299,7 @@ def test_the_learning_rate_is_halved_after_five_epochs_without_gain() -> None:
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> PairCrops:
-    root = make_ssl4sar(tmp_path_factory.mktemp("made") / "ssl4sar")
+    root = make_ssl4sar(tmp_path_factory.mktemp("simulated") / "ssl4sar")
     cache = build_pair_cache(Ssl4SarArchive(root), tmp_path_factory.mktemp("cache"))
     return PairCrops(cache, range(9), 64, seed=0)
 

@@ -187,7 +187,7 @@ def cached_images(
     ----------
     sources : sequence of SourceImage
     home : Path
-        Folder of the blocks, see `cache_home`; made if it does not exist.
+        Folder of the blocks, see `cache_home`; created if it does not exist.
     progress : bool
         Show a bar while decoding.
     title : str

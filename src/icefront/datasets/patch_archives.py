@@ -33,7 +33,7 @@ def archive_from_patches(
     radar, optical : path
         Folders of GeoTIFFs with the same names: VV and VH in dB; B1 to B8, B8A, B9, B11, B12.
     out : path
-        Folder of the archive, made if it does not exist.
+        Folder of the archive, created if it does not exist.
     validation : int
         Places, the last by name, whose images are for validation.
 

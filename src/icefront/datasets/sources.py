@@ -207,7 +207,7 @@ def download(
     source : Source
         From `ask`.
     out : path
-        Folder; made if it does not exist.
+        Folder; created if it does not exist.
     keep_archives : bool
         Keep an archive when it is unpacked.
     progress : bool

@@ -223,7 +223,7 @@ def mosaics(
         uint8 each; the patches are smaller than `side`.
     """
     rng = np.random.default_rng(seed)
-    made = [
+    found = [
         mosaic(textures, lambda: draw(int(rng.integers(2**31))), side, rng) for _ in range(count)
     ]
     for image, zones in textures.patches:
@@ -231,5 +231,5 @@ def mosaics(
             fine = reduce_by(image, factor)
             codes = zones[factor // 2 :: factor, factor // 2 :: factor]
             codes = codes[: fine.shape[0], : fine.shape[1]]
-            made.append((np.where(codes == NO_DATA, 0, fine).astype(np.uint8), codes))
-    return made
+            found.append((np.where(codes == NO_DATA, 0, fine).astype(np.uint8), codes))
+    return found

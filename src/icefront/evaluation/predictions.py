@@ -100,7 +100,7 @@ def write_prediction(
     Parameters
     ----------
     folder : Path
-        Made if it does not exist.
+        Created if it does not exist.
     name : str
         Of the image.
     prediction : Prediction

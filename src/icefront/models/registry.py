@@ -21,7 +21,7 @@ DEFAULT = "tyrion-mini"
 """Model whose packaged weights `load_model()` gives."""
 
 PRETRAINED = "pretraining"
-"""What the provenance of a card has as ``stage`` where the network cannot tell zones yet."""
+"""What the provenance of a card has as ``stage`` where the network cannot predict zones yet."""
 
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
 
@@ -149,7 +149,7 @@ def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = Fal
         card, state = read_own(path)
         if card.provenance.get("stage") == PRETRAINED and not pretrained:
             raise IcefrontError(
-                f"{path} was pretrained only and cannot tell zones yet; fine-tune it first: "
+                f"{path} was pretrained only and cannot predict zones yet; fine-tune it first: "
                 f"icefront train --init {path}."
             )
         network = build(card)

@@ -19,11 +19,11 @@ from icefront.pretraining.module import N_CHANNELS, Pretraining, masked_l1
 from icefront.pretraining.samples import prepare
 
 SURROUNDINGS = (9, 33)
-"""Sides, in pixels, of the squares whose means the larger regression knows too."""
+"""Sides, in pixels, of the squares whose means the larger regression uses, too."""
 
 
 def regressors(radar: Tensor, around: bool) -> Tensor:
-    """What a regression is told: one, the radar image and, if `around`, its local means.
+    """Return what a regression predicts from: one, the image and, if `around`, its local means.
 
     Maps (B, 1, S, S) to (B, 2 or 4, S, S).
     """

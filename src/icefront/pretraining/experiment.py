@@ -7,17 +7,17 @@ the same configuration gives the same table.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import yaml
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from icefront import __version__
 from icefront.errors import IcefrontError
@@ -27,8 +27,15 @@ from icefront.files.atomic import writing
 from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.run import pretrain
 from icefront.recipes import KeysOf, Strict, under_new_names, validated
+from icefront.reporting.tables import (
+    Table,
+    json_values,
+    number_text,
+    percent_text,
+    write_csv,
+)
 from icefront.simulation.archives import simulate_ssl4sar
-from icefront.training.config import TrainingConfig
+from icefront.training.config import RunConfig, TrainingConfig
 from icefront.training.loop import RECIPE, RESULT
 from icefront.training.run import train
 
@@ -157,7 +164,7 @@ def _folder(config: ExperimentConfig) -> Path:
     return Path(config.out) / config.name
 
 
-def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
+def _finished(recipe: RunConfig) -> dict[str, Any] | None:
     """Result of a run that ended, None for one that has to be run or resumed.
 
     Raises
@@ -165,6 +172,7 @@ def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
     IcefrontError
         If the folder holds a run of another recipe.
     """
+    out = recipe.folder
     try:
         stored = yaml.safe_load((out / RECIPE).read_text())
     except (OSError, yaml.YAMLError):
@@ -187,7 +195,7 @@ def _finished(out: Path, recipe: BaseModel) -> dict[str, Any] | None:
 
 
 def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[str, Any]:
-    """Make all runs that are not there yet, and write the report.
+    """Run all that is not there yet, and write the report.
 
     Parameters
     ----------
@@ -229,28 +237,25 @@ def run_experiment(config: ExperimentConfig, *, progress: bool = True) -> dict[s
     inits = {name: start.init for name, start in config.starts.items()}
     pretrained: dict[str, Any] = {}
     for name, recipe in recipes.items():
-        out = Path(recipe.out) / recipe.name
-        result = _finished(out, recipe)
-        if result is None:
-            log.info("pretraining %s", name)
-            result = pretrain(recipe, resume=(out / RECIPE).is_file(), progress=progress)
-        pretrained[name] = result
-        inits[name] = str(out / "best.safetensors")
+        pretrained[name] = _finished(recipe) or _run(pretrain, recipe, progress)
+        inits[name] = str(recipe.folder / "best.safetensors")
 
     runs = []
     # Seeds are the outer loop: after a part of the time every start has runs to compare.
     for seed in config.seeds:
         for fraction in config.fractions:
             for name, init in inits.items():
-                recipe_ = training_recipe(config, name, fraction, seed, init)
-                out = Path(recipe_.out) / recipe_.name
-                result = _finished(out, recipe_)
-                if result is None:
-                    log.info("training %s", recipe_.name)
-                    result = train(recipe_, resume=(out / RECIPE).is_file(), progress=progress)
+                tuning = training_recipe(config, name, fraction, seed, init)
+                result = _finished(tuning) or _run(train, tuning, progress)
                 runs.append(_row(name, fraction, seed, result))
                 report(config, runs, pretrained)
     return report(config, runs, pretrained)
+
+
+def _run(run: Callable[..., dict[str, Any]], recipe: RunConfig, progress: bool) -> dict[str, Any]:
+    """Run a recipe, or go on where its run was stopped."""
+    log.info("%s", recipe.name)
+    return run(recipe, resume=(recipe.folder / RECIPE).is_file(), progress=progress)
 
 
 def _row(start: str, fraction: float, seed: int, result: dict[str, Any]) -> dict[str, Any]:
@@ -353,23 +358,26 @@ def table(summary: Sequence[dict[str, Any]], references: Sequence[str]) -> str:
     """Write the summary as a Markdown table."""
     heads = ["labels", "start", "MDE of each run", "MDE", "mean IoU", "without front"]
     heads += [f"against {name}: Δ, p, effect" for name in references]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    rows = []
     for row in summary:
         cells = [
-            f"{row['fraction']:.0%}",
+            percent_text(row["fraction"]),
             row["start"],
-            " ".join(f"{v:.2f}" for v in row["mde"]),
-            f"{row['mean']:.2f} ± {row['std']:.2f}",
-            f"{row['mean_iou']:.3f}",
-            f"{row['without_front']:.1%}",
+            " ".join(number_text(v, 2) for v in row["mde"]),
+            f"{number_text(row['mean'], 2)} ± {number_text(row['std'], 2)}",
+            number_text(row["mean_iou"], 3),
+            percent_text(row["without_front"], 1),
         ]
         for name in references:
-            c = row["against"].get(name)
-            cells.append(
-                "" if c is None else f"{c['difference']:+.2f}, {c['p']:.3f}, {c['effect']:+.2f}"
-            )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            c = row["against"].get(name, {})
+            values = [
+                number_text(c.get("difference"), 2, sign=True),
+                number_text(c.get("p"), 3),
+                number_text(c.get("effect"), 2, sign=True),
+            ]
+            cells.append(", ".join(values) if c else "")
+        rows.append(cells)
+    return Table(heads, rows, numbers=range(2, len(heads))).markdown() + "\n"
 
 
 def figure(summary: Sequence[dict[str, Any]], unit: str) -> Figure:
@@ -418,15 +426,11 @@ def report(
         "better.\n"
     )
     with writing(folder / "report.json") as part:
-        part.write_text(json.dumps(found, indent=1) + "\n")
+        part.write_text(json.dumps(json_values(found), indent=1) + "\n")
     with writing(folder / "table.md") as part:
         part.write_text(text)
-    with writing(folder / "runs.csv") as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(
-            file, [k for k in runs[0] if k != "warnings"], extrasaction="ignore"
-        )
-        writer.writeheader()
-        writer.writerows(runs)
+    with writing(folder / "runs.csv") as part:
+        write_csv(pd.DataFrame(runs).drop(columns="warnings"), part)
     with writing(folder / "figure.png") as part:
         figure(summary, unit).savefig(part, dpi=120)
     return found

@@ -21,13 +21,13 @@ class GradientCheck:
     unreached: tuple[str, ...]
 
     def sentence(self) -> str:
-        """Say both; "every parameter learns" if there are none."""
-        said = [
+        """Name both; "every parameter learns" if there are none."""
+        parts = [
             f"{word}: {', '.join(names)}"
             for word, names in (("frozen", self.frozen), ("no gradient reaches", self.unreached))
             if names
         ]
-        return "; ".join(said) or "every parameter learns"
+        return "; ".join(parts) or "every parameter learns"
 
 
 def check_gradients(module: Pretraining, batch: Sample) -> GradientCheck:

@@ -50,7 +50,7 @@ def gradient_l1(output: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
 
 
 class Pretraining(LearningModule):
-    """A method around a network that tells zones; what it adds lies in ``self.heads``.
+    """A method around a network that predicts zones; what it adds lies in ``self.heads``.
 
     Parameters
     ----------
@@ -75,6 +75,7 @@ class Pretraining(LearningModule):
     ) -> None:
         super().__init__(network, config, steps_per_epoch)
         self.mapping = mapping
+        self.heads = self.make_heads()
         network.classify.requires_grad_(False)  # type: ignore[union-attr, operator]
 
     @property
@@ -86,6 +87,10 @@ class Pretraining(LearningModule):
     def outputs(self) -> int:
         """Channels of the target."""
         return N_CHANNELS + (self.config.loss.radar != "none")
+
+    @abstractmethod
+    def make_heads(self) -> nn.Module:
+        """Build what the method learns beside the network."""
 
     @abstractmethod
     def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:
@@ -190,5 +195,5 @@ def squares_of(tokens: Tensor, channels: int, token: int) -> Tensor:
 
 
 def over_pixels(masked: Tensor, side: int) -> Tensor:
-    """Spread a mask of tokens over pixels, bool (B, h, w) to (B, 1, `side`, `side`)."""
+    """Enlarge a mask of tokens to pixels, bool (B, h, w) to (B, 1, `side`, `side`)."""
     return F.interpolate(masked[:, None].float(), (side, side), mode="nearest") > 0.5

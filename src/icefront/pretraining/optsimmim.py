@@ -1,4 +1,4 @@
-"""OptSimMIM: hide tokens of the radar image, have the optical image there told from the rest.
+"""OptSimMIM: mask tokens of the radar image, reconstruct the optical image there from the rest.
 
 Gourmelon et al. 2025 (SSL4SAR), after SimMIM (Xie et al. 2022, arXiv:2111.09886).
 """
@@ -10,8 +10,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from icefront.models.card import InputMapping
-from icefront.pretraining.config import PretrainingConfig
 from icefront.pretraining.module import Pretraining, over_pixels, squares_of
 
 EMBEDDED = 96
@@ -44,15 +42,9 @@ class OptSimMIM(Pretraining):
 
     method: ClassVar[str] = "optsimmim"
 
-    def __init__(
-        self,
-        network: nn.Module,
-        config: PretrainingConfig,
-        mapping: InputMapping = "grey",
-        steps_per_epoch: int = 1,
-    ) -> None:
-        super().__init__(network, config, mapping, steps_per_epoch)
-        self.heads = TokenHead(self.width, int(network.token), self.outputs)  # type: ignore[arg-type]
+    def make_heads(self) -> nn.Module:
+        """Build what gives the values of each token."""
+        return TokenHead(self.width, int(self.network.token), self.outputs)  # type: ignore[arg-type]
 
     def reconstruct(self, radar: Tensor, masked: Tensor | None = None) -> Tensor:
         """Map radar images (B, 1, S, S), tokens in `masked` unseen, to (B, outputs, S, S)."""

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from icefront.files.atomic import writing
 from icefront.models.card import ModelCard
 from icefront.models.checkpoints import write_own
+from icefront.reporting.tables import json_values
 from icefront.training.base_module import LearningModule
 
 log = logging.getLogger("icefront.training.checkpoints")
@@ -151,7 +152,7 @@ class Checkpoints(Callback):
         if not trainer.is_global_zero:
             return
         provenance = {**self.card.provenance, **module.account()}
-        card = replace(self.card, scores=scores, provenance=provenance)
+        card = replace(self.card, scores=json_values(scores), provenance=provenance)
         write_own(self.out / f"{name}.safetensors", module.evaluated, card, remedy=RESUME)
         if module.heads is not None:
             heads = {k: v.detach().cpu().contiguous() for k, v in module.heads.state_dict().items()}

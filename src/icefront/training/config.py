@@ -39,7 +39,7 @@ class DataConfig(Strict):
         Fraction of the training images that is used, drawn with the seed; a smaller one is part of
         a larger one. (0.1.0: ``share``)
     textures : str or None
-        Folder of finer patches; mosaics are made of their textures, see
+        Folder of finer patches; mosaics are composed of their textures, see
         `icefront.datasets.texture_mosaics`. Patches of `test_glaciers` are left out.
     mosaics : int
         Number of mosaics.

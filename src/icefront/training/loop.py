@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.recipes import read_recipe
+from icefront.reporting.tables import json_values
 from icefront.training.checkpoints import RESUME, STATE
 from icefront.training.config import RunConfig
 
@@ -177,7 +178,7 @@ def number_of_parameters(network: nn.Module) -> int:
 def write_result(out: Path, result: dict[str, Any]) -> None:
     """Write what came out of a run to its folder, whole or not at all."""
     with writing(out / RESULT) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n")
+        part.write_text(json.dumps(json_values(result), indent=1) + "\n")
 
 
 def fit(

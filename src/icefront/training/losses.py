@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 
 def smooth_targets(zones: Tensor, classes: int, smoothing: float) -> Tensor:
-    """Spread the labels: `1 - smoothing` on the true class, the rest evenly on the others.
+    """Smooth the labels: `1 - smoothing` on the true class, the rest evenly on the others.
 
-    Unlike PyTorch's ``label_smoothing``, which gives the true class its share of the rest too.
+    Unlike PyTorch's ``label_smoothing``, which gives the true class a part of the rest, too.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def zone_loss(logits: Tensor, zones: Tensor, *, smoothing: float = 0.1, centre: 
     zones : Tensor
         (B, S, S) int64 class codes.
     smoothing : float
-        Share of each label that is spread over the other classes, in both terms of CE.
+        Fraction of each label that is distributed over the other classes, in both terms of CE.
     centre : bool
         Add the same for the central half of the window.
     """

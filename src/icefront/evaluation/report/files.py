@@ -100,7 +100,7 @@ def _summary(result: BenchmarkResult, facts: dict[str, dict[str, Any]]) -> dict[
         if label in facts:
             one = facts[label]
             models[label]["calibration"] = {
-                k: one[k] for k in ("levels", "stated", "cross", "by", "images", "said")
+                k: one[k] for k in ("levels", "stated", "cross", "by", "images", "within")
             }
     return {
         "software": f"icefront {__version__}",

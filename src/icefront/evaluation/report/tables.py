@@ -189,9 +189,9 @@ def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any
     Returns
     -------
     dict
-        ``levels``, ``stated`` and ``cross`` (observed coverage), ``images``, ``said`` (see
+        ``levels``, ``stated`` and ``cross`` (observed coverage), ``images``, ``within`` (see
         `within_limits`), ``calibration`` fitted on all images, to be used elsewhere, ``by`` in
-        words, ``said_calibrated``.
+        words.
     """
     known = [(k, e) for k, e in enumerate(model.fronts) if e is not None]
     if not known:
@@ -209,7 +209,7 @@ def calibration_of(result: BenchmarkResult, model: ModelResult) -> dict[str, Any
         "by": model.calibration.source,
         "normal": model.calibration is NORMAL,
         "images": len(errors),
-        "said": within_limits(errors, limits, model.calibration),
+        "within": within_limits(errors, limits, model.calibration),
         "calibration": fitted,
     }
 
@@ -225,7 +225,7 @@ def interval_table(result: BenchmarkResult, facts: dict[str, Any]) -> Table:
             percent_text(row["mean_within"]),
             percent_text(row["pixels_within"]),
         ]
-        for row in facts["said"]
+        for row in facts["within"]
     ]
     return Table(titles, rows)
 
