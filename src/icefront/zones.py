@@ -80,3 +80,24 @@ class ZoneProbabilities(np.ndarray):
     def __setstate__(self, state: Any) -> None:
         plain, self.pixel_size_m = state
         super().__setstate__(plain)
+
+
+def likeliest(probabilities: np.ndarray) -> np.ndarray:
+    """Return the likeliest zone of each pixel, the first among equals.
+
+    Parameters
+    ----------
+    probabilities : float (4, H, W)
+        By class code.
+
+    Returns
+    -------
+    uint8 (H, W)
+        Zone codes; numpy's argmax would need an image of 64-bit integers.
+    """
+    most = np.array(probabilities[0])
+    zones = np.zeros(most.shape, np.uint8)
+    for code in range(1, len(probabilities)):
+        zones[probabilities[code] > most] = code
+        np.maximum(most, probabilities[code], out=most)
+    return zones

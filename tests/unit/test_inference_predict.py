@@ -1,16 +1,20 @@
 """What `predict_zones` promises about windows, symmetries, modes and precision."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from icefront import IcefrontError, predict_zones
+from icefront import IcefrontError, extract_front, predict_zones
+from icefront.extraction import extract_scene
 from icefront.inference.precision import choose_device, has_fast_bf16
+from icefront.inference.predict import likeliest_zones
 from icefront.models.card import ModelCard
 from icefront.models.registry import build
+from icefront.scenes.resampling import resample, resample_through, resample_to
 from icefront.scenes.scene import Scene
 
 CARD = ModelCard(name="small", architecture={}, window=64, target=32, stride=16)
@@ -161,3 +165,50 @@ def test_auto_finds_a_device():
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(IcefrontError, match=device):
         predict_zones(Lopsided(), scene_of((30, 30)), device=device, progress=False)
+
+
+class Shades(nn.Module):
+    """Glacier where it is dark and ocean where it is bright."""
+
+    card = dataclasses.replace(CARD, window=512, whole=True, pixel_size_m=55.0)
+
+    def forward(self, x):
+        return torch.cat([-9 + 0 * x, -9 + 0 * x, 8 * (0.5 - x), 8 * (x - 0.5)], 1)
+
+
+def coast(side: int) -> Scene:
+    """A smooth coast on pixels of 10 m, with noise and a corner without data."""
+    row, column = np.mgrid[:side, :side].astype(np.float32) / side
+    image = 1 / (1 + np.exp(-40 * (column - 0.5 - 0.1 * np.sin(9 * row))))
+    image += np.random.default_rng(3).normal(0, 0.05, image.shape)
+    image[: side // 7, : side // 9] = np.nan
+    return Scene(image.clip(0, 1).astype(np.float32), pixel_size_m=10.0)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 10_000])
+@pytest.mark.parametrize("coarse_m", [55.0, 23.0])
+def test_maps_in_strips_are_those_of_the_whole(rows: int, coarse_m: float) -> None:
+    scene = coast(301)
+    small = resample(scene, 55.0)
+    maps = np.random.default_rng(0).random((4, *small.shape), np.float32)
+    to = resample(scene, coarse_m)
+    whole = resample_to(maps, small, scene)
+    fine, coarse = np.full_like(whole, np.nan), np.full((4, *to.shape), np.nan, np.float32)
+    for above, values, below, averaged in resample_through(maps, small, scene, to, rows):
+        fine[:, above], coarse[:, below] = values, averaged
+    np.testing.assert_array_equal(fine, whole)
+    np.testing.assert_array_equal(coarse, resample_to(whole, scene, to))
+
+
+def test_an_extraction_is_step_by_step_the_same_and_takes_few_bytes_a_pixel() -> None:
+    scene, model = coast(1500), Shades()
+    zones = predict_zones(model, scene, progress=False)
+    front = extract_front(zones, scene)
+    tracemalloc.start()
+    done = extract_scene(scene, model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.front.geometry.iloc[0].equals_exact(front.geometry.iloc[0], 0)
+    np.testing.assert_array_equal(done.zones, likeliest_zones(zones, scene))
+    # Beside the image, whose pixels have 4 bytes.
+    assert peak < 8 * scene.image.size

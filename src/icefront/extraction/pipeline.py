@@ -38,9 +38,9 @@ from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
 from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.area_of_interest import area_in_scene
-from icefront.fronts.lines import extract_front
+from icefront.fronts.lines import draw_front, drawing_scene
 from icefront.grid import Grid, mean_side
-from icefront.inference.predict import likeliest_zones, predict
+from icefront.inference.predict import predict
 from icefront.memory import check_memory
 from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
 
 # Measured beside the image itself, for each of its pixels and each that the model sees.
-_BYTES_OF_SCENE = 20
-_BYTES_OF_MODEL = 20
+_BYTES_OF_SCENE = 4
+_BYTES_OF_MODEL = 36
 
 
 @dataclass(frozen=True)
@@ -373,9 +373,9 @@ def extract_scene(
             area_in_scene(area, opened)  # Refused before the network runs.
         _check_memory(opened, card)
         predicted = predict([model], opened, settings, progress=progress)
-        probabilities = predicted.on_scene()
-        front = extract_front(probabilities, opened, aoi=area)
-        zones = likeliest_zones(probabilities, opened, bare=settings.exact)
+        on = drawing_scene(opened, predicted.for_model.grid.side_m)
+        zones, probabilities = predicted.on_scene_and(on, bare=settings.exact)
+        front = draw_front(probabilities, on, aoi=area, side_m=opened.grid.side_m)
         crs = None if lattice_of is None or opened.crs is None else lattice_of(opened)
         lattice = None if crs is None else zones_on_lattice(predicted, crs)
     except MemoryError as error:

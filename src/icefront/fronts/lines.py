@@ -94,11 +94,7 @@ def extract_front(
         If the probabilities are not on the grid of the scene, the area of interest does not touch
         it, or a resolution is asked for where the size of a pixel is not known.
     """
-    side_m = scene.grid.side_m
-    if resolution_m is None:
-        worked = getattr(probabilities, "pixel_size_m", None)
-        if worked is not None and side_m is not None and worked > side_m * (1 + 1e-6):
-            resolution_m = worked
+    worked = getattr(probabilities, "pixel_size_m", None)
     probabilities = np.asarray(probabilities)
     if probabilities.shape != (N_ZONES, *scene.shape):
         raise IcefrontError(
@@ -110,11 +106,73 @@ def extract_front(
             f"The front probabilities have the shape {np.shape(front)}, but {scene.name} needs "
             f"{scene.shape}; predict on the grid of the scene."
         )
-    if resolution_m is not None and (coarse := resample(scene, resolution_m)) is not scene:
-        probabilities = resample_to(probabilities, scene, coarse)
+    on = drawing_scene(scene, worked) if resolution_m is None else resample(scene, resolution_m)
+    if on is not scene:
+        probabilities = resample_to(probabilities, scene, on)
         if front is not None:
-            front = resample_to(np.nan_to_num(front)[None], scene, coarse)[0]
-        scene = coarse
+            front = resample_to(np.nan_to_num(front)[None], scene, on)[0]
+    return draw_front(
+        probabilities,
+        on,
+        aoi=aoi,
+        front=front,
+        side_m=scene.grid.side_m,
+        disagreement_m=disagreement_m,
+    )
+
+
+def drawing_scene(scene: Scene, worked_m: float | None) -> Scene:
+    """Return a scene on the pixels on which its front is drawn.
+
+    Parameters
+    ----------
+    scene : Scene
+    worked_m : float or None
+        Side of the pixels at which the network worked, in metres; None if it is not known.
+
+    Returns
+    -------
+    Scene
+        On pixels of that size where they are larger than those of the scene, else the scene itself.
+    """
+    side_m = scene.grid.side_m
+    if worked_m is None or side_m is None or worked_m <= side_m * (1 + 1e-6):
+        return scene
+    return resample(scene, worked_m)
+
+
+def draw_front(
+    probabilities: np.ndarray,
+    scene: Scene,
+    *,
+    aoi: AreaOfInterest | None = None,
+    front: np.ndarray | None = None,
+    side_m: float | None = None,
+    disagreement_m: float = 0.0,
+) -> gpd.GeoDataFrame:
+    """Draw the calving front on the pixels of the probabilities.
+
+    Parameters
+    ----------
+    probabilities : float (4, H, W)
+        Zone probabilities by class code.
+    scene : Scene
+        On the same pixels, from `drawing_scene`.
+    aoi, front, disagreement_m
+        As for `extract_front`.
+    side_m : float, optional
+        Side of a pixel of the scene as it was given, in metres: the column ``pixel_size_m``.
+
+    Returns
+    -------
+    GeoDataFrame
+        As `extract_front` gives it.
+
+    Raises
+    ------
+    IcefrontError
+        If the area of interest does not touch the scene.
+    """
     area = None if aoi is None else area_in_scene(aoi, scene)
     grid = scene.grid
     known = grid.sides_m is not None

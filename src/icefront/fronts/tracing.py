@@ -12,7 +12,7 @@ from icefront.fronts import curves
 from icefront.fronts.minimum_length import is_long_enough
 from icefront.fronts.regions import dilate, drawable, front_regions
 from icefront.fronts.uncertainty import front_logit, uncertainty_along
-from icefront.zones import GLACIER, OCEAN
+from icefront.zones import GLACIER, OCEAN, likeliest
 
 MAX_GAP_PX = 6.0
 """Gaps up to this length are bridged: slivers of rock or missing data along a front, in pixels."""
@@ -98,7 +98,7 @@ def trace_front(
     Trace
         The pieces, or why there are none.
     """
-    zones = _likeliest(probabilities)
+    zones = likeliest(probabilities)
     if not valid.any():
         return Trace((), "the scene holds no data")
     side = float(np.sqrt(sides[0] * sides[1]))
@@ -141,16 +141,6 @@ def trace_front(
             )
         )
     return Trace(tuple(pieces))
-
-
-def _likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """Return the argmax over the zones, without the 64-bit image that numpy's would need."""
-    best = probabilities[0].copy()
-    zones = np.zeros(best.shape, dtype=np.uint8)
-    for code in range(1, len(probabilities)):
-        zones[probabilities[code] > best] = code
-        np.maximum(best, probabilities[code], out=best)
-    return zones
 
 
 def _consistent(logit: np.ndarray, regions: np.ndarray) -> np.ndarray:

@@ -24,9 +24,9 @@ from icefront.inference.windows import Layout, Network, blend_windows, default_l
 from icefront.models.card import ModelCard, card_of
 from icefront.recipes import validated
 from icefront.scenes.resampling import resample as resample_scene
-from icefront.scenes.resampling import resample_to
+from icefront.scenes.resampling import resample_through, resample_to
 from icefront.scenes.scene import Scene
-from icefront.zones import N_ZONES, NO_DATA, ZoneProbabilities
+from icefront.zones import N_ZONES, NO_DATA, ZoneProbabilities, likeliest
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,43 @@ class Predicted:
         if self.for_model is not self.scene:
             found = resample_to(found, self.for_model, self.scene)
         return ZoneProbabilities(found, pixel_size_m=self.for_model.grid.side_m)
+
+    def on_scene_and(
+        self, coarser: Scene, *, bare: bool = False
+    ) -> tuple[np.ndarray, ZoneProbabilities]:
+        """Return the likeliest zones on the scene and the probabilities on a coarser grid.
+
+        What `likeliest_zones` and `icefront.scenes.resample_to` make of `on_scene`, to the bit,
+        in strips: the probabilities of a large scene are never there as a whole.
+
+        Parameters
+        ----------
+        coarser : Scene
+            The scene on larger pixels, or the scene itself.
+        bare : bool
+            As for `likeliest_zones`.
+
+        Returns
+        -------
+        uint8 (H, W), float32 (4, h, w)
+        """
+        size = self.for_model.grid.side_m
+        if self.for_model is self.scene or coarser is self.scene:
+            found = self.on_scene()
+            zones = likeliest_zones(found, self.scene, bare=bare)
+            if coarser is not self.scene:
+                found = ZoneProbabilities(resample_to(found, self.scene, coarser), size)
+            return zones, found
+        zones = np.empty(self.scene.shape, np.uint8)
+        averaged = np.empty((N_ZONES, *coarser.shape), np.float32)
+        for rows, fine, coarse_rows, coarse in resample_through(
+            self.probabilities, self.for_model, self.scene, coarser
+        ):
+            zones[rows] = likeliest(fine)
+            if not bare:
+                zones[rows][~np.isfinite(self.scene.image[rows])] = NO_DATA
+            averaged[:, coarse_rows] = coarse
+        return zones, ZoneProbabilities(averaged, size)
 
 
 def predict(
@@ -293,11 +330,7 @@ def likeliest_zones(probabilities: np.ndarray, scene: Scene, *, bare: bool = Fal
     uint8 (H, W)
         Zone codes.
     """
-    most = np.array(probabilities[0])
-    zones = np.zeros(most.shape, np.uint8)
-    for code in range(1, N_ZONES):
-        zones[probabilities[code] > most] = code
-        np.maximum(most, probabilities[code], out=most)
+    zones = likeliest(probabilities)
     if not bare:
         zones[~scene.valid] = NO_DATA
     return zones

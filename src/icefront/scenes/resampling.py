@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -78,6 +79,60 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
     ValueError
         If `array` does not lie on the grid of `from_scene`.
     """
+    across_r, across_c = _weights_between(array, from_scene, to_scene)
+    return _weighted(array, across_r, across_c)
+
+
+def resample_through(
+    array: np.ndarray, from_scene: Scene, through: Scene, to_scene: Scene, rows_at_once: int = 128
+) -> Iterator[tuple[slice, np.ndarray, slice, np.ndarray]]:
+    """Bring maps to one grid and from there to a coarser one, in strips.
+
+    Together the strips are what `resample_to` gives, to the bit; the maps on the grid of
+    `through` are never there as a whole.
+
+    Parameters
+    ----------
+    array : float (C, h, w)
+        Maps on the grid of `from_scene`; no NaN.
+    from_scene, through, to_scene : Scene
+        As for `resample_to`; the grid of `to_scene` is coarser than that of `through`.
+    rows_at_once : int
+        Rows of a strip on the grid of `through`, at least about.
+
+    Yields
+    ------
+    slice, float32 (C, rows, W)
+        Rows of the grid of `through` that follow those before, and the maps there.
+    slice, float32 (C, rows, w)
+        Likewise for `to_scene`.
+
+    Raises
+    ------
+    IcefrontError, ValueError
+        As `resample_to`.
+    """
+    up_r, up_c = _weights_between(array, from_scene, through)
+    blank = np.broadcast_to(np.float32(0), (len(array), *through.shape))
+    down_r, down_c = _weights_between(blank, through, to_scene)
+    height, count = through.shape[0], down_r.shape[0]
+    step = max(1, rows_at_once * count // height)
+    done = 0
+    for top in range(0, count, step):
+        rows = slice(top, min(top + step, count))
+        used = down_r.indices[down_r.indptr[rows.start] : down_r.indptr[rows.stop]]
+        low = min(int(used.min()), done)
+        high = height if rows.stop == count else int(used.max()) + 1
+        values = _weighted(array, up_r[low:high], up_c)
+        below = _weighted(values, down_r[rows][:, low:high], down_c)
+        yield slice(done, high), values[:, done - low :], rows, below
+        done = high
+
+
+def _weights_between(
+    array: np.ndarray, from_scene: Scene, to_scene: Scene
+) -> tuple[sparse.csr_matrix, sparse.csc_matrix]:
+    """Return the weights that bring maps from grid to grid, along rows and along columns."""
     if array.ndim != 3 or array.shape[1:] != from_scene.shape:
         raise ValueError(f"an array (C, {from_scene.shape}) is needed, not {array.shape}")
     if from_scene.crs != to_scene.crs:
@@ -91,11 +146,16 @@ def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.nda
         )
     (height, width), (h, w) = to_scene.shape, from_scene.shape
     across_r = _axis_weights(h, height, between.e, between.f)
-    across_c = _axis_weights(w, width, between.a, between.c).T.tocsc()
-    result = np.empty((array.shape[0], height, width), dtype=np.float32)
+    return across_r, _axis_weights(w, width, between.a, between.c).T.tocsc()
+
+
+def _weighted(
+    array: np.ndarray, across_r: sparse.csr_matrix, across_c: sparse.csc_matrix
+) -> np.ndarray:
+    """Apply both axes' weights to maps without NaN, float32 (C, rows, columns)."""
+    result = np.empty((len(array), across_r.shape[0], across_c.shape[1]), dtype=np.float32)
     for channel, values in enumerate(array):
-        tall = across_r @ np.asarray(values, dtype=np.float32)
-        result[channel] = tall @ across_c
+        result[channel] = (across_r @ np.asarray(values, dtype=np.float32)) @ across_c
     return result
 
 
