@@ -69,6 +69,7 @@ def test_reports_show_escape_codes_as_text() -> None:
         notes=[],
         rows=[],
         written_by="",
+        others=None,
     )
     assert "\\x1b]0;title\\x07&lt;b&gt;" in page
     assert not STEERS.search(page)

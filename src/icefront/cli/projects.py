@@ -53,7 +53,7 @@ def run(
     no_zones: Annotated[bool, typer.Option("--no-zones", help="Keep no zone rasters.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed scenes again.")] = False,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Redo what another model or other settings made.")
+        bool, typer.Option("--renew", help="Redo what another model or other settings written.")
     ] = False,
     day_first: DayFirst = None,
     *,
@@ -132,7 +132,7 @@ def products(
     from icefront.products.folder import make_products
     from icefront.products.report import REPORT
 
-    made = make_products(
+    written = make_products(
         project,
         out=out,
         imported=[
@@ -147,12 +147,15 @@ def products(
         glaciers=glacier or (),
         animation=not no_animation,
     )
-    for note in made.results.notes:
+    for note in written.results.notes:
         echo(note, err=True)
-    sides = made.results.lines.set_index("glacier")["ice_side"]
-    for name, by_method in made.results.series.items():
+    sides = written.results.lines.set_index("glacier")["ice_side"]
+    for name, by_method in written.results.series.items():
         echo(f"{_trend(name, by_method)} Ice to the {sides[name]}.")
-    echo(f"{len(made.files)} files are in {made.folder}; look at {made.folder / REPORT}")
+    for one in written.results.without_series().itertuples():
+        scenes = f"{one.scenes} scenes ({one.states})" if one.scenes else f"{one.fronts} fronts"
+        echo(f"{one.glacier or 'The glacier without a name'}: no series from {scenes}.")
+    echo(f"{len(written.files)} files are in {written.folder}; look at {written.folder / REPORT}")
 
 
 @job

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +35,7 @@ from icefront.measures.rectilinear import rectilinear_box
 METHODS = ("curvilinear_box", "rectilinear_box", "parallel_centrelines", "centreline")
 """The measures, the one to look at first in front: a mean over the front beats a single point."""
 
+_NO = pd.Series(False)
 _KEPT = ("glacier", "sensor", "source", "scene")
 
 
@@ -127,8 +130,14 @@ def _reference_row(fronts: gpd.GeoDataFrame, name: str, given: _Given) -> dict[s
         flow = flow_of(fronts, given.inland, centreline=line)
         decided = flow.decided
     if line is None:
-        line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
+        with _proposed(["centreline"]):
+            line = one_line(centreline_of(flow, fronts.crs), fronts.crs)
     box = box_of(flow, fronts.crs) if drawn_box is None else drawn_box
+    with _proposed(["box"] if drawn_box is None else []):
+        area = one_polygon(box, fronts.crs)
+    if (drawn_line is None) != (drawn_box is None) and not area.intersects(line):
+        which = "centreline" if drawn_box is None else "box"
+        raise IcefrontError(f"The {which} lies beside the fronts: check it and its CRS.")
     return {
         "glacier": name,
         "width_m": width_of(flow) if given.width_m is None else float(given.width_m),
@@ -137,8 +146,25 @@ def _reference_row(fronts: gpd.GeoDataFrame, name: str, given: _Given) -> dict[s
         "width_proposed": given.width_m is None,
         "ice_side": f"{inland_compass(line, fronts.crs)}, {decided}",
         "centreline": line,
-        "box": one_polygon(box, fronts.crs),
+        "box": area,
     }
+
+
+@contextmanager
+def _proposed(what: Sequence[str]) -> Iterator[None]:
+    """Blame nobody for a line, box or width that was proposed: say that, and what to give."""
+    try:
+        yield
+    except IcefrontError as error:
+        if not what:
+            raise
+        # What follows the colon is advice to somebody who has drawn it.
+        reason = str(error).partition(": ")[0].removesuffix(".")
+        options = " or ".join(f"--{name}" for name in what)
+        raise IcefrontError(
+            f"The {' and '.join(what)} proposed from its fronts cannot be used ({reason}): give "
+            f"one with {options}."
+        ) from error
 
 
 def _line_table(rows: list[dict[str, Any]], crs: CRS) -> gpd.GeoDataFrame:
@@ -270,14 +296,16 @@ def _measure_one(
         reproject(gpd.GeoSeries(row[name], crs=row.crs), crs) for name in ("centreline", "box")
     )
     width, plane = float(row["width_m"].iloc[0]), "projected"
-    tables = {
-        "curvilinear_box": curvilinear_box(fronts, axis, width, plane=plane),
-        "rectilinear_box": rectilinear_box(fronts, box, axis, plane=plane),
-        "parallel_centrelines": _mean_of_lines(
-            parallel_centrelines(fronts, axis, width, parallels, plane=plane), fronts, parallels
-        ),
-        "centreline": centreline_position(fronts, axis, plane=plane),
-    }
+    proposed = [n for n in ("centreline", "box", "width") if row.get(f"{n}_proposed", _NO).any()]
+    with _proposed([name for name in proposed if name != "box"]):
+        parallel = parallel_centrelines(fronts, axis, width, parallels, plane=plane)
+        tables = {
+            "curvilinear_box": curvilinear_box(fronts, axis, width, plane=plane),
+            "parallel_centrelines": _mean_of_lines(parallel, fronts, parallels),
+            "centreline": centreline_position(fronts, axis, plane=plane),
+        }
+    with _proposed([name for name in proposed if name != "width"]):
+        tables["rectilinear_box"] = rectilinear_box(fronts, box, axis, plane=plane)
     order = np.argsort(dates_of(fronts).to_numpy(), kind="stable")
     uncertainty = (
         pd.to_numeric(fronts["uncertainty_m"], errors="coerce").to_numpy(float)

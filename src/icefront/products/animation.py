@@ -38,6 +38,7 @@ from icefront.reporting.style import (
     HIGHLIGHT,
     INK,
     MUTED,
+    drawn_text,
     dress_axes,
     dress_image_axes,
     new_figure,
@@ -182,7 +183,8 @@ def _draw(
     dress_image_axes(scenery)
     draw_scale_bar(scenery)
     date = table["date"].iloc[place]
-    scenery.set_title(glacier or "Glacier", loc="left", fontsize=13, fontweight="bold", color=INK)
+    name = drawn_text(glacier) or "Glacier"
+    scenery.set_title(name, loc="left", fontsize=13, fontweight="bold", color=INK)
     scenery.set_title(f"{date.day} {date:%B %Y}", loc="right", fontsize=13, color=INK)
     dress_axes(curve)
     position = table["position_m"].to_numpy() - origin

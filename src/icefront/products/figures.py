@@ -25,7 +25,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from pyproj import CRS
 
-from icefront.errors import IcefrontError
 from icefront.projects.catalogue import OWN
 from icefront.projects.results import METHOD, ProjectResults
 from icefront.reporting.scale_bar import draw_scale_bar
@@ -34,12 +33,14 @@ from icefront.reporting.style import (
     INK,
     MUTED,
     VERMILION,
+    drawn_text,
     dress_axes,
     dress_image_axes,
     marker,
     new_figure,
 )
 from icefront.reporting.style import colour as source_colour
+from icefront.reporting.tables import MISSING
 from icefront.scenes.reading import open_scene
 from icefront.timeseries.series import Series
 from icefront.timeseries.trend import YEAR, days_of
@@ -93,7 +94,7 @@ def read_background(path: str | Path, window: gpd.GeoSeries | None = None) -> Ba
     """
     try:
         scene = open_scene(path)
-    except (IcefrontError, MemoryError):
+    except Exception:  # whatever is wrong with the scene, figures do without it
         return None
     if scene.crs is None:
         return None
@@ -217,7 +218,7 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
     span = f"{fronts['date'].min():%Y} to {fronts['date'].max():%Y}"
     behind = f"over the scene of {background.date}" if background and background.date else ""
     axes.set_title(
-        f"{glacier or 'Glacier'}: {len(fronts)} fronts, {span}",
+        f"{drawn_text(glacier) or 'Glacier'}: {len(fronts)} fronts, {span}",
         loc="left",
         fontsize=11.5,
         fontweight="bold",
@@ -303,7 +304,7 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
             ecolor=to_rgba(colour, 0.35), markeredgewidth=0, zorder=3,
         )  # fmt: skip
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="none", markersize=5))
-        labels.append(f"{source} ({len(good)})")
+        labels.append(f"{drawn_text(source)} ({len(good)})")
         odd = mine[mine["outlier"]]
         axes.plot(
             odd["date"], odd["position_m"] - origin, marker="x", color=colour, linestyle="none",
@@ -342,8 +343,13 @@ def _sources(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def signed_text(value: float) -> str:
-    """Return a number with its sign, whole."""
-    return f"{value:+.0f}".replace("-", "−")
+    """Return a number with its sign, whole; a dash where it is not known."""
+    return f"{value:+.0f}".replace("-", "−") if np.isfinite(value) else MISSING
+
+
+def whole_text(value: float) -> str:
+    """Return a number, whole; a dash where it is not known."""
+    return f"{value:.0f}" if np.isfinite(value) else MISSING
 
 
 def dress_year_axis(axes: Axes) -> None:
@@ -366,7 +372,7 @@ def draw_season(series: Series, title: str) -> Figure:
         trend if np.isfinite(fit.rate) else np.median(table["position_m"])
     )
     years = table["date"].dt.year.to_numpy()
-    day = table["date"].dt.dayofyear.to_numpy()
+    day = table["date"].dt.day_of_year.to_numpy()
     known = np.unique(years)
     colours = dict(zip(known, date_colours(known), strict=True))
     for year in known:
@@ -384,8 +390,8 @@ def draw_season(series: Series, title: str) -> Figure:
         axes.plot(grid, cycle, color=INK, linewidth=2.4, label="mean cycle", zorder=4)
         if np.isfinite(fit.amplitude):
             beside = (
-                f"amplitude {fit.amplitude:.0f} m (95 %: {fit.amplitude_low:.0f} to "
-                f"{fit.amplitude_high:.0f}), farthest {day_text(fit.day_of_maximum)}, "
+                f"amplitude {fit.amplitude:.0f} m (95 %: {whole_text(fit.amplitude_low)} to "
+                f"{whole_text(fit.amplitude_high)}), farthest {day_text(fit.day_of_maximum)}, "
                 f"shortest {day_text(fit.day_of_minimum)}"
             )
     axes.axhline(0, color=MUTED, linewidth=0.8)
@@ -400,7 +406,9 @@ def draw_season(series: Series, title: str) -> Figure:
 
 
 def day_text(day: float) -> str:
-    """Return a day of the year as day and month."""
+    """Return a day of the year as day and month; a dash where it is not known."""
+    if not np.isfinite(day):
+        return MISSING
     date = dt.date(2001, 1, 1) + dt.timedelta(days=round(day) - 1)
     return f"{date.day} {date:%b}"
 
@@ -426,7 +434,9 @@ def draw_area(series: Series, title: str) -> Figure:
 
 
 def area_text(value: float) -> str:
-    """Return a change of area with sign and unit."""
+    """Return a change of area with sign and unit; a dash where it is not known."""
+    if not np.isfinite(value):
+        return MISSING
     return f"{value:+.2f} km²".replace("-", "−")
 
 
@@ -435,7 +445,7 @@ def figures_of(
 ) -> dict[str, Figure]:
     """Return the figures of a glacier by name: map, position, season and area."""
     by_method = results.series[glacier]
-    name = glacier or "Glacier"
+    name = drawn_text(glacier) or "Glacier"
     main = by_method[METHOD]
     return {
         "map": draw_map(results, glacier, background),

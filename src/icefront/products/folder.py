@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 
+from icefront.errors import FullDiskError, failure
 from icefront.files.atomic import staging
+from icefront.files.names import distinct_names
 from icefront.products.animation import write_animation
 from icefront.products.figures import figures_of, newest_background
 from icefront.products.measure_files import write_lines, write_table
@@ -94,13 +96,16 @@ def make_products(
         glaciers=glaciers,
     )
     folder = Path(project) / PRODUCTS if out is None else Path(out)
-    return Products(folder, tuple(write_products(results, folder, animation, progress)), results)
+    return write_products(results, folder, animation, progress)
 
 
 def write_products(
     results: ProjectResults, folder: Path, animation: bool = True, progress: bool = True
-) -> list[Path]:
-    """Write all products of a project; they appear together, or not at all."""
+) -> Products:
+    """Write all products of a project; they appear together, or not at all.
+
+    A glacier whose figures cannot be drawn costs only these: the notes of the results name it.
+    """
     with staging(folder) as unfinished:
         write_vectors(results.fronts, unfinished)
         _write_series(results.measured, unfinished)
@@ -109,35 +114,37 @@ def write_products(
         _write_summary(results, unfinished / SUMMARY_CSV)
         pictures: dict[str, dict[str, Path]] = {}
         animations: dict[str, Path] = {}
+        notes = []
         with steps("Glaciers", len(results.series), show=progress) as advance:
             for glacier, stem in _stems(list(results.series)).items():
-                background = newest_background(results, glacier)
-                mine = {}
-                for name, figure in figures_of(results, glacier, background).items():
-                    mine[name] = unfinished / f"{stem}_{name}.png"
-                    mine[name].write_bytes(figure_png(figure))
-                pictures[glacier] = mine
-                if animation and len(results.series[glacier][METHOD].table) > 1:
-                    path = unfinished / f"{stem}.gif"
-                    write_animation(results, glacier, path, fallback=background)
-                    animations[glacier] = path
+                pictures[glacier] = {}
+                try:
+                    background = newest_background(results, glacier)
+                    for name, figure in figures_of(results, glacier, background).items():
+                        path = unfinished / f"{stem}_{name}.png"
+                        path.write_bytes(figure_png(figure))
+                        pictures[glacier][name] = path
+                    if animation and len(results.series[glacier][METHOD].table) > 1:
+                        path = unfinished / f"{stem}.gif"
+                        write_animation(results, glacier, path, fallback=background)
+                        animations[glacier] = path
+                except (OSError, FullDiskError):  # of the folder, not of the glacier
+                    raise
+                except Exception as error:  # whatever it is, the other glaciers are drawn
+                    notes.append(failure(f"Drawing {glacier or 'the glacier'}", error))
                 advance(1)
-        write_report(results, pictures, animations, unfinished / REPORT)
+        results = replace(results, notes=(*results.notes, *notes))
+        notes = write_report(results, pictures, animations, unfinished / REPORT)
+        results = replace(results, notes=(*results.notes, *notes))
         names = sorted(file.name for file in unfinished.iterdir())
-    return [folder / name for name in names]
+    return Products(folder, tuple(folder / name for name in names), results)
 
 
 def _stems(glaciers: list[str]) -> dict[str, str]:
     """Return names for the files of each glacier, all different."""
-    stems: dict[str, str] = {}
-    for glacier in glaciers:
-        stem = re.sub(r"[^\w.-]+", "_", glacier).strip("._") or "glacier"
-        number, name = 1, stem
-        while name.casefold() in {taken.casefold() for taken in stems.values()}:
-            number += 1
-            name = f"{stem}_{number}"
-        stems[glacier] = name
-    return stems
+    plain = [re.sub(r"[^\w.-]+", "_", glacier).strip("._") or "glacier" for glacier in glaciers]
+    # With a suffix, so that what follows a point in a glacier's name is none.
+    return dict(zip(glaciers, distinct_names([f"{stem}.png" for stem in plain]), strict=True))
 
 
 def _write_series(measured: pd.DataFrame, folder: Path) -> None:

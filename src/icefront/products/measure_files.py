@@ -116,7 +116,7 @@ def write_lines(lines: gpd.GeoDataFrame, folder: Path) -> Path:
         ``lines.gpkg`` with the layers ``centreline`` and ``box``.
     """
     path = folder / LINES_GPKG
-    facts = lines[["glacier", "width_m", *(name for name in lines if name.endswith("_proposed"))]]
+    facts = lines.drop(columns=["centreline", "box"])
     layers = {
         layer: gpd.GeoDataFrame(facts, geometry=list(lines[layer]), crs=lines.crs)
         for layer in ("centreline", "box")

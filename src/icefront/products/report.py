@@ -11,11 +11,12 @@ from markupsafe import Markup
 from PIL import Image
 
 from icefront import __version__
-from icefront.products.figures import area_text, day_text, signed_text
+from icefront.errors import failure
+from icefront.products.figures import area_text, day_text, signed_text, whole_text
 from icefront.projects.results import METHOD, ProjectResults
 from icefront.reporting.page import render_page
 from icefront.reporting.pictures import data_uri, image_bytes
-from icefront.reporting.tables import Table
+from icefront.reporting.tables import MISSING, Table
 from icefront.timeseries.series import Series
 
 REPORT = "report.html"
@@ -35,8 +36,8 @@ def write_report(
     pictures: dict[str, dict[str, Path]],
     animations: dict[str, Path],
     path: Path,
-) -> None:
-    """Write the report of a project.
+) -> list[str]:
+    """Write the report of a project; what cannot be reported of a glacier costs it alone.
 
     Parameters
     ----------
@@ -46,21 +47,24 @@ def write_report(
     animations : dict
         GIF files by glacier.
     path : Path
+
+    Returns
+    -------
+    list of str
+        A sentence for each glacier that could not be reported.
     """
     show_animations = len(animations) <= MOST_ANIMATIONS
-    rows = [
-        _glacier(
-            results,
-            glacier,
-            number,
-            pictures.get(glacier, {}),
-            animations.get(glacier) if show_animations else None,
-        )
-        for number, glacier in enumerate(results.series)
-    ]
+    rows, notes = [], []
+    for number, glacier in enumerate(results.series):
+        animated = animations.get(glacier) if show_animations else None
+        try:
+            rows.append(_glacier(results, glacier, number, pictures.get(glacier, {}), animated))
+        except Exception as error:  # whatever it is, the others are reported
+            notes.append(failure(f"The report of {glacier or 'the glacier'}", error))
     dates = results.fronts["date"].dropna()
     models = results.fronts["model"].dropna().unique() if "model" in results.fronts else []
-    title = rows[0]["name"] if len(rows) == 1 else f"{len(rows)} glaciers"
+    several = len(results.series) != 1 or not rows
+    title = f"{len(results.series)} glaciers" if several else rows[0]["name"]
     subtitle = (
         f"{len(results.fronts)} calving fronts, {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
     )
@@ -79,11 +83,23 @@ def write_report(
         "report.html",
         title=f"{title}: calving fronts through time",
         subtitle=subtitle,
-        notes=results.notes,
+        notes=[*results.notes, *notes],
+        others=_without_series(results),
         rows=rows,
         written_by=f"{written_by}.",
     )
     path.write_text(text, "utf-8")
+    return notes
+
+
+def _without_series(results: ProjectResults) -> Table | None:
+    """List the glaciers that have scenes or fronts, but no front that was measured."""
+    rows = [
+        (one.glacier or "Glacier without a name", str(one.scenes), str(one.fronts), one.states)
+        for one in results.without_series().itertuples()
+    ]
+    head = ["glacier", "scenes", "fronts", "what became of the scenes"]
+    return Table(head, rows, numbers=[1, 2], title="Glaciers without a series") if rows else None
 
 
 def _glacier(
@@ -105,17 +121,15 @@ def _glacier(
     if proposed:
         about += f" Proposed from the fronts: {', '.join(proposed)}."
     about += f" The ice lies to the {line['ice_side']}."
-    trend = np.isfinite(fit.rate)
-    season = np.isfinite(fit.amplitude)
     return {
         "name": glacier or "Glacier without a name",
         "anchor": f"glacier-{number}",
         "fronts": len(fronts),
-        "first": f"{fronts['date'].min():%Y-%m-%d}",
-        "last": f"{fronts['date'].max():%Y-%m-%d}",
-        "rate": signed_text(fit.rate) if trend else "–",
-        "interval": f"{signed_text(fit.rate_low)} … {signed_text(fit.rate_high)}" if trend else "–",
-        "amplitude": f"{fit.amplitude:.0f}" if season else "–",
+        "first": _day(fronts["date"].min()),
+        "last": _day(fronts["date"].max()),
+        "rate": signed_text(fit.rate),
+        "interval": _range(fit.rate_low, fit.rate_high),
+        "amplitude": whole_text(fit.amplitude),
         "events": len(series.events),
         "doubtful": doubtful,
         "about": about,
@@ -155,7 +169,7 @@ def _facts(
                 f"farthest {day_text(fit.day_of_maximum)}, shortest {day_text(fit.day_of_minimum)}",
             )
         )
-    largest = f"largest {series.events['drop_m'].max():.0f} m" if len(series.events) else ""
+    largest = f"largest {whole_text(series.events['drop_m'].max())} m" if len(series.events) else ""
     facts.append(("calving events", str(len(series.events)), largest))
     outliers = int(series.table["outlier"].sum())
     found = f"{outliers} outlier{'' if outliers == 1 else 's'}, {doubtful} to check"
@@ -173,8 +187,8 @@ def _tables(
 head=["between", "and", "drop, m", "uncertainty, m"],
 numbers=[2, 3],
 rows=[
-                    (f"{e.before:%Y-%m-%d}", f"{e.after:%Y-%m-%d}", f"{e.drop_m:.0f}",
-                     f"{e.uncertainty_m:.0f}")
+                    (_day(e.before), _day(e.after), whole_text(e.drop_m),
+                     whole_text(e.uncertainty_m))
                     for e in events.itertuples()
                 ],
 folded=len(events) > 12,))  # fmt: skip
@@ -188,7 +202,7 @@ folded=len(events) > 12,))  # fmt: skip
                     (
                         str(y.year),
                         str(y.dates),
-                        f"{y.amplitude_m:.0f}",
+                        whole_text(y.amplitude_m),
                         f"{y.maximum:%d %b}",
                         f"{y.minimum:%d %b}",
                     )
@@ -213,7 +227,13 @@ folded=len(events) > 12,))  # fmt: skip
                     ],
                     numbers=[2, 3, 4],
                     rows=[
-                        (s.first, s.second, str(s.dates), signed_text(s.bias_m), f"{s.std_m:.0f}")
+                        (
+                            s.first,
+                            s.second,
+                            str(s.dates),
+                            signed_text(s.bias_m),
+                            whole_text(s.std_m),
+                        )
                         for s in mine.itertuples()
                     ],
                     folded=False,
@@ -236,13 +256,13 @@ def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool)
         place = position.get(index, np.nan)
         rows.append(
             (
-                "" if pd.isna(row["date"]) else f"{row['date']:%Y-%m-%d}",
-                sensor[index] or "",
-                "–" if pd.isna(place) else f"{place:.0f}",
-                "–" if pd.isna(row["uncertainty_m"]) else f"{row['uncertainty_m']:.0f}",
+                _day(row["date"]),
+                _text(sensor[index]),
+                whole_text(place),
+                MISSING if pd.isna(row["uncertainty_m"]) else whole_text(row["uncertainty_m"]),
                 Markup('<span class="grade {0}">{0}</span>').format(row["grade"]),
                 row["why"],
-                row.get("scene") or "",
+                _text(row.get("scene")),
             )
         )
     return Table(
@@ -252,6 +272,20 @@ def _front_table(title: str, fronts: pd.DataFrame, series: Series, folded: bool)
         rows=rows,
         folded=folded,
     )
+
+
+def _day(date: pd.Timestamp) -> str:
+    return MISSING if pd.isna(date) else f"{date:%Y-%m-%d}"
+
+
+def _range(low: float, high: float) -> str:
+    return (
+        f"{signed_text(low)} … {signed_text(high)}" if np.isfinite([low, high]).all() else MISSING
+    )
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
 
 
 def _picture(path: Path, alt: str) -> dict[str, Any]:

@@ -27,6 +27,9 @@ EXCHANGE_LAYER = "exchange"
 MANY_YEARS = 12
 """Beyond this number of years the style has as many classes of equal length instead."""
 
+_LONGEST_TEXT = 254
+"""Bytes of a text in a shapefile."""
+
 AUTOMATIC, DOUBTFUL = 10, 3
 """`QualFlag` as in CALFIN and TermPicks: tens for automatic lines, 3 for uncertain ones."""
 
@@ -105,7 +108,7 @@ def exchange_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         "Length_m": pd.to_numeric(fronts["length_m"], errors="coerce").round(1),
         "Uncert_m": pd.to_numeric(fronts["uncertainty_m"], errors="coerce").round(1),
         "Grade": fronts["grade"],
-        "Why": fronts["why"].str.slice(0, 254),
+        "Why": fronts["why"],
         "Source": text("source"),
         "Model": text("model"),
         "ModelSHA": text("model_sha256"),
@@ -154,8 +157,7 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
         _put_style(package, style)
         paths[0].write_bytes(package.read_bytes())
         shape = Path(scratch) / FRONTS_SHP
-        # Spreadsheets open the table of a shapefile.
-        harmless_text(exchange).to_file(shape, driver="ESRI Shapefile", encoding="UTF-8")
+        _attributes(exchange).to_file(shape, driver="ESRI Shapefile", encoding="UTF-8")
         for file in sorted(Path(scratch).glob("fronts.*")):
             if file.suffix != ".gpkg":
                 (folder / file.name).write_bytes(file.read_bytes())
@@ -164,6 +166,19 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     paths[1].write_bytes(vector_file({FRONTS_LAYER: exchange}, "GeoJSON"))
     paths[3].write_text(style, "utf-8")
     return paths
+
+
+def _attributes(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a table fit for a shapefile: no formulas, no text longer than the format holds."""
+    table = harmless_text(table)  # spreadsheets open it
+    for name in table.columns:
+        table[name] = [
+            cell.encode()[:_LONGEST_TEXT].decode("utf-8", "ignore")
+            if isinstance(cell, str)
+            else cell
+            for cell in table[name]
+        ]
+    return table
 
 
 # --- QGIS -----------------------------------------------------------------------------------

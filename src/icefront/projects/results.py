@@ -10,7 +10,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from icefront.errors import IcefrontError
+from icefront.errors import IcefrontError, failure
 from icefront.fronts.date_columns import read_dates
 from icefront.fronts.date_line import in_crs
 from icefront.glaciers import Spellings
@@ -59,6 +59,28 @@ class ProjectResults:
     notes: tuple[str, ...] = ()
     project: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+    def without_series(self) -> pd.DataFrame:
+        """List the glaciers that have scenes or fronts, but no front that was measured.
+
+        Returns
+        -------
+        DataFrame
+            ``glacier``, ``scenes`` and ``fronts`` (numbers) and ``states`` (such as ``2 no front,
+            1 failed``).
+        """
+        known = {}
+        for what, table in (("fronts", self.fronts), ("scenes", self.scenes)):
+            if "glacier" in table:
+                known[what] = table["glacier"].fillna("").astype(str)
+        names = sorted(set().union(*known.values()) - set(self.series))
+        rows = []
+        for name in names:
+            mine = self.scenes[known["scenes"] == name] if "scenes" in known else self.scenes
+            states = mine["state"].value_counts(sort=False) if len(mine) else pd.Series(dtype=int)
+            counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+            rows.append((name, len(mine), int((known["fronts"] == name).sum()), counted))
+        return pd.DataFrame(rows, columns=["glacier", "scenes", "fronts", "states"])
 
 
 def load_results(
@@ -156,6 +178,8 @@ def compute_results(
                 f"{', '.join(sorted(set(fronts['glacier'])))}."
             )
         fronts = fronts[wanted]
+        if scenes is not None and "glacier" in scenes:
+            scenes = scenes[scenes["glacier"].isin([spellings.of(name) for name in glaciers])]
     undated = fronts["date"].isna()
     if undated.any():
         notes.append(f"{undated.sum()} fronts have no date and are in no series.")
@@ -179,12 +203,23 @@ def compute_results(
         inland=inland,
     )
     notes += unmeasured
+    series: dict[str, dict[str, Series]] = {}
+    for glacier, mine in measured.groupby("glacier", sort=False):
+        try:
+            by_method = {
+                method: make_series(part) for method, part in mine.groupby("method", sort=False)
+            }
+        except Exception as error:  # whatever it is, the other glaciers have their series
+            notes.append(failure(f"The series of {glacier or 'the glacier'}", error))
+        else:
+            series[glacier] = by_method
+    if not series:
+        raise IcefrontError("No glacier has a series. " + " ".join(notes))
+    measured = measured[measured["glacier"].isin(series)].reset_index(drop=True)
+    lines = lines[lines["glacier"].isin(series)].reset_index(drop=True)
     grades = grade_fronts(fronts, lines, measured[measured["method"] == METHOD], members)
     fronts = fronts.join(grades)
     measured["grade"] = measured["front"].map(fronts["grade"])
-    series: dict[str, dict[str, Series]] = {}
-    for (glacier, method), mine in measured.groupby(["glacier", "method"], sort=False):
-        series.setdefault(glacier, {})[method] = make_series(mine)
     sources = pd.DataFrame()
     if "source" in measured and measured["source"].nunique() > 1:
         sources = compare_sources(measured)

@@ -61,7 +61,10 @@ def list_for_review(results: ProjectResults) -> pd.DataFrame:
             for _, row in results.scenes[results.scenes["state"] == state].iterrows():
                 if row["verdict"] in (ACCEPTED, REJECTED):
                     continue
-                why = row["error"] if state == FAILED else row["reason"] or "no front was found"
+                stated, else_ = (
+                    (row["error"], "failed") if state == FAILED else (row["reason"], "no front")
+                )
+                why = else_ if pd.isna(stated) or not stated else stated
                 rows.append(
                     {name: row[name] for name in ("glacier", "date", "name", "state")}
                     | {"why": why}

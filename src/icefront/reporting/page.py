@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from icefront.text import printable
+from icefront.reporting.tables import cell_text
 
 
 def render_page(package: str, template: str, **values: Any) -> str:
@@ -44,5 +44,5 @@ def render_page(package: str, template: str, **values: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return what a page shows of a value, without characters that steer a terminal."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Return what a page shows of a value: nothing that steers a terminal, a dash for none."""
+    return value if isinstance(value, (Markup, jinja2.Undefined)) else cell_text(value)

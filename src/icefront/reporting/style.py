@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
+from icefront.text import printable
+
 INK, MUTED, GRID = "#1c2530", "#5c6b7a", "#dde2e7"
 """Text, secondary text and axes, and grid lines on white."""
 
@@ -76,6 +78,24 @@ def new_figure(
     figure = Figure(figsize=(width, height), dpi=dpi, facecolor=facecolor, layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+_LONGEST = 50
+"""Signs of a name in a title; a longer one leaves no room for the figure."""
+
+
+def drawn_text(text: str) -> str:
+    """Return a text from outside as a title: signs of formulas as they are, long ones cut.
+
+    Examples
+    --------
+    >>> drawn_text("a$b")
+    'a\\\\$b'
+    """
+    text = printable(text)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 1]}…"
+    return text.replace("$", r"\$")
 
 
 def dress_axes(

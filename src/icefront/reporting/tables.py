@@ -60,7 +60,7 @@ class Table:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    shown = [printable(str(cell)).replace("|", "\\|").replace("\n", " ") for cell in cells]
+    shown = [cell_text(cell).replace("|", "\\|").replace("\n", " ") for cell in cells]
     return "| " + " | ".join(shown) + " |"
 
 
@@ -120,8 +120,19 @@ def print_table(table: Table, width: int = 140) -> None:
     for number, name in enumerate(table.head):
         shown.add_column(name, justify="right" if table.is_number(number) else "left")
     for row in table.rows:
-        shown.add_row(*(printable(cell) for cell in row))
+        shown.add_row(*(cell_text(cell) for cell in row))
     console.print(shown)
+
+
+def cell_text(value: Any) -> str:
+    """Return a value as the text of a cell; a dash where it is not known.
+
+    Examples
+    --------
+    >>> cell_text(None), cell_text(float("nan")), cell_text("Helheim")
+    ('–', '–', 'Helheim')
+    """
+    return MISSING if pd.api.types.is_scalar(value) and pd.isna(value) else printable(str(value))
 
 
 def number_text(value: float | None, digits: int = 0, *, sign: bool = False) -> str:

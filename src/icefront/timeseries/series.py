@@ -192,11 +192,10 @@ def trend_text(row: Mapping[str, Any]) -> str:
         As `summary` returns it.
     """
     if np.isnan(row["rate_m_per_year"]):
-        return str(row["notes"])
-    text = (
-        f"{row['rate_m_per_year']:+.0f} m/yr "
-        f"(95 %: {row['rate_low']:+.0f} to {row['rate_high']:+.0f})"
-    )
+        return str(row["notes"]) or "no trend"
+    text = f"{row['rate_m_per_year']:+.0f} m/yr"
+    if np.isfinite([row["rate_low"], row["rate_high"]]).all():
+        text += f" (95 %: {row['rate_low']:+.0f} to {row['rate_high']:+.0f})"
     if not np.isnan(row["amplitude_m"]):
         text += f", season ± {row['amplitude_m']:.0f} m"
     return f"{text}, {row['events']} calving events"
