@@ -138,6 +138,15 @@ def test_saturated_ice_and_dark_water_at_the_border_stay():
     assert high == 255
 
 
+def test_ice_that_is_saturated_all_along_the_border_stays():
+    rows, columns = np.indices((101, 90))
+    brightness = IMAGES["8 bit"] * (0.2 + 16 * np.hypot(rows / 101, columns / 90) ** 2)
+    image = brightness.round().clip(1, 255)
+    assert (image == 255).mean() > 0.7
+    found, *_ = without_borders(image)
+    assert found.all()
+
+
 def test_images_of_few_values_stay():
     zones = np.full((150, 200), 120.0)
     zones[:, :110] = 210

@@ -9,8 +9,8 @@ JAC and SI at 256x256 pixels, 99.8 % of the pixels so found are labelled no data
 Constant borders. The same holds of any other value (-100 dB, 65535, 9.97e36): speckle leaves no
 block of 16 equal pixels. A value may also be that of saturated ice or of water below the least
 value that the file can hold; so a value that few others exceed, or few fall short of, counts only
-if more than half of its pixels lie in such borders. One that lies apart from all others is no data
-wherever it stands.
+if most of its pixels lie in such borders and few are scattered among the others. One that lies
+apart from all others is no data wherever it stands.
 
 Border noise. Sentinel-1 GRD products made before March 2018 carry strips of low, non-zero values
 along their borders (Stasolla and Neyt 2018, doi:10.3390/s18103454). A strip is taken for that if it
@@ -179,7 +179,9 @@ def mark_borders(
     for number, border in enumerate(borders):
         between = min(above[number], kept - above[number]) > _TAIL * kept
         apart = not low - reach <= border.value <= high + reach
-        if kept >= MIN_PIXELS and (apart or between or 2 * border.pixels > counts[number]):
+        scattered = counts[number] - border.pixels
+        in_borders = scattered < min(border.pixels, _TAIL * kept)
+        if kept >= MIN_PIXELS and (apart or between or in_borders):
             code = FIRST_BORDER + len(confirmed)
             change[FIRST_BORDER + number] = INVALID if apart else code
             confirmed.append(border)
