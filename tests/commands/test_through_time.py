@@ -14,6 +14,8 @@ from icefront.extraction.pipeline import extract_scenes
 from icefront.fronts.distances import mean_distance
 from icefront.projects.catalogue import CATALOGUE, LAYER, SINGLE_DATES, Catalogue
 from icefront.projects.probabilities import read_lattice, read_probabilities
+from icefront.projects.results import load_results
+from icefront.projects.review import list_for_review
 from icefront.projects.run import run_monitoring
 from icefront.projects.smoothing import correct_project
 from icefront.zones import GLACIER, OCEAN
@@ -80,6 +82,12 @@ def test_a_bad_image_is_outvoted_and_its_own_front_is_kept_beside(project):
     neighbour = mean_distance(table.geometry.iloc[3], table.geometry.iloc[2], SIZE_M)
     assert neighbour < 2 * SIZE_M
     assert (table["interpolated"] == 0).all()
+
+
+def test_review_puts_first_what_the_pass_disagrees_with_most(project):
+    table = list_for_review(load_results(project))
+    assert table["name"].iloc[0] == fronts(project)["name"].iloc[3]
+    assert "from the front of its date alone" in table["why"].iloc[0]
 
 
 def test_probabilities_of_all_scenes_share_a_lattice(project):

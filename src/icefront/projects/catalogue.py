@@ -117,6 +117,10 @@ RESULTS = (
 _LATER = ("through_time", "interpolated", "moved_m")
 """Columns that catalogues of version 0.1.0 do not have; they are added when one is written to."""
 
+CORRECTED = "corrected"
+"""What ``through_time`` says of a front that a person drew, beside the words of
+`icefront.extraction.series_fronts`."""
+
 SINGLE_DATES = "single_dates"
 """Layer of the fronts that each date's image alone gives, where the pass moved them."""
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from icefront.errors import IcefrontError
-from icefront.projects.catalogue import FAILED, LAYER, NO_FRONT, Catalogue
+from icefront.projects.catalogue import CORRECTED, FAILED, LAYER, NO_FRONT, Catalogue
 from icefront.projects.results import REJECTED, ProjectResults
 
 ACCEPTED = "accepted"
+
+MOVED_PX = 6.0
+"""A front that the pass through time moved farther is looked at first, in pixels of the model."""
+
 COLUMNS = (
     "rank",
     "glacier",
@@ -37,13 +41,17 @@ def list_for_review(results: ProjectResults) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`: fronts below grade A that nobody has judged, the worst first; then scenes
-        without a front, and those that failed. ``picture`` is empty.
+        Columns `COLUMNS`, of what nobody has judged: fronts that the pass through time moved by
+        more than `MOVED_PX` pixels, the farthest first; fronts below grade A, the worst first;
+        scenes without a front; those that failed. ``picture`` is empty.
     """
     fronts = results.fronts
     verdict = fronts["verdict"] if "verdict" in fronts else pd.Series(None, index=fronts.index)
     own = fronts["name"].notna() if "name" in fronts else pd.Series(False, index=fronts.index)
-    open_ = fronts[own & (fronts["grade"] != "A") & verdict.isna()]
+    moved = _moved(fronts)
+    open_ = fronts.assign(moved=moved)[
+        own & ((fronts["grade"] != "A") | moved.gt(0)) & verdict.isna()
+    ]
     rows = [
         {
             "glacier": row["glacier"],
@@ -52,9 +60,11 @@ def list_for_review(results: ProjectResults) -> pd.DataFrame:
             "state": "done",
             "grade": row["grade"],
             "penalty": row["penalty"],
-            "why": row["why"],
+            "why": "; ".join(filter(None, (_moved_text(row["moved"]), row["why"]))),
         }
-        for _, row in open_.sort_values("penalty", ascending=False, kind="stable").iterrows()
+        for _, row in open_.sort_values(
+            ["moved", "penalty"], ascending=False, kind="stable"
+        ).iterrows()
     ]
     if len(results.scenes):
         for state in (NO_FRONT, FAILED):
@@ -72,6 +82,18 @@ def list_for_review(results: ProjectResults) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*COLUMNS[1:-1], "picture"])
     table.insert(0, "rank", range(1, len(table) + 1))
     return table
+
+
+def _moved(fronts: pd.DataFrame) -> pd.Series:
+    """Return how far the pass moved fronts, in metres; 0 where it is little or a person drew it."""
+    if "moved_m" not in fronts:
+        return pd.Series(0.0, index=fronts.index)
+    far = fronts["moved_m"] > MOVED_PX * fronts["model_pixel_size_m"]
+    return fronts["moved_m"].where(far & (fronts["through_time"] != CORRECTED), 0.0).fillna(0.0)
+
+
+def _moved_text(moved: float) -> str:
+    return f"{moved:.0f} m from the front of its date alone" if moved > 0 else ""
 
 
 def judge(project: Path, names: Sequence[str], verdict: str | None) -> None:

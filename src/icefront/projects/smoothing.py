@@ -36,6 +36,7 @@ from icefront.fronts.distances import mean_distance
 from icefront.fronts.lines import ground_length
 from icefront.fronts.quality import GOOD
 from icefront.projects.catalogue import (
+    CORRECTED,
     DONE,
     LAYER,
     NO_FRONT,
@@ -68,9 +69,6 @@ from icefront.projects.probabilities import (
 
 SERIES = "series"
 """Table of the catalogue: for each glacier, the digest of what its last pass was made from."""
-
-CORRECTED = "corrected"
-"""Likewise, of a front that a person drew."""
 
 METHOD = 1
 """Raised when the pass gives other fronts from the same scenes, so that it is done again."""
