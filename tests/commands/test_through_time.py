@@ -12,6 +12,7 @@ import icefront
 from icefront.cli import app
 from icefront.extraction.pipeline import extract_scenes
 from icefront.fronts.distances import mean_distance
+from icefront.products.folder import make_products
 from icefront.projects.catalogue import CATALOGUE, LAYER, SINGLE_DATES, Catalogue
 from icefront.projects.probabilities import read_lattice, read_probabilities
 from icefront.projects.results import load_results
@@ -88,6 +89,15 @@ def test_review_puts_first_what_the_pass_disagrees_with_most(project):
     table = list_for_review(load_results(project))
     assert table["name"].iloc[0] == fronts(project)["name"].iloc[3]
     assert "from the front of its date alone" in table["why"].iloc[0]
+
+
+def test_products_hold_both_fronts(project, tmp_path):
+    make_products(project, out=tmp_path / "products", animation=False, progress=False)
+    package = tmp_path / "products" / "fronts.gpkg"
+    table = gpd.read_file(package, layer="fronts")
+    assert table["through_time"].tolist() == fronts(project)["through_time"].tolist()
+    single = gpd.read_file(package, layer="single_dates")
+    assert single.geometry.geom_equals(fronts(project, SINGLE_DATES).geometry).all()
 
 
 def test_probabilities_of_all_scenes_share_a_lattice(project):

@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 
 from icefront.fronts.vector_files import FIXED_TIME, vector_file
 from icefront.products.figures import date_colours
+from icefront.projects.catalogue import SINGLE_DATES
 from icefront.reporting.tables import harmless_text
 
 FRONTS_GPKG = "fronts.gpkg"
@@ -126,7 +127,9 @@ def _middle(line: shapely.Geometry) -> shapely.Point:
     return longest.interpolate(0.5, normalized=True)
 
 
-def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
+def write_vectors(
+    fronts: gpd.GeoDataFrame, folder: Path, single_dates: gpd.GeoDataFrame | None = None
+) -> list[Path]:
     """Write the fronts as GeoPackage (styled), GeoJSON and shapefile.
 
     The GeoPackage has the layer ``fronts`` with our columns and ``exchange`` with those of CALFIN
@@ -137,6 +140,8 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     ----------
     fronts : GeoDataFrame
     folder : Path
+    single_dates : GeoDataFrame, optional
+        Fronts of each date alone: a layer of their own in the GeoPackage.
 
     Returns
     -------
@@ -153,7 +158,10 @@ def write_vectors(fronts: gpd.GeoDataFrame, folder: Path) -> list[Path]:
     # may lose the error of a full disk, so that the bytes are copied by Python.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         package = Path(scratch) / FRONTS_GPKG
-        package.write_bytes(vector_file({FRONTS_LAYER: own, EXCHANGE_LAYER: exchange}))
+        layers = {FRONTS_LAYER: own, EXCHANGE_LAYER: exchange}
+        if single_dates is not None:
+            layers[SINGLE_DATES] = single_dates
+        package.write_bytes(vector_file(layers))
         _put_style(package, style)
         paths[0].write_bytes(package.read_bytes())
         shape = Path(scratch) / FRONTS_SHP

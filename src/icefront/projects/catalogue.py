@@ -449,6 +449,28 @@ class Catalogue:
                 frame[name] = frame[name].astype(float)
         return gpd.GeoDataFrame(frame, geometry=lines, crs=self.crs)
 
+    def single_dates(self) -> gpd.GeoDataFrame | None:
+        """Return the fronts of each date alone where the pass moved them, or None without any.
+
+        Returns
+        -------
+        GeoDataFrame or None
+            Columns `SINGLE_COLUMNS`, in the CRS of the catalogue.
+        """
+        if not self.has_table(SINGLE_DATES):
+            return None
+        names = ", ".join((*(f"s.{name}" for name in SINGLE_COLUMNS), "s.geom", "s.fid"))
+        with self._explained():
+            rows = self.db.execute(
+                f"SELECT {names} FROM {SINGLE_DATES} s JOIN {LAYER} f USING (fid) "
+                "WHERE f.through_time IS NOT NULL ORDER BY s.glacier, s.date, s.scene"
+            ).fetchall()
+        if not rows:
+            return None
+        columns = {name: [row[name] for row in rows] for name in SINGLE_COLUMNS}
+        lines = [self._line_of(row) for row in rows]
+        return gpd.GeoDataFrame(columns, geometry=lines, crs=self.crs)
+
     def _line_of(self, row: sqlite3.Row) -> BaseGeometry:
         try:
             with np.errstate(invalid="ignore"):

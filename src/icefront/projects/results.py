@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,10 @@ class ProjectResults:
     notes : tuple of str
         What was left out and why.
     project : Path or None
+    counts : dict
+        Number of scenes by state.
+    single_dates : GeoDataFrame or None
+        Fronts of each date alone, where the pass through time gave others.
     """
 
     fronts: gpd.GeoDataFrame
@@ -59,6 +63,7 @@ class ProjectResults:
     notes: tuple[str, ...] = ()
     project: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    single_dates: gpd.GeoDataFrame | None = None
 
     def without_series(self) -> pd.DataFrame:
         """List the glaciers that have scenes or fronts, but no front that was measured.
@@ -118,6 +123,7 @@ def load_results(
         scenes = pd.DataFrame(catalogue.table([NEW, RUNNING, DONE, NO_FRONT, FAILED]))
         scenes = scenes.drop(columns="geometry")
         counts = catalogue.counts()
+        single_dates = catalogue.single_dates()
     others = []
     for path in members:
         with Catalogue(path) as catalogue:
@@ -131,7 +137,7 @@ def load_results(
         geometry="geometry",
         crs=own.crs,
     )
-    return compute_results(
+    results = compute_results(
         fronts,
         centreline=centreline,
         box=box,
@@ -144,6 +150,7 @@ def load_results(
         counts=counts,
         notes=[note for table in imported for note in table.attrs.get("notes", ())],
     )
+    return replace(results, single_dates=single_dates)
 
 
 def compute_results(
