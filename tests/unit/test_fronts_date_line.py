@@ -22,6 +22,7 @@ from icefront.fronts.area_of_interest import area_in_scene, read_area
 from icefront.fronts.date_line import box_about, continuous, in_crs
 from icefront.fronts.external_fronts import read_lines, write_fronts
 from icefront.measures import measure_each
+from icefront.measures.front_tables import measuring_crs
 from icefront.scenes.scene import Scene
 
 FORMS = ("plain", "split", "0 to 360")
@@ -160,6 +161,12 @@ def test_longitudes_without_jumps_are_the_same_places(
     assert -180.001 <= (west + east) / 2 <= 180.001
     assert found.length == pytest.approx(shape.length, rel=1e-6)
     assert found.area == pytest.approx(shape.area, rel=1e-6, abs=1e-12)
+
+
+def test_a_plane_to_measure_in_lies_about_the_glacier() -> None:
+    fronts = gpd.GeoDataFrame(geometry=in_degrees(glacier("here", 180).geometry, "plain"))
+    crs = measuring_crs(fronts, fronts.geometry[0], "geodesic")
+    assert np.abs(fronts.to_crs(crs).total_bounds).max() < 3_000
 
 
 def test_what_does_not_cross_the_date_line_is_untouched() -> None:

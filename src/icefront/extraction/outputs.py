@@ -19,6 +19,7 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
 from icefront import __version__
+from icefront.fronts.date_line import in_crs
 from icefront.fronts.vector_files import vector_file
 from icefront.grid import common_crs
 from icefront.models.card import ModelCard
@@ -54,7 +55,7 @@ def joined(
     crs = None
     if tables[0].crs is not None:
         crs = common_crs((table.crs for table in tables), latitudes)
-        tables = [table.to_crs(crs) for table in tables]
+        tables = [in_crs(table, crs) for table in tables]
     rows = [row for table in tables for row in table.to_dict("records")]
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
     return gpd.GeoDataFrame(

@@ -172,7 +172,7 @@ def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -
     ----------
     fronts : GeoDataFrame
     about : geometry
-        The centreline or box, in the CRS of the fronts; without a jump at the date line.
+        The centreline or box, in the CRS of the fronts.
     plane : "geodesic" or "projected"
         See `Plane`.
 
@@ -190,6 +190,7 @@ def measuring_crs(fronts: gpd.GeoDataFrame, about: BaseGeometry, plane: Plane) -
         # The tool MaQiT takes the zone of the start of the centreline.
         place = shapely.get_coordinates(about)[0]
         return gpd.GeoSeries.from_xy([place[0]], [place[1]], crs=crs).estimate_utm_crs()
+    about = continuous(gpd.GeoSeries([about], crs=crs)).iloc[0]
     west, south, east, north = shapely.bounds(about)
     middle = gpd.GeoSeries.from_xy([(west + east) / 2], [(south + north) / 2], crs=crs).to_crs(4326)
     lon, lat = float(middle.x.iloc[0]), float(middle.y.iloc[0])

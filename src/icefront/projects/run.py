@@ -29,6 +29,7 @@ from icefront.errors import IcefrontError, failure
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.files.names import distinct_names, is_text, not_text, shown
+from icefront.fronts.date_line import in_crs
 from icefront.glaciers import Spellings, is_processing_word
 from icefront.grid import common_crs
 from icefront.inference.settings import SHORTHANDS
@@ -689,7 +690,7 @@ def _on_project(line: BaseGeometry, crs: str, catalogue: Catalogue, path: str) -
     IcefrontError
         If it has no place there.
     """
-    moved = gpd.GeoSeries([line], crs=crs).to_crs(catalogue.crs).iloc[0]
+    moved = in_crs(gpd.GeoSeries([line], crs=crs), catalogue.crs).iloc[0]
     if not np.isfinite(shapely.get_coordinates(moved)).all():
         raise IcefrontError(
             f"{path} lies too far from the other scenes for their map ({catalogue.crs.name}): make "
