@@ -173,7 +173,10 @@ def test_a_damaged_state_and_a_full_disk_get_one_sentence(
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("reading", "words"),
-    [("removed", r"^\S+\.bin was changed or removed"), ("broken", r"^\S+ .*be read for the run")],
+    [
+        ("removed", r"^\S+\.bin was changed or removed"),
+        ("broken", r" could not be read for the run"),
+    ],
 )
 def test_what_cannot_be_read_is_not_called_a_full_disk(
     reading: str, words: str, workers: int, recipe: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,3 +193,14 @@ def test_what_cannot_be_read_is_not_called_a_full_disk(
         train(recipe, [f"workers={workers}"], progress=False)
     assert "\n" not in str(caught.value)
     assert "disk" not in str(caught.value)
+
+
+def test_a_step_too_large_for_the_memory_gets_one_sentence(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: CropDataset, number: int) -> None:
+        torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr(CropDataset, "__getitem__", failing)
+    with pytest.raises(IcefrontError, match="set batch to fewer crops"):
+        train(recipe, progress=False)

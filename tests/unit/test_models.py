@@ -29,6 +29,7 @@ def test_own_checkpoints_come_back(small, tmp_path: Path, half: bool) -> None:
     card = replace(small.card, name="mine", pixel_size_m=70.0, scores={"mde": 1.5})
     written = write_own(path, small, card, half=half)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.safetensors"]
+    assert path.stat().st_mode == path.with_suffix(".json").stat().st_mode  # others may read it
     again = icefront.load_model(path)
     assert again.card == written
     x = torch.rand(1, 1, 16, 16)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from icefront.errors import IcefrontError
@@ -57,7 +57,7 @@ def write_own(
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     with staging(path.parent, remedy=remedy, lost=f"{path.name} was not written") as unfinished:
         weights = unfinished / path.name
-        save_file(state, weights)
+        weights.write_bytes(save(state))  # save_file would make it the owner's alone
         card = replace(card, sha256=sha256_of(weights))
         text = json.dumps(card.as_dict(), indent=1) + "\n"
         weights.with_suffix(".json").write_text(text)

@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from icefront.files.atomic import writing
 from icefront.models.card import ModelCard
@@ -157,7 +157,7 @@ class Checkpoints(Callback):
         if module.heads is not None:
             heads = {k: v.detach().cpu().contiguous() for k, v in module.heads.state_dict().items()}
             with writing(self.out / f"{name}_heads.safetensors", remedy=RESUME) as part:
-                save_file(heads, part)
+                part.write_bytes(save(heads))
 
     def save_state(self, trainer: L.Trainer) -> None:
         """Write the state to resume from, whole or not at all."""

@@ -203,12 +203,11 @@ def fit(
     try:
         trainer.fit(module, train, validation, ckpt_path=state, weights_only=True)
     except (SystemExit, RuntimeError, OSError) as error:
-        # Lightning ends the process on Ctrl-C and lets it ignore the next one. A stop that reaches
-        # the whole group of processes ends those that read images first.
+        # Lightning ends the process on Ctrl-C. A stop that reaches the whole group of processes
+        # ends those that read images first.
         if isinstance(error, SystemExit) or "by signal: Terminated" in str(error):
             if not trainer.interrupted:
                 raise
-            signal.signal(signal.SIGINT, on_interrupt)
             log.info("%s was stopped; --resume goes on after the last epoch that ended", out)
             raise KeyboardInterrupt from None
         if (sentence := _explanation(error, out)) is None:
@@ -217,6 +216,10 @@ def fit(
     except IcefrontError as error:
         # One of a process that reads images comes with its traceback.
         raise IcefrontError(str(error).rpartition("IcefrontError: ")[2].strip()) from error
+    finally:
+        # Lightning has the process ignore Ctrl-C after the first one.
+        if on_interrupt is not None and signal.getsignal(signal.SIGINT) is not on_interrupt:
+            signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _explanation(error: BaseException, out: Path) -> str | None:
@@ -226,17 +229,16 @@ def _explanation(error: BaseException, out: Path) -> str | None:
             f"A process that reads images for the run in {out} was ended, as the system does where "
             "memory is short; set workers to fewer and go on with --resume."
         )
-    if not isinstance(error, OSError):
-        # PyTorch's writer has an error of its own for a full disk.
-        unwritten = "PytorchStreamWriter" in str(error)
-        reason = "a file could not be finished"
-    else:
-        inside = error.filename is None or Path(str(error.filename)).is_relative_to(out)
-        unwritten = error.errno is not None and inside
-        reason = error.strerror or str(error).strip().splitlines()[-1]
-    if unwritten:
-        return f"The run in {out} could not be written ({reason}); {RESUME}."
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return f"The memory is too small for a step of the run in {out}; set batch to fewer crops."
     if isinstance(error, OSError):
-        name = error.filename or "A file"
-        return f"{name} could not be read for the run in {out} ({reason}); go on with --resume."
+        reason = error.strerror or str(error).strip().splitlines()[-1]
+        # One without a number comes from a process that reads images, with its traceback.
+        name = None if error.filename is None else Path(str(error.filename)).absolute()
+        if error.errno is None or (name and not name.is_relative_to(out.absolute())):
+            what = name or "An image"
+            return f"{what} could not be read for the run in {out} ({reason}); go on with --resume."
+        return f"The run in {out} could not be written ({reason}); {RESUME}."
+    if "PytorchStreamWriter" in str(error):  # PyTorch's own error for a full disk
+        return f"The run in {out} could not be written (a file is not whole); {RESUME}."
     return None
