@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import tarfile
 import zipfile
 
@@ -11,6 +12,7 @@ import rasterio
 from affine import Affine
 from PIL import Image
 from rasterio.rpc import RPC
+from rasterio.shutil import copy
 
 from icefront import IcefrontError
 from icefront.scenes import describe, open_scene
@@ -271,3 +273,29 @@ def test_transforms_that_lead_nowhere_are_refused(tmp_path, transform):
 
 def test_a_grid_too_fine_is_refused(tmp_path):
     refused(write(tmp_path / "a.tif", speckle()), "larger pixel size", pixel_size_m=0.001)
+
+
+def test_a_claim_of_very_many_bands_is_refused_at_once(tmp_path):
+    path = write(tmp_path / "a.tif", speckle((60, 80)))
+    content = bytearray(path.read_bytes())
+    samples = content.index(struct.pack("<HHI", 277, 3, 1))
+    content[samples + 8 : samples + 10] = struct.pack("<H", 61441)
+    path.write_bytes(content)
+    refused(path, "claims to have 61441 bands|damaged or cut short")
+
+
+def test_a_damaged_header_of_netcdf_is_refused_before_its_library_sees_it(tmp_path):
+    made = write(tmp_path / "a.tif", speckle((60, 80)))
+    path = tmp_path / "a.nc"
+    with rasterio.open(made) as source:
+        copy(source, path, driver="netCDF")
+    assert open_scene(path).shape == (60, 80)
+    content = bytearray(path.read_bytes())
+    content[12:16] = b"\x00\xff\xff\xff"  # the number of dimensions
+    path.write_bytes(content)
+    refused(path, "damaged or cut short")
+
+
+def test_pixels_without_size_on_the_ground_are_refused(tmp_path):
+    path = write(tmp_path / "a.tif", speckle(), transform=Affine(1e-13, 0, 5e5, 0, -1e-13, 7.6e6))
+    refused(path, "have no size on the ground")

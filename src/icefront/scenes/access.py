@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,7 +50,7 @@ _ARCHIVE = re.compile(r"/vsi(?:zip|tar|gzip|7z|rar)/\{?(.*)", re.DOTALL)
 _PACKED = re.compile(r"(?:zip|tar|gzip)(?:\+file)?://", re.IGNORECASE)
 _MAGIC = (
     *(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x89PNG", b"\xff\xd8\xff"),
-    *(b"\x89HDF", b"CDF\x01", b"CDF\x02", b"\x00\x00\x00\x0cjP  ", b"EHFA_HEADER_TAG"),
+    *(b"\x89HDF", b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x00\x00\x00\x0cjP  ", b"EHFA_HEADER_TAG"),
 )
 # Files beside an image that GDAL opens with it, by their content.
 _SIDE = (".ovr", ".msk")
@@ -62,6 +63,7 @@ _TAGS = re.compile(r"filename|sourcedataset|cutlineds|dempath", re.IGNORECASE)
 _KEYS = re.compile(r"filename|dataset$|cutline_?ds|rpc_dem$", re.IGNORECASE)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MOST_BEFORE_HDF5 = 1 << 17
+_CLASSIC = (b"CDF\x01", b"CDF\x02")
 _METADATA_KEYS = re.compile(r"[xy]_dataset|overview_file|mask_file", re.IGNORECASE)
 # Elements whose text is free.
 _FREE = {"srs", "description", "gcplist", "expression", "category", "metadata", "historyitem"}
@@ -249,6 +251,8 @@ class _Check:
         start = _start_of(file)
         if _is_hdf5(file):
             self._hierarchical(file)
+        if start.startswith(_CLASSIC):
+            _check_classic(file)
         if not start.startswith(b"<"):
             return
         root = _root_name(start)
@@ -433,9 +437,21 @@ def _files_of_hdf5(file: str) -> set[str]:
     try:
         with h5py.File(file, "r") as content:
             content.visititems_links(visit)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever the library raises for a damaged file
         raise IcefrontError(f"{file} is damaged or cut short; fetch it again.") from error
     return names - {".", ""}
+
+
+def _check_classic(file: str) -> None:
+    """Refuse a damaged header of NetCDF 3, on which GDAL's library may crash or take all memory."""
+    from scipy.io import netcdf_file
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of maps of values nobody asked for
+            netcdf_file(file, "r", mmap=True).close()
+    except Exception as error:  # whatever the library raises for a damaged file
+        raise IcefrontError(f"{file} is damaged or cut short; fetch it again.") from error
 
 
 def _root_name(start: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ from icefront.scenes.metadata import find_polarisation
 
 FILL_AT_MOST = -9999.0
 """Values down here, after scale and offset, are no data even where no tag says so."""
+
+MOST_BANDS = 2000
+"""Files of more bands are taken for damaged."""
 
 STRIP_PIXELS = 1 << 22
 """About this many pixels are decoded at once."""
@@ -94,7 +98,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     }
     if not access.remote:
         options["CPL_VSIL_CURL_ALLOWED_FILENAME"] = "nothing"
-    with rasterio.Env(**options), warnings.catch_warnings():
+    with rasterio.Env(**options), warnings.catch_warnings(), _texts_of_gdal_ignored():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             src = open_image(access.name, access.drivers)
@@ -107,8 +111,36 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
                 )
             if src.count == 0 or src.width * src.height == 0:
                 raise IcefrontError(f"{name} holds no image; choose another file.")
+            if src.count > MOST_BANDS:
+                raise IcefrontError(
+                    f"{name} claims to have {src.count} bands, which no radar image has; give "
+                    f"another file, or one of at most {MOST_BANDS}."
+                )
             check_opened(src, access)
-            yield src
+            try:
+                yield src
+            except CPLE_BaseError as error:
+                raise IcefrontError(f"{name} is damaged or cut short; fetch it again.") from error
+
+
+@contextmanager
+def _texts_of_gdal_ignored() -> Iterator[None]:
+    """Keep from stderr that a message of GDAL, which quotes a damaged file, is no text."""
+    hooks = sys.excepthook, sys.unraisablehook
+
+    def on_error(kind: type[BaseException], *more: Any) -> None:
+        if not issubclass(kind, UnicodeDecodeError):
+            hooks[0](kind, *more)
+
+    def on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, UnicodeDecodeError):
+            hooks[1](unraisable)
+
+    sys.excepthook, sys.unraisablehook = on_error, on_unraisable
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 def name_for_gdal(src: DatasetReader) -> str:
@@ -197,13 +229,14 @@ def choose_band(src: DatasetReader, band: int | str | None, path: object) -> tup
     IcefrontError
         If several bands may be meant, or the band asked for is not there; both name the bands.
     """
-    names = [_band_name(src, index) for index in src.indexes]
+    names = band_names(src)
     if band is not None:
         return _named_band(band, names, path), None
-    data = [index for index in src.indexes if src.colorinterp[index - 1] != ColorInterp.alpha]
+    colours, descriptions = src.colorinterp, src.descriptions
+    data = [index for index in src.indexes if colours[index - 1] != ColorInterp.alpha]
     if len(data) == 1:
         return data[0], None
-    labels = {index: f"{src.descriptions[index - 1] or ''}" for index in data}
+    labels = {index: descriptions[index - 1] or "" for index in data}
     labels = {
         index: " ".join([text, *src.tags(index).values()]).replace("_", " ")
         for index, text in labels.items()
@@ -239,12 +272,11 @@ def listed(names: Sequence[str]) -> str:
 
 def band_names(src: DatasetReader) -> list[str]:
     """Return number and, where there is one, description or colour of each band."""
-    return [_band_name(src, index) for index in src.indexes]
+    described = enumerate(zip(src.descriptions, src.colorinterp, strict=True), start=1)
+    return [_band_name(index, *known) for index, known in described]
 
 
-def _band_name(src: DatasetReader, index: int) -> str:
-    description = src.descriptions[index - 1]
-    colour = src.colorinterp[index - 1]
+def _band_name(index: int, description: str | None, colour: ColorInterp) -> str:
     if description:
         return f"{index} '{description}'"
     if colour in (ColorInterp.undefined, ColorInterp.gray):

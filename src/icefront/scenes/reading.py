@@ -68,6 +68,7 @@ def open_scene(
     )
 
 
+@np.errstate(all="ignore")
 def scene_of(found: Survey) -> Scene:
     """Make the scene of a surveyed file; the codes and values of the survey are used up.
 

@@ -187,6 +187,7 @@ class Survey:
     notes: tuple[str, ...]
 
 
+@np.errstate(all="ignore")
 def survey(
     path: str | os.PathLike[str],
     *,
@@ -254,6 +255,7 @@ def _without_margins(
     return replace(choose_grid(place.native.cropped(*box), asked, None, path), native=place.native)
 
 
+@np.errstate(all="ignore")
 def read_header(
     path: str | os.PathLike[str],
     *,

@@ -294,6 +294,11 @@ def _local_points(points: tuple, crs: CRS, path: object) -> tuple[CRS, tuple]:
             Transformer.from_crs(crs, local, always_xy=True).transform(*places.T), axis=1
         )
         crs = local
+    if not np.isfinite(places).all():
+        raise IcefrontError(
+            f"{path}: its ground control points lie outside their coordinate system; give it the "
+            "right points, or a transform."
+        )
     _check_points(pixels, places, path)
     moved = tuple(
         GroundControlPoint(row=p.row, col=p.col, x=x, y=y, z=p.z)
@@ -336,6 +341,10 @@ def ground_sides_m(native: Georeference) -> tuple[float, float]:
             "The coordinates of the file lie outside its coordinate system; give it the right one."
         )
     _, _, lengths = _GEOD.inv(lon[[0, 2]], lat[[0, 2]], lon[[1, 3]], lat[[1, 3]])
+    if not lengths.min() > 0:
+        raise IcefrontError(
+            "The pixels of the file have no size on the ground; give it the right transform."
+        )
     return float(lengths[0] / step_r), float(lengths[1] / step_c)
 
 
