@@ -38,7 +38,7 @@ from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
 from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.area_of_interest import area_in_scene
-from icefront.fronts.lines import draw_front, drawing_scene
+from icefront.fronts.lines import draw_front
 from icefront.grid import Grid, mean_side
 from icefront.inference.predict import predict
 from icefront.memory import check_memory
@@ -373,8 +373,7 @@ def extract_scene(
             area_in_scene(area, opened)  # Refused before the network runs.
         _check_memory(opened, card)
         predicted = predict([model], opened, settings, progress=progress)
-        on = drawing_scene(opened, predicted.for_model.grid.side_m)
-        zones, probabilities = predicted.on_scene_and(on, bare=settings.exact)
+        zones, probabilities, on = predicted.for_front(bare=settings.exact)
         front = draw_front(probabilities, on, aoi=area, side_m=opened.grid.side_m)
         crs = None if lattice_of is None or opened.crs is None else lattice_of(opened)
         lattice = None if crs is None else zones_on_lattice(predicted, crs)

@@ -18,7 +18,7 @@ from icefront.fronts.minimum_length import MIN_LENGTH_M, MIN_LENGTH_PX
 from icefront.fronts.quality import NO_FRONT, quality_flag
 from icefront.fronts.tracing import Trace, trace_front
 from icefront.grid import Grid
-from icefront.scenes.resampling import resample, resample_to
+from icefront.scenes.resampling import coarsened, resample, resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES
 
@@ -106,7 +106,7 @@ def extract_front(
             f"The front probabilities have the shape {np.shape(front)}, but {scene.name} needs "
             f"{scene.shape}; predict on the grid of the scene."
         )
-    on = drawing_scene(scene, worked) if resolution_m is None else resample(scene, resolution_m)
+    on = coarsened(scene, worked) if resolution_m is None else resample(scene, resolution_m)
     if on is not scene:
         probabilities = resample_to(probabilities, scene, on)
         if front is not None:
@@ -119,26 +119,6 @@ def extract_front(
         side_m=scene.grid.side_m,
         disagreement_m=disagreement_m,
     )
-
-
-def drawing_scene(scene: Scene, worked_m: float | None) -> Scene:
-    """Return a scene on the pixels on which its front is drawn.
-
-    Parameters
-    ----------
-    scene : Scene
-    worked_m : float or None
-        Side of the pixels at which the network worked, in metres; None if it is not known.
-
-    Returns
-    -------
-    Scene
-        On pixels of that size where they are larger than those of the scene, else the scene itself.
-    """
-    side_m = scene.grid.side_m
-    if worked_m is None or side_m is None or worked_m <= side_m * (1 + 1e-6):
-        return scene
-    return resample(scene, worked_m)
 
 
 def draw_front(
@@ -157,7 +137,7 @@ def draw_front(
     probabilities : float (4, H, W)
         Zone probabilities by class code.
     scene : Scene
-        On the same pixels, from `drawing_scene`.
+        On the same pixels.
     aoi, front, disagreement_m
         As for `extract_front`.
     side_m : float, optional

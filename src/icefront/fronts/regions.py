@@ -26,7 +26,7 @@ SPECK_PX = 36
 
 def front_regions(
     zones: np.ndarray, glacier_likelier: np.ndarray, valid: np.ndarray, min_length_px: float
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Reduce zones to the glacier and the ocean that can share a front.
 
     In this order: specks of rock or no data become glacier or ocean, what is likelier there; land
@@ -49,8 +49,11 @@ def front_regions(
 
     Returns
     -------
-    uint8 (H, W)
+    regions : uint8 (H, W)
         2 glacier, 3 ocean; 0 and 1 where no front can be: rock, no data and what was blocked.
+    drawable : bool (H, W)
+        The pixels between whose centres a line may run: glacier or ocean, away from the image
+        edge and from missing data.
     """
     regions = zones.copy()
     regions[~valid] = NO_DATA
@@ -66,24 +69,10 @@ def front_regions(
     _one_ocean(regions, outside)
     glaciers = components(regions == GLACIER)
     flat[glaciers.pixels(glaciers.areas < min_length_px**2)] = ROCK
-    return regions
+    return regions, _drawable(regions, valid)
 
 
-def drawable(regions: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Find where a front may run: glacier or ocean, away from the image edge and from missing data.
-
-    Parameters
-    ----------
-    regions : uint8 (H, W)
-        From `front_regions`.
-    valid : bool (H, W)
-        Where the scene holds data.
-
-    Returns
-    -------
-    bool (H, W)
-        The pixels between whose centres a line may run.
-    """
+def _drawable(regions: np.ndarray, valid: np.ndarray) -> np.ndarray:
     inside = regions >= GLACIER
     if not valid.all():
         inside &= ~dilate(~valid, EDGE_PX)

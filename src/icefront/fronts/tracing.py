@@ -10,7 +10,7 @@ from skimage.measure import find_contours
 
 from icefront.fronts import curves
 from icefront.fronts.minimum_length import is_long_enough
-from icefront.fronts.regions import dilate, drawable, front_regions
+from icefront.fronts.regions import dilate, front_regions
 from icefront.fronts.uncertainty import front_logit, uncertainty_along
 from icefront.zones import GLACIER, OCEAN, likeliest
 
@@ -103,7 +103,7 @@ def trace_front(
         return Trace((), "the scene holds no data")
     side = float(np.sqrt(sides[0] * sides[1]))
     nearer = probabilities[GLACIER] >= probabilities[OCEAN]
-    regions = front_regions(zones, nearer, valid, min_length / side)
+    regions, drawable = front_regions(zones, nearer, valid, min_length / side)
     for zone, name in ((OCEAN, "ocean"), (GLACIER, "glacier")):
         if not (regions == zone).any():
             return Trace((), f"no {name} was found")
@@ -114,7 +114,7 @@ def trace_front(
         return Trace((), "nowhere does glacier meet ocean")
     corner = np.array([box[0].start, box[1].start], dtype=np.float64)
     logit = front_logit(probabilities[GLACIER][box], probabilities[OCEAN][box])
-    allowed = drawable(regions, valid)[box]
+    allowed = drawable[box]
     if front is not None:
         allowed &= front[box] >= 0.5
         if not (allowed & meeting[box]).any():

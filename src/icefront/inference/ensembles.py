@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.inference.network import BATCHES, FoldedNetwork, evaluating, prepared
-from icefront.inference.precision import choose_device, computing
+from icefront.inference.network import BATCHES, FoldedNetwork, prepared
+from icefront.inference.precision import choose_device, computing, evaluating
 from icefront.inference.settings import Precision
 from icefront.inference.symmetries import views
 from icefront.inference.windows import (

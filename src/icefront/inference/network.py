@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import nn
@@ -55,22 +52,6 @@ def predict_whole(
         logits = network(torch.from_numpy(given).to(device)).float()
         zones = torch.softmax(logits[0], dim=0).cpu().numpy()
     return np.ascontiguousarray(zones[:, inside[0], inside[1]])
-
-
-@contextmanager
-def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put a model on a device in evaluation mode, and afterwards back to where it was."""
-    modes = {module: module.training for module in model.modules()}
-    parameter = next(model.parameters(), None)
-    home = None if parameter is None else parameter.device
-    model.eval().to(device)
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        if home is not None:
-            model.to(home)
 
 
 class FoldedNetwork:

@@ -1,4 +1,4 @@
-"""Where a network runs and in which precision."""
+"""Where a network runs, in which mode and precision."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.inference.settings import Precision
@@ -70,3 +71,19 @@ def computing(device: torch.device, precision: Precision) -> Iterator[None]:
         if precision == "float32" and device.type == "cuda":
             settings.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
         yield
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put a model on a device in evaluation mode, and afterwards back to where it was."""
+    modes = {module: module.training for module in model.modules()}
+    parameter = next(model.parameters(), None)
+    home = None if parameter is None else parameter.device
+    model.eval().to(device)
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        if home is not None:
+            model.to(home)

@@ -10,21 +10,15 @@ from torch import nn
 
 from icefront.grid import pixel_sides
 from icefront.inference.ensembles import predict_ensemble
-from icefront.inference.network import (
-    BATCHES,
-    FoldedNetwork,
-    evaluating,
-    predict_whole,
-    prepared,
-)
-from icefront.inference.precision import choose_device, computing
+from icefront.inference.network import BATCHES, FoldedNetwork, predict_whole, prepared
+from icefront.inference.precision import choose_device, computing, evaluating
 from icefront.inference.settings import Precision, PredictionSettings, Windows
 from icefront.inference.symmetries import SymmetryAverage
-from icefront.inference.windows import Layout, Network, blend_windows, default_layout, exact_layout
+from icefront.inference.windows import Layout, Network, blend_windows, layout_of
 from icefront.models.card import ModelCard, card_of
 from icefront.recipes import validated
+from icefront.scenes.resampling import coarsened, resample_through, resample_to
 from icefront.scenes.resampling import resample as resample_scene
-from icefront.scenes.resampling import resample_through, resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES, NO_DATA, ZoneProbabilities, likeliest
 
@@ -63,32 +57,28 @@ class Predicted:
             found = resample_to(found, self.for_model, self.scene)
         return ZoneProbabilities(found, pixel_size_m=self.for_model.grid.side_m)
 
-    def on_scene_and(
-        self, coarser: Scene, *, bare: bool = False
-    ) -> tuple[np.ndarray, ZoneProbabilities]:
-        """Return the likeliest zones on the scene and the probabilities on a coarser grid.
-
-        What `likeliest_zones` and `icefront.scenes.resample_to` make of `on_scene`, to the bit,
-        in strips: the probabilities of a large scene are never there as a whole.
+    def for_front(self, *, bare: bool = False) -> tuple[np.ndarray, np.ndarray, Scene]:
+        """Return what a front is drawn from, without the probabilities of the scene as a whole.
 
         Parameters
         ----------
-        coarser : Scene
-            The scene on larger pixels, or the scene itself.
         bare : bool
             As for `likeliest_zones`.
 
         Returns
         -------
-        uint8 (H, W), float32 (4, h, w)
+        zones : uint8 (H, W)
+            What `likeliest_zones` makes of `on_scene`.
+        probabilities : float32 (4, h, w)
+            What `icefront.scenes.resample_to` makes of `on_scene` for:
+        scene : Scene
+            On the pixels on which the models saw it, where these are larger, else as it was given.
         """
-        size = self.for_model.grid.side_m
-        if self.for_model is self.scene or coarser is self.scene:
+        coarser = coarsened(self.scene, self.for_model.grid.side_m)
+        if coarser is self.scene:
             found = self.on_scene()
             zones = likeliest_zones(found, self.scene, bare=bare)
-            if coarser is not self.scene:
-                found = ZoneProbabilities(resample_to(found, self.scene, coarser), size)
-            return zones, found
+            return zones, found, coarser
         zones = np.empty(self.scene.shape, np.uint8)
         averaged = np.empty((N_ZONES, *coarser.shape), np.float32)
         for rows, fine, coarse_rows, coarse in resample_through(
@@ -98,7 +88,7 @@ class Predicted:
             if not bare:
                 zones[rows][~np.isfinite(self.scene.image[rows])] = NO_DATA
             averaged[:, coarse_rows] = coarse
-        return zones, ZoneProbabilities(averaged, size)
+        return zones, averaged, coarser
 
 
 def predict(
@@ -147,7 +137,7 @@ def predict(
     card = card_of(models[0])
     for_model, note = for_card(scene, card) if resample else (scene, None)
     if layout is None:
-        layout = layout_of(models[0], settings)
+        layout = layout_of(models[0], settings.windows)
     if ensemble or len(models) > 1:
         found = predict_ensemble(
             models,
@@ -264,17 +254,6 @@ def predict_zones(
         whole=stride is None,
         progress=progress,
     ).on_scene()
-
-
-def layout_of(model: nn.Module, settings: PredictionSettings) -> Layout:
-    """Return the windows of a model: the one place that decides.
-
-    A network without a card says nothing about what it tolerates and gets the published windows.
-    """
-    card = card_of(model)
-    if settings.windows == "card" or getattr(model, "card", None) is None:
-        return exact_layout(card)
-    return default_layout(card)
 
 
 def for_card(scene: Scene, card: ModelCard, tolerance: float = 0.05) -> tuple[Scene, str | None]:

@@ -23,7 +23,8 @@ import torch
 from scipy import ndimage
 
 from icefront.errors import IcefrontError
-from icefront.models.card import ModelCard
+from icefront.inference.settings import Windows
+from icefront.models.card import ModelCard, card_of
 from icefront.progress import steps
 from icefront.zones import GLACIER, N_ZONES, OCEAN
 
@@ -117,6 +118,17 @@ def default_layout(card: ModelCard) -> Layout:
     """
     coarse = max(1, min(DEFAULT_COARSE, card.window // card.stride))
     return Layout(card.window, card.target, card.stride, coarse)
+
+
+def layout_of(model: object, windows: Windows) -> Layout:
+    """Return the windows of a model: the one place that decides.
+
+    A network without a card says nothing about what it tolerates and gets the published windows.
+    """
+    card = card_of(model)
+    if windows == "card" or getattr(model, "card", None) is None:
+        return exact_layout(card)
+    return default_layout(card)
 
 
 def axis_of_windows(length: int, window: int, target: int, stride: int) -> Axis:

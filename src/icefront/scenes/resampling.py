@@ -55,6 +55,21 @@ def resample(scene: Scene, pixel_size_m: float) -> Scene:
     return replace(scene, image=image, transform=grid.transform, pixel_size_m=grid.pixel_size_m)
 
 
+def coarsened(scene: Scene, pixel_size_m: float | None) -> Scene:
+    """Return a scene on pixels of a size where these are larger than its own, else the scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    pixel_size_m : float or None
+        Side in metres; None if it is not known.
+    """
+    side_m = scene.grid.side_m
+    if pixel_size_m is None or side_m is None or pixel_size_m <= side_m * (1 + 1e-6):
+        return scene
+    return resample(scene, pixel_size_m)
+
+
 def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.ndarray:
     """Bring maps from the grid of a resampled scene back to that of the scene.
 
