@@ -52,7 +52,7 @@ class EarlyEnd(EarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave a resumed run as it is that had ended."""
+        """End a resumed run at once where it had ended before."""
         trainer.should_stop = self.wait_count >= self.patience
 
 
