@@ -31,21 +31,21 @@ def called(*arguments: object) -> tuple[int, str, str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("monitor")
     branch = made_branch(TREND, radius_m=12_000)
-    fronts = made_fronts(branch, dates(60)).assign(glacier="Made", uncertainty_m=5.0)
+    fronts = made_fronts(branch, dates(60)).assign(glacier="Simulated", uncertainty_m=5.0)
     fronts.to_file(folder / "fronts.gpkg")
-    axis = gpd.GeoDataFrame({"glacier": ["Made"]}, geometry=[axis_of(branch)], crs=3413)
+    axis = gpd.GeoDataFrame({"glacier": ["Simulated"]}, geometry=[axis_of(branch)], crs=3413)
     axis.to_crs(4326).to_file(folder / "centreline.geojson")
     return folder
 
 
 def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
-    code, said, _ = called(
+    code, output, _ = called(
         *("measure", place / "fronts.gpkg", "--centreline", place / "centreline.geojson"),
         *("--width", 4_000, "--plane", "projected", "--out", out),
     )
     assert code == 0
-    assert "Made, curvilinear_box: -" in said
+    assert "Simulated, curvilinear_box: -" in output
     assert sorted(p.name for p in out.iterdir()) == [
         "events.csv",
         "lines.gpkg",
@@ -65,7 +65,7 @@ def test_measure_with_a_centreline(place: Path, tmp_path: Path) -> None:
     record = json.loads((out / "measures.json").read_text())
     assert record["sign"] == "advance is positive"
     assert record["fronts"] == [str(place / "fronts.gpkg")]
-    assert record["ice_side"]["Made"].endswith("by the direction of the given centreline")
+    assert record["ice_side"]["Simulated"].endswith("by the direction of the given centreline")
     lines = gpd.read_file(out / "lines.gpkg", layer="box")
     assert lines["box_proposed"].tolist() == [True]
 
@@ -74,9 +74,9 @@ def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: 
     table = gpd.read_file(place / "fronts.gpkg")
     table = table.assign(source=["one", "two"] * 30, date=table["date"][::2].repeat(2).to_list())
     table.to_file(tmp_path / "both.gpkg")
-    code, said, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out", INLAND)
+    code, output, _ = called("measure", tmp_path / "both.gpkg", "--out", tmp_path / "out", INLAND)
     assert code == 0
-    assert "Made: ice to the " in said
+    assert "Simulated: ice to the " in output
     sources = pd.read_csv(tmp_path / "out" / "sources.csv")
     assert (sources["dates"] == 30).all()
     assert set(sources["method"]) == set(pd.read_csv(tmp_path / "out" / "trends.csv")["method"])
@@ -89,7 +89,7 @@ def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "output"),
     [
         (("--inland", "here"), "x,y"),
         (("--plane", "air"), "geodesic or projected"),
@@ -100,11 +100,11 @@ def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_sentence(
-    place: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    place: Path, tmp_path: Path, options: tuple[str, ...], output: str
 ) -> None:
     code, _, error = called("measure", place / "fronts.gpkg", "--out", tmp_path / "out", *options)
     assert code == 2
-    assert said in error
+    assert output in error
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
 
@@ -117,9 +117,9 @@ def test_import_joins_files_and_keeps_their_sources(place: Path, tmp_path: Path)
     theirs.to_crs(4326).to_file(tmp_path / "picks.geojson")
     out = tmp_path / "all.gpkg"
     arguments = ("import", place / "fronts.gpkg", tmp_path / "picks.geojson", "--out", out)
-    code, said, _ = called(*arguments)
+    code, output, _ = called(*arguments)
     assert code == 0
-    assert "63 fronts (3 from TermPicks, 60 from unknown)" in said
+    assert "63 fronts (3 from TermPicks, 60 from unknown)" in output
     table = gpd.read_file(out)
     assert table.crs == 3413
     assert table["source"].value_counts().to_dict() == {"unknown": 60, "TermPicks": 3}
@@ -181,8 +181,8 @@ def test_fronts_of_which_the_side_of_the_ice_is_unknown_are_refused_by_name(
     arguments = ("measure", place / "fronts.gpkg", tmp_path / "sea.gpkg", "--out", tmp_path / "out")
     lines = gpd.read_file(place / "centreline.geojson")
     lines.to_file(tmp_path / "line.gpkg")
-    code, said, error = called(*arguments, "--centreline", tmp_path / "line.gpkg")
+    code, output, error = called(*arguments, "--centreline", tmp_path / "line.gpkg")
     assert code == 0
-    assert "Made, curvilinear_box: -" in said
+    assert "Simulated, curvilinear_box: -" in output
     assert error.count("Nobody's is not measured: ") == 1
     assert "Nobody's" in (tmp_path / "out" / "measures.json").read_text()

@@ -341,7 +341,7 @@ def test_glaciers_are_measured_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda f: f.iloc[:0], "is empty"),
         (lambda f: f.set_crs(None, allow_override=True), "has no CRS"),
@@ -351,14 +351,14 @@ def test_glaciers_are_measured_apart() -> None:
         (lambda f: pd.DataFrame(f), "as a GeoDataFrame"),
     ],
 )
-def test_tables_that_cannot_be_measured(change: object, said: str) -> None:
+def test_tables_that_cannot_be_measured(change: object, message: str) -> None:
     fronts = change(table(across(4_000)))  # type: ignore[operator]
     for method in (
         lambda f: centreline_position(f, AXIS),
         lambda f: curvilinear_box(f, AXIS, 4_000),
         lambda f: rectilinear_box(f, BOX, INLAND),
     ):
-        with pytest.raises(IcefrontError, match=said):
+        with pytest.raises(IcefrontError, match=message):
             method(fronts)
 
 

@@ -30,14 +30,14 @@ def found():
 
 
 @pytest.fixture(scope="module")
-def made(found, tmp_path_factory):
+def written(found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("products")
     write_products(found, folder, animation=False, progress=False)
     return folder
 
 
-def test_vectors_have_our_columns_and_those_of_the_field(found, made):
-    ours = gpd.read_file(made / "fronts.gpkg", layer="fronts")
+def test_vectors_have_our_columns_and_those_of_the_field(found, written):
+    ours = gpd.read_file(written / "fronts.gpkg", layer="fronts")
     assert ours.crs == found.fronts.crs
     assert {"glacier", "date", "grade", "why", "uncertainty_m", "model_sha256"} <= set(ours)
     theirs = {
@@ -45,9 +45,9 @@ def test_vectors_have_our_columns_and_those_of_the_field(found, made):
         "Center_X", "Center_Y", "Longitude", "Latitude", "DecDate",
     }  # fmt: skip
     tables = [
-        gpd.read_file(made / "fronts.gpkg", layer="exchange"),
-        gpd.read_file(made / "fronts.geojson"),
-        gpd.read_file(made / "fronts.shp"),
+        gpd.read_file(written / "fronts.gpkg", layer="exchange"),
+        gpd.read_file(written / "fronts.geojson"),
+        gpd.read_file(written / "fronts.shp"),
     ]
     for table in tables:
         assert theirs <= set(table)
@@ -65,30 +65,30 @@ def test_vectors_have_our_columns_and_those_of_the_field(found, made):
 
 @pytest.mark.skipif(not shutil.which("ogrinfo"), reason="ogrinfo is not installed")
 @pytest.mark.parametrize("name", ["fronts.gpkg", "fronts.geojson", "fronts.shp", "lines.gpkg"])
-def test_gdal_reads_the_vectors_without_a_warning(made, name):
-    said = subprocess.run(
-        ["ogrinfo", "-ro", "-so", "-al", str(made / name)], capture_output=True, text=True
+def test_gdal_reads_the_vectors_without_a_warning(written, name):
+    done = subprocess.run(
+        ["ogrinfo", "-ro", "-so", "-al", str(written / name)], capture_output=True, text=True
     )
-    assert said.returncode == 0
-    assert said.stderr == ""
+    assert done.returncode == 0
+    assert done.stderr == ""
 
 
-def test_the_style_is_xml_with_a_class_a_year_and_comes_with_the_geopackage(made):
-    text = (made / "fronts.qml").read_text()
+def test_the_style_is_xml_with_a_class_a_year_and_comes_with_the_geopackage(written):
+    text = (written / "fronts.qml").read_text()
     renderer = ElementTree.fromstring(text.split("\n", 1)[1]).find("renderer-v2")
     assert renderer.get("attr") == "decimal_date"
     classes = renderer.findall("ranges/range")
     assert [one.get("label") for one in classes] == ["2016", "2017", "2018"]
     symbols = {one.get("name") for one in renderer.findall("symbols/symbol")}
     assert symbols == {one.get("symbol") for one in classes}
-    assert "decimal_date" in gpd.read_file(made / "fronts.gpkg", layer="fronts")
-    with sqlite3.connect(made / "fronts.gpkg") as db:
+    assert "decimal_date" in gpd.read_file(written / "fronts.gpkg", layer="fronts")
+    with sqlite3.connect(written / "fronts.gpkg") as db:
         (stored,) = db.execute("SELECT styleQML FROM layer_styles WHERE useAsDefault").fetchone()
     assert stored == text
 
 
-def test_the_netcdf_file_keeps_the_cf_conventions(found, made):
-    with netcdf_file(made / "series.nc", mmap=False) as file:
+def test_the_netcdf_file_keeps_the_cf_conventions(found, written):
+    with netcdf_file(written / "series.nc", mmap=False) as file:
         assert file.Conventions == b"CF-1.11"
         assert file.featureType == b"timeSeries"
         names = set(file.variables)
@@ -120,10 +120,10 @@ def test_the_netcdf_file_keeps_the_cf_conventions(found, made):
         assert (abs(file.variables["latitude"][:] - 78.8) < 1).all()
 
 
-def test_xarray_opens_the_netcdf_file(found, made):
+def test_xarray_opens_the_netcdf_file(found, written):
     import xarray
 
-    with xarray.open_dataset(made / "series.nc", engine="scipy") as data:
+    with xarray.open_dataset(written / "series.nc", engine="scipy") as data:
         assert [name.decode() for name in data["glacier_name"].values] == list(found.series)
         first = int(data["row_size"][0])
         mine = found.series["Crane"][METHOD].table
@@ -132,45 +132,45 @@ def test_xarray_opens_the_netcdf_file(found, made):
         assert str(data["time"].values[0])[:10] == "2016-01-10"
 
 
-def test_the_netcdf_file_passes_the_checker_of_the_conventions(made, tmp_path):
+def test_the_netcdf_file_passes_the_checker_of_the_conventions(written, tmp_path):
     from compliance_checker.runner import CheckSuite, ComplianceChecker
 
     CheckSuite.load_all_available_checkers()
     report = tmp_path / "report.txt"
     passed, crashed = ComplianceChecker.run_checker(
-        str(made / "series.nc"), ["cf:1.11"], 0, "strict", output_filename=str(report)
+        str(written / "series.nc"), ["cf:1.11"], 0, "strict", output_filename=str(report)
     )
     assert passed, report.read_text()
     assert not crashed
 
 
-def test_a_project_as_a_data_set_is_what_the_netcdf_file_holds(found, made):
+def test_a_project_as_a_data_set_is_what_the_netcdf_file_holds(found, written):
     import xarray
 
     from icefront.products.netcdf import to_xarray
 
     data = to_xarray(found)
     assert data["glacier_name"].values.tolist() == list(found.series)
-    with xarray.open_dataset(made / "series.nc", engine="scipy") as read:
+    with xarray.open_dataset(written / "series.nc", engine="scipy") as read:
         for name in data.data_vars:
             if data[name].dtype.kind == "f":
                 assert read[name].values == pytest.approx(data[name].values, nan_ok=True)
         assert (read["time"].values == data["time"].values).all()
 
 
-def test_series_are_the_same_in_csv_and_parquet(found, made):
-    table = pd.read_csv(made / "series.csv")
+def test_series_are_the_same_in_csv_and_parquet(found, written):
+    table = pd.read_csv(written / "series.csv")
     assert len(table) == len(found.measured)
     assert {"glacier", "date", "method", "position_m", "area_m2", "grade"} <= set(table)
-    other = pd.read_parquet(made / "series.parquet")
+    other = pd.read_parquet(written / "series.parquet")
     assert other["position_m"].to_numpy() == pytest.approx(table["position_m"].to_numpy(), abs=2e-3)
-    summary = pd.read_csv(made / "summary.csv").set_index(["glacier", "method"])
+    summary = pd.read_csv(written / "summary.csv").set_index(["glacier", "method"])
     rate = summary.loc[("Crane", METHOD)]
     assert rate["rate_low"] < -200 < rate["rate_high"]
 
 
-def test_the_report_holds_everything_itself_and_escapes_names(made):
-    text = (made / "report.html").read_text()
+def test_the_report_holds_everything_itself_and_escapes_names(written):
+    text = (written / "report.html").read_text()
     assert "<script" not in text
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert TWO not in text
@@ -179,8 +179,8 @@ def test_the_report_holds_everything_itself_and_escapes_names(made):
     assert "CALFIN" in text
 
 
-def test_the_report_counts_in_words_that_agree_and_lists_what_was_proposed(found, made):
-    text = (made / "report.html").read_text()
+def test_the_report_counts_in_words_that_agree_and_lists_what_was_proposed(found, written):
+    text = (written / "report.html").read_text()
     assert "Proposed from the fronts: centreline, box, width." in text
     for one in found.series.values():
         count = int(one[METHOD].table["outlier"].sum())
@@ -188,18 +188,18 @@ def test_the_report_counts_in_words_that_agree_and_lists_what_was_proposed(found
     assert not re.search(r"\b1 outliers", text)
 
 
-def test_the_lines_say_what_was_proposed_in_both_layers(made):
+def test_the_lines_say_what_was_proposed_in_both_layers(written):
     for layer in ("centreline", "box"):
-        lines = gpd.read_file(made / "lines.gpkg", layer=layer)
+        lines = gpd.read_file(written / "lines.gpkg", layer=layer)
         assert lines["glacier"].tolist() == ["Crane", TWO]
         assert lines[["centreline_proposed", "box_proposed", "width_proposed"]].all(axis=None)
 
 
-def test_the_files_of_a_strange_name_are_plain(made):
-    names = {path.name for path in made.iterdir()}
+def test_the_files_of_a_strange_name_are_plain(written):
+    names = {path.name for path in written.iterdir()}
     assert {"Crane_map.png", "Two_b_more_b_map.png"} <= names
     for name in ("map", "position", "season", "area"):
-        picture = np.asarray(Image.open(made / f"Crane_{name}.png").convert("RGB"))
+        picture = np.asarray(Image.open(written / f"Crane_{name}.png").convert("RGB"))
         assert picture.shape[1] > 700
         assert picture.std() > 10
 

@@ -155,3 +155,24 @@ def test_lines_that_nobody_drew_are_not_blamed() -> None:
         measure_each(FRONTS, centreline=tight)
     with pytest.raises(IcefrontError, match=r"^A box 9000 m wide about this centreline"):
         measure_each(FRONTS, centreline=tight, width_m=9_000.0)
+
+
+def test_imported_fronts_are_measured_alike_whichever_way_they_were_drawn() -> None:
+    others = FRONTS.assign(source="Others", icefront_version=None, date=FRONTS["date"].shift(-1))
+    others = others.iloc[:-1].set_geometry(FRONTS.geometry.iloc[1:].to_numpy(), crs=FRONTS.crs)
+    turned = others.set_geometry(others.geometry.reverse())
+    found = [
+        compute_results(
+            gpd.GeoDataFrame(pd.concat([FRONTS, table], ignore_index=True), crs=FRONTS.crs)
+        )
+        for table in (others, turned)
+    ]
+    positions = [results.measured["position_m"].to_numpy() for results in found]
+    assert positions[0] == pytest.approx(positions[1], abs=1e-3)
+    assert found[1].sources["bias_m"].abs().max() < 1e-3
+    assert found[1].lines["ice_side"][0].startswith("west, by the zones")
+    alone = turned.set_geometry(turned.translate(0.0, -2e6))
+    with pytest.raises(IcefrontError, match="--inland X,Y"):
+        compute_results(alone)
+    inland = (440_000.0, 6_750_000.0)
+    assert compute_results(alone, inland=inland).lines["ice_side"][0].startswith("west, by the pl")

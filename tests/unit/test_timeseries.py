@@ -126,8 +126,8 @@ def test_intervals_hold_under_autocorrelation() -> None:
         days = np.sort(rng.uniform(0, 6 * YEAR, 120)) + 5_000
         decay = np.exp(-np.diff(days) / 60)
         slow = [50 * rng.normal()]
-        for share in decay:
-            slow.append(share * slow[-1] + 50 * np.sqrt(1 - share**2) * rng.normal())
+        for factor in decay:
+            slow.append(factor * slow[-1] + 50 * np.sqrt(1 - factor**2) * rng.normal())
         position = -100 * days / YEAR + 80 * np.cos(2 * np.pi * days / YEAR) + np.array(slow)
         fit = fit_trend(days, position)
         covered += fit.rate_low <= -100 <= fit.rate_high
@@ -142,10 +142,10 @@ def test_uncertain_sources_count_less() -> None:
     rng = np.random.default_rng(1)
     sigma = np.where(np.arange(200) % 2, 200.0, 10.0)
     position = -50 * DAYS / YEAR + sigma * rng.normal(size=200)
-    told = make_series(series_of(position, uncertainty_m=sigma)).fit
-    untold = fit_trend(DAYS, position)
-    assert abs(told.rate + 50) < 5
-    assert told.rate_high - told.rate_low < 0.5 * (untold.rate_high - untold.rate_low)
+    stated = make_series(series_of(position, uncertainty_m=sigma)).fit
+    unstated = fit_trend(DAYS, position)
+    assert abs(stated.rate + 50) < 5
+    assert stated.rate_high - stated.rate_low < 0.5 * (unstated.rate_high - unstated.rate_low)
 
 
 def test_short_and_seasonless_series_say_so() -> None:

@@ -1,4 +1,4 @@
-"""Grades: what is wrong with a front is found and said, and nothing else is."""
+"""Grades: what is wrong with a front is found and named, and nothing else."""
 
 import numpy as np
 import pytest

@@ -155,8 +155,8 @@ def import_fronts(
     for note in table.attrs.get("notes", []):
         echo(note, err=True)
     counts = table.groupby("source", dropna=False).size()
-    said = ", ".join(f"{count} from {name}" for name, count in counts.items())
-    echo(f"{len(table)} fronts ({said}) are in {out}")
+    listed = ", ".join(f"{count} from {name}" for name, count in counts.items())
+    echo(f"{len(table)} fronts ({listed}) are in {out}")
 
 
 def _read(paths: list[Path], **options: Any) -> gpd.GeoDataFrame:

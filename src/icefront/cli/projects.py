@@ -170,7 +170,7 @@ def review(
         list[str] | None, typer.Option("--reject", help="This front is wrong: in no series.")
     ] = None,
     undo: Annotated[
-        list[str] | None, typer.Option("--undo", help="Take back what was said of this one.")
+        list[str] | None, typer.Option("--undo", help="Take back the verdict on this one.")
     ] = None,
     centreline: Centreline = None,
     box: BoxFile = None,
@@ -184,12 +184,12 @@ def review(
     from icefront.projects.results import REJECTED, load_results
     from icefront.projects.review import ACCEPTED, judge
 
-    said = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
-    for names, verdict in said:
+    verdicts = [(accept, ACCEPTED), (reject, REJECTED), (undo, None)]
+    for names, verdict in verdicts:
         if names:
             judge(project, names, verdict)
             echo(f"{len(names)} scenes: {verdict or 'verdict taken back'}.")
-    if any(names for names, _ in said):
+    if any(names for names, _ in verdicts):
         return
     results = load_results(
         project,

@@ -1,6 +1,6 @@
 """On which side of a glacier's fronts the ice lies.
 
-The order in which somebody drew the vertices of a line says nothing. What tells, the best first:
+The order in which somebody drew the vertices of a line says nothing. The evidence, the best first:
 a centreline or a place inland that the user gives; fronts that this program drew from zones of
 glacier and ocean, which have the ice on their left; and where the land is.
 """

@@ -349,8 +349,8 @@ def _chords(
     if loose and complete.any():
         reasons.append(f"{_count_text(len(loose), 'loose piece')} left out")
     elif loose:
-        chain, said = _joined_to_edges(loose, free[~whole], box)
-        reasons += said
+        chain, found = _joined_to_edges(loose, free[~whole], box)
+        reasons += found
         lines.append(chain)
         at = shapely.line_locate_point(box.ring, shapely.points(chain[[0, -1]]))
         ends = np.concatenate([ends, at[None]])

@@ -1,7 +1,7 @@
 """Figures of a glacier's fronts: on the map and through time.
 
-Colours: dates run through the middle of matplotlib's plasma, which grows evenly lighter and is told
-apart without red and green; sources take the colours and markers of all reports.
+Colours: dates run through the middle of matplotlib's plasma, which grows evenly lighter and
+needs no red and green; sources take the colours and markers of all reports.
 """
 
 from __future__ import annotations
@@ -319,7 +319,7 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
         labels.append(f"calving events ({len(series.events)})")
     dress_year_axis(axes)
     if legend:
-        # Below the panel: nothing of a curve is ever hidden.
+        # Below the panel: no curve is ever covered.
         axes.legend(
             handles, labels, frameon=False, fontsize=9, labelcolor=INK, ncols=min(len(labels), 6),
             loc="upper center", bbox_to_anchor=(0.5, -0.09), handletextpad=0.5, columnspacing=1.4,

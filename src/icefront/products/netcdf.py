@@ -136,7 +136,7 @@ def to_xarray(results: ProjectResults) -> xr.Dataset:
 
 def write_netcdf(results: ProjectResults, path: Path) -> None:
     """Write the series of a project as a NetCDF file."""
-    # As plain variables: which of them are coordinates is said by each variable that has them.
+    # As plain variables: each variable names those that are its coordinates.
     dataset = to_xarray(results).reset_coords()
     days = (dataset["time"].values - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
     units = {"units": "days since 1970-01-01 00:00:00", "calendar": "standard"}

@@ -60,8 +60,8 @@ def exchange_table(fronts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
     CALFIN (Cheng et al. 2021, doi:10.5194/tc-15-1663-2021), TermPicks (Goliber et al. 2022,
     doi:10.5194/tc-16-3215-2022). ``GlacierID`` and ``RefName`` are the glacier as the project calls
-    it; ``QualFlag`` is 10 for a front graded A or B, 13 for C and D, and what an imported front
-    said itself; ``Center_X`` and ``Center_Y`` (CRS of the table), ``Longitude`` and ``Latitude``
+    it; ``QualFlag`` is 10 for a front graded A or B, 13 for C and D, and that of its source for an
+    imported front; ``Center_X`` and ``Center_Y`` (CRS of the table), ``Longitude`` and ``Latitude``
     are half way along the front; ``DecDate`` is the year with its fraction.
 
     Parameters

@@ -21,7 +21,7 @@ from icefront.timeseries.series import Series, make_series
 from icefront.timeseries.source_comparison import compare_sources
 
 METHOD = METHODS[0]
-"""The measure that figures and grades are made with."""
+"""The measure that figures and grades rest on."""
 
 REJECTED = "rejected"
 

@@ -41,7 +41,7 @@ def list_for_review(results: ProjectResults) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, of what nobody has judged: fronts that the pass through time moved by
+        Columns `COLUMNS`, of what has no verdict: fronts that the pass through time moved by
         more than `MOVED_PX` pixels, the farthest first; fronts below grade A, the worst first;
         scenes without a front; those that failed. ``picture`` is empty.
     """

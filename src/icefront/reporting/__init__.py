@@ -1,4 +1,4 @@
-"""What reports and pictures share, whatever they are about.
+"""What all reports and pictures have in common.
 
 `icefront.reporting.style` (colours, axes, figures), `icefront.reporting.scale_bar`,
 `icefront.reporting.pictures` (figures and images as files, bytes and data URIs),

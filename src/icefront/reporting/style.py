@@ -1,6 +1,6 @@
 """Colours, marks, axes and figures, the same in all reports.
 
-All colours can be told apart by readers with any common form of colour blindness: they are those of
+All colours are distinct to readers with any common form of colour blindness: they are those of
 Okabe and Ito (2008, Color Universal Design, https://jfly.uni-koeln.de/color/). Curves differ in
 their marks or dashes, too.
 """
@@ -117,13 +117,13 @@ def dress_axes(
         Which grid lines; with "x" or "y" only that axis has a line and tick marks are left out, as
         suits rows of names.
     """
-    hidden = ["top", "right"]
+    omitted = ["top", "right"]
     if grid != "both":
-        hidden.append("left" if grid == "x" else "bottom")
+        omitted.append("left" if grid == "x" else "bottom")
         axes.tick_params(length=0)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_color(MUTED)
-        axes.spines[side].set_visible(side not in hidden)
+        axes.spines[side].set_visible(side not in omitted)
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9)
     axes.grid(True, axis=grid, color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)

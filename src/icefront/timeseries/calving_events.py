@@ -13,7 +13,7 @@ _EVENT_SIGMAS = 3.5
 _EVENT_REACH = 3
 """Positions before and after a drop that must agree that it lasted."""
 _EVENT_DAYS = 60.0
-"""Over a longer time without a front, calving cannot be told from gradual retreat."""
+"""Over a longer time without a front, calving and gradual retreat look the same."""
 
 
 def calving_events(

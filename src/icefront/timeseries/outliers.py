@@ -57,7 +57,7 @@ def find_outliers(
     positions before it and of those after it, by more than four standard deviations of both, and as
     far from the parabola through all of them (so that the turn of the season is none). Both
     distances must be alike, the smaller at least half the larger: after calving a front begins to
-    come back, but not at once. The first and the last date cannot be judged and stay.
+    come back, but not at once. The first and the last date cannot be checked and stay.
 
     Parameters
     ----------
