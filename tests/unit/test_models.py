@@ -201,6 +201,8 @@ def test_folded_networks_give_the_answers_of_the_network(architecture: dict) -> 
         assert torch.equal(model(image), expected)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded(model).modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    # The copy shares weights with a network that may be in the middle of its training.
+    assert all(value.requires_grad for value in model.parameters())
 
 
 def test_networks_of_other_families_are_not_folded() -> None:

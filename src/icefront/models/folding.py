@@ -47,7 +47,7 @@ def folded(model: nn.Module) -> nn.Module:
     found = copy.deepcopy(model, shared)
     with torch.no_grad():
         _fold(found)
-    return found.eval().requires_grad_(False)
+    return found.eval()
 
 
 def _fold(module: nn.Module) -> None:
