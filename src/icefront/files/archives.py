@@ -80,8 +80,9 @@ def unpack(
                 _write_entry(unfinished / name, content, archive, name)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError,
                 gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:  # fmt: skip
+            reason = str(error).partition("\n")[0].rstrip(":")  # tarfile lists what it tried
             raise IcefrontError(
-                f"The archive {archive} is damaged or encrypted ({error}): nothing was unpacked."
+                f"The archive {archive} is damaged or encrypted ({reason}): nothing was unpacked."
             ) from None
         names = sorted(top.name for top in unfinished.iterdir())
         for name in names:

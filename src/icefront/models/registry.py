@@ -79,14 +79,14 @@ def build(model: str | dict[str, Any] | ModelCard) -> nn.Module:
         card = model
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
     family = options.pop("family", None)
-    if family not in _FAMILIES:
+    if not isinstance(family, str) or family not in _FAMILIES:
         raise IcefrontError(
             f"The model {card.name!r} has the family {family!r}; known are {', '.join(_FAMILIES)}."
         )
     make, configure = _FAMILIES[family]
     try:
         network = make(configure(**options))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise IcefrontError(
             f"The architecture of the model {card.name!r} cannot be built: {error}."
         ) from error

@@ -159,7 +159,7 @@ class PretrainingConfig(RunConfig):
     def _as_published(cls, values: Any) -> Any:
         """Set the defaults of the method."""
         method = values.get("method") if isinstance(values, dict) else None
-        if method not in _PUBLISHED:
+        if not isinstance(method, str) or method not in _PUBLISHED:
             return values
         published = _PUBLISHED[method]
         filled = {**published, **values}

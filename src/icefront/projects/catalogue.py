@@ -254,7 +254,7 @@ class Catalogue:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # damaged text
             raise _explained(error, self.path, self.wait_s) from error
 
     @contextmanager
@@ -506,7 +506,7 @@ def _damaged(path: Path, why: str) -> IcefrontError:
     )
 
 
-def _explained(error: sqlite3.Error, path: Path, wait_s: float = WAIT_S) -> IcefrontError:
+def _explained(error: Exception, path: Path, wait_s: float = WAIT_S) -> IcefrontError:
     said = str(error)
     if "full" in said:
         return IcefrontError(
