@@ -40,7 +40,7 @@ def estimate_rates(
     probabilities: Any,
     dates: Sequence[Any],
     *,
-    power: float | Sequence[float] | np.ndarray = POWER,
+    power: float | Sequence[float] | np.ndarray = 1.0,
     start: ChangeRates | None = None,
     rounds: int = ROUNDS,
 ) -> ChangeRates:
@@ -48,8 +48,11 @@ def estimate_rates(
 
     Parameters
     ----------
-    probabilities, dates, power
+    probabilities, dates
         As for `icefront.through_time`; a sample of rows is read.
+    power : float or sequence of float
+        Power of the probabilities. At 1 some errors count as changes, at less some changes as
+        errors; the former leaves more of the seasons.
     start : ChangeRates, optional
         Where to start; its rate of rock is kept.
     rounds : int
