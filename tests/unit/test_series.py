@@ -13,6 +13,7 @@ from pyproj import CRS
 
 from icefront import through_time
 from icefront.errors import IcefrontError
+from icefront.extraction.series_fronts import in_series
 from icefront.grid import Grid
 from icefront.series.byte_series import ByteSeries
 from icefront.series.corrections import zones_beside
@@ -292,6 +293,13 @@ def test_rates_of_a_short_or_still_series_stay():
 def test_evidence_of_missing_data_is_none():
     found = evidence(np.array([[[1.0], [0], [0], [0]]], np.float32), np.ones(1))
     np.testing.assert_array_equal(found, 1)
+
+
+def test_a_date_years_from_all_others_stands_alone():
+    assert in_series(days(0, 0)) == [False, False]
+    assert in_series(days(0)) == [False]
+    assert in_series(days(0, 800, 1500, 12)) == [True, True, True, True]
+    assert in_series(days(0, 1000, 1012, 9000)) == [False, True, True, False]
 
 
 # --- the lattice ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,12 @@ THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
 
 USUAL_DATES = 50
 """Number of dates whose mean is taken for what is usual at a place."""
+
+ALONE_DAYS = 730
+"""A date this long before or after all others has no part in a series, in days."""
+
+INTERPOLATED_DAYS = 45
+"""Where a date has no data, a front is drawn only if one at most this far from it has, in days."""
 
 DISAGREEMENT = 1.15
 """Standard deviation of a front through time, as a multiple of the median distance between it and
@@ -165,13 +172,13 @@ def smooth_dates(
         ByteSeries(count, grid.shape, folder) as smoothed,
     ):
         every = slice(0, grid.height)
-        seen = np.zeros(grid.shape, bool)
+        data = _DataMasks(members, grid.shape)
         for index, member in enumerate(members):
             values = nowhere(grid)
             rows, columns = window_of(member.grid, grid)
             values[:, rows, columns] = member.read()
             single[index, :, every] = values
-            seen |= values[NO_DATA] < WHOLE
+            data.add(values[NO_DATA] < WHOLE)
         rates = rates or estimate_rates(single, dates)
         power = estimate_power(single, dates, corrections or {}, rates=rates)
         through_time(
@@ -184,17 +191,29 @@ def smooth_dates(
             out=smoothed,
             progress=progress,
         )
-        apart = _disagreement(members, single, smoothed, grid, seen, aoi)
+        apart = _disagreement(members, single, smoothed, grid, data, aoi)
         newest = max(dates)
         for index, member in enumerate(members):
             probabilities = smoothed.date(index)
             if wanted is not None and not wanted(index, probabilities):
                 continue
-            front = _drawn(member, probabilities, grid, seen, aoi, apart)
-            missing = single.date(index)[NO_DATA] == WHOLE
+            front = _drawn(member, probabilities, grid, data.near(index), aoi, apart)
             front["through_time"] = PROVISIONAL if member.date == newest else SMOOTHED
-            front["interpolated"] = _fraction_on(front.geometry.iloc[0], missing, grid)
+            front["interpolated"] = _fraction_on(front.geometry.iloc[0], ~data.of(index), grid)
             yield SmoothedDate(index, front, probabilities, grid)
+
+
+def in_series(dates: Sequence[dt.date]) -> list[bool]:
+    """Tell for each date whether another one is near enough to tell something about it.
+
+    A glacier has moved on after `ALONE_DAYS`; what a date that long before or after all others
+    shows stands alone.
+    """
+    days = np.array([date.toordinal() for date in dates])
+    known = np.unique(days)
+    gaps = np.diff(known)
+    near = np.minimum(np.append(gaps, np.inf), np.insert(gaps.astype(float), 0, np.inf))
+    return [bool(near[np.searchsorted(known, day)] <= ALONE_DAYS) for day in days]
 
 
 class GlacierSeries:
@@ -245,9 +264,11 @@ class GlacierSeries:
             As `SmoothedDate.front`, in the CRS of the lattice.
         """
         for found in self._members.values():
-            indices, members = zip(*found, strict=True)
-            if len({member.date for member in members}) < 2:
+            near = in_series([member.date for _, member in found])
+            found = list(itertools.compress(found, near))
+            if not found:
                 continue
+            indices, members = zip(*found, strict=True)
             for done in smooth_dates(members, aoi=aoi, progress=progress):
                 yield indices[done.index], done.front
 
@@ -337,12 +358,39 @@ def _drawn(
     )
 
 
+class _DataMasks:
+    """Where each date has data, a bit a pixel."""
+
+    def __init__(self, members: Sequence[DatedZones], shape: tuple[int, int]) -> None:
+        self._days = np.array([member.date.toordinal() for member in members])
+        self._shape = shape
+        self._bits: list[np.ndarray] = []
+
+    def add(self, mask: np.ndarray) -> None:
+        """Add the mask of the next date, bool (H, W)."""
+        self._bits.append(np.packbits(mask))
+
+    def of(self, index: int) -> np.ndarray:
+        """Return where a date has data, bool (H, W)."""
+        return self._unpacked(self._bits[index])
+
+    def near(self, index: int) -> np.ndarray:
+        """Return where a date, or one at most `INTERPOLATED_DAYS` from it, has data."""
+        close = np.abs(self._days - self._days[index]) <= INTERPOLATED_DAYS
+        bits = [bits for bits, is_close in zip(self._bits, close, strict=True) if is_close]
+        return self._unpacked(np.bitwise_or.reduce(bits))
+
+    def _unpacked(self, bits: np.ndarray) -> np.ndarray:
+        count = self._shape[0] * self._shape[1]
+        return np.unpackbits(bits, count=count).view(bool).reshape(self._shape)
+
+
 def _disagreement(
     members: Sequence[DatedZones],
     single: ByteSeries,
     smoothed: ByteSeries,
     grid: Grid,
-    seen: np.ndarray,
+    data: _DataMasks,
     aoi: AreaOfInterest | None,
 ) -> float:
     """Return the standard deviation of fronts that the disagreement of the dates shows, in metres.
@@ -352,9 +400,10 @@ def _disagreement(
     `DISAGREEMENT`.
     """
     apart = []
-    for index in np.unique(np.linspace(0, len(members) - 1, DISAGREEMENT_DATES).astype(int)):
+    chosen = np.linspace(0, len(members) - 1, DISAGREEMENT_DATES).astype(int)
+    for index in sorted(set(chosen.tolist())):
         alone, through = (
-            _drawn(members[index], series.date(int(index)), grid, seen, aoi).geometry.iloc[0]
+            _drawn(members[index], series.date(index), grid, data.of(index), aoi).geometry.iloc[0]
             for series in (single, smoothed)
         )
         distance = mean_distance(alone, through, grid.transform.a)

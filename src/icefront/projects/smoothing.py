@@ -8,6 +8,7 @@ noted last. A pass that was cut off is done again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from icefront.extraction.series_fronts import (
     THROUGH_TIME_COLUMNS,
     DatedZones,
     SmoothedDate,
+    in_series,
     smooth_dates,
 )
 from icefront.extraction.settings import parse_date
@@ -324,8 +326,9 @@ def series_of(catalogue: Catalogue) -> dict[str | None, list[tuple[DatedZones, A
     found = {}
     for glacier, rows in by_glacier.items():
         members = _members(catalogue.folder, glacier, rows)
-        if len({member.date for member, _ in members}) > 1:
-            found[glacier] = members
+        near = in_series([member.date for member, _ in members])
+        if any(near):
+            found[glacier] = list(itertools.compress(members, near))
     return found
 
 
