@@ -71,6 +71,14 @@ def test_resumed_equals_uninterrupted(recipe: Path) -> None:
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_an_epoch_that_its_minutes_cut_short_counts(recipe: Path) -> None:
+    short = ["epochs=null", "minutes=1e-6", "validate_every=2"]
+    out = Path(train(recipe, short, progress=False)["folder"])
+    assert not (out / "best_mean_iou.safetensors").exists()  # it is the first
+    provenance = icefront.load_model(out / "last.safetensors").card.provenance
+    assert (provenance["epoch"], provenance["steps"], provenance["crops"]) == (1, 1, 4)
+
+
 def test_training_starts_from_a_checkpoint(recipe: Path) -> None:
     first = train(recipe, ["name=first", "epochs=1"], progress=False)
     init = Path(first["folder"]) / "last.safetensors"

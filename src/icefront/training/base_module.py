@@ -47,8 +47,9 @@ class LearningModule(L.LightningModule):
 
     @property
     def epochs_done(self) -> int:
-        """Whole epochs so far, those of a run that was resumed included."""
-        return int(self.global_step) // self.steps_per_epoch
+        """Epochs that ended so far, those of a run that was resumed included."""
+        ended = self.trainer.fit_loop.epoch_progress.current
+        return int(ended.processed)  # type: ignore[attr-defined]
 
     @property
     def progress(self) -> float:
