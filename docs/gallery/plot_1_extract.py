@@ -48,7 +48,7 @@ box.to_file(folder / "box.gpkg")
 
 paths = sorted((folder / "scenes").glob("*.tif"))
 run(f"icefront extract {paths[0]} {paths[1]} --aoi box.gpkg --out fronts")
-by_command = gpd.read_file(folder / "fronts/fronts.gpkg")
+by_command = gpd.read_file(folder / "fronts/fronts.gpkg", layer="fronts")
 by_command[["scene", "date", "length_m", "uncertainty_m", "flag"]]
 
 # %%
