@@ -19,6 +19,7 @@ from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.files import atomic
 from icefront.projects import catalogue as catalogues
+from icefront.projects import run as runs
 from icefront.projects import workers
 from icefront.projects.catalogue import (
     CATALOGUE,
@@ -309,6 +310,27 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path, monkeypatch
         assert catalogue.counts() == {DONE: 2, NEW: 2}
     monkeypatch.setattr(atomic, "move_into_place", move)
     assert run(source, project).done == 2
+
+
+def test_the_first_scene_is_handed_out_before_all_headers_are_read(tmp_path, monkeypatch):
+    write_series(tmp_path / "scenes", 12)
+    monkeypatch.setattr(runs, "CRS_SAMPLE", 1)
+    monkeypatch.setattr(runs, "BATCH", 2)
+    read_header, read, told = runs.read_header, [], []
+
+    def counted(item):
+        read.append(item.path)
+        return read_header(item)
+
+    monkeypatch.setattr(runs, "read_header", counted)
+    report = run(
+        config(tmp_path),
+        tmp_path / "project",
+        on_scene=lambda scene: told.append(len(read)),
+    )
+    assert (report.found, report.done) == (12, 12)
+    assert told[0] <= 5
+    assert len(read) == len(set(read)) == 12
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_run_and_leaves_no_project(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
     fronts.to_file(folder / "fronts.gpkg")
     write_tif(folder / "scene.tif", landscape())
+    for name in ("scenes", "project-packaged"):
+        shutil.copytree(Path(__file__).parent / "data" / "0.1.0" / name, folder / name)
     write_study(folder / "people", 2, {"Ada": (20.0, 12.0), "Bo": (-20.0, 18.0)})
     return folder
 
@@ -94,6 +97,7 @@ def test_help_loads_no_library_for_data(folder: Path) -> None:
         ("monitor measure fronts.gpkg --out curve", 0),
         ("monitor import fronts.gpkg --out all.gpkg", 0),
         ("monitor products project --no-animation", 0),
+        ("monitor run scenes --out project-packaged", 0),
         ("monitor review project", 0),
         ("monitor review project --reject Crane_20160110", 0),
         ("compare --runs ours=300,310,305 --runs theirs=350,340,360 --resamples 100", 0),

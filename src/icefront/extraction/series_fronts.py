@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +18,6 @@ from icefront.fronts.area_of_interest import AreaOfInterest
 from icefront.fronts.distances import mean_distance, points_along
 from icefront.fronts.lines import extract_front
 from icefront.grid import Grid, working_crs
-from icefront.inference.predict import Predicted
 from icefront.scenes.scene import Scene
 from icefront.series.byte_series import ByteSeries
 from icefront.series.estimation import estimate_power, estimate_rates
@@ -25,6 +25,9 @@ from icefront.series.lattice import WHOLE, lattice_grid, nowhere, onto, window_o
 from icefront.series.rates import ChangeRates
 from icefront.series.smoothing import through_time
 from icefront.zones import N_ZONES, NO_DATA, ROCK
+
+if TYPE_CHECKING:
+    from icefront.inference.predict import Predicted
 
 THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
 """Columns of fronts that the pass through time drew."""

@@ -7,12 +7,11 @@ PyTorch's restricted reader.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import pickle
 import re
 import zipfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,11 @@ from torch import Tensor, nn
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import NAME_ANOTHER_FOLDER, staging
-from icefront.models.card import ModelCard
+from icefront.models.card import ModelCard, read_card, sha256_of
 
 OFFICIAL_PREFIX = "swin_unet."
 _UNUSED = re.compile(r"temb_proj|^outputt\.")
 _BUFFER = re.compile(r"attn_mask$|relative_coords_table$|relative_position_index$")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_own(
@@ -73,25 +66,11 @@ def read_own(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
         If the card is missing or damaged, or the weights are not the ones it describes.
     """
     path = Path(path)
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        raise IcefrontError(
-            f"{path} has no {beside.name} beside it; keep the two files of a checkpoint together."
-        )
-    try:
-        values = json.loads(beside.read_text())
-        known = {f.name for f in fields(ModelCard)}
-        card = ModelCard(**{k: v for k, v in values.items() if k in known})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise IcefrontError(f"{beside} is not the card of a model: {error}.") from error
+    card = read_card(path)
     try:
         state = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise IcefrontError(f"{path} is not a safetensors file: {error}.") from error
-    if card.sha256 and sha256_of(path) != card.sha256:
-        raise IcefrontError(
-            f"{path} is not the file that {beside.name} describes (another SHA-256); fetch both."
-        )
     return card, state
 
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.models.card import ModelCard
+from icefront.models.card import DEFAULT, PRETRAINED, ModelCard, packaged_weights
 from icefront.models.checkpoints import read_checkpoint, read_official, read_own
 from icefront.models.compact import CompactConfig, CompactTyrion
 from icefront.models.tyrion import Tyrion, TyrionConfig
 from icefront.models.unet import UNet, UNetConfig
-
-DEFAULT = "tyrion-mini"
-"""Model whose packaged weights `load_model()` gives."""
-
-PRETRAINED = "pretraining"
-"""What the provenance of a card has as ``stage`` where the network cannot predict zones yet."""
 
 _SQUEEZED: dict[str, Any] = {"window": 256, "target": 128, "stride": 64, "whole": True}
 
@@ -92,12 +85,6 @@ def build(model: str | dict[str, Any] | ModelCard) -> nn.Module:
         ) from error
     network.card = card  # type: ignore[assignment]
     return network
-
-
-def packaged_weights(name: str) -> Path | None:
-    """Return the path of the weights of a model that come with the package, or None."""
-    path = Path(str(files("icefront.models").joinpath("weights", f"{name}.safetensors")))
-    return path if path.is_file() else None
 
 
 def load_model(name_or_path: str | Path | None = None, *, pretrained: bool = False) -> nn.Module:

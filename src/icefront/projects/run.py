@@ -13,16 +13,15 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
-from torch import nn
 
 from icefront import __version__
 from icefront.errors import IcefrontError, failure
@@ -33,8 +32,7 @@ from icefront.fronts.date_line import in_crs
 from icefront.glaciers import Spellings, is_processing_word
 from icefront.grid import common_crs
 from icefront.inference.settings import SHORTHANDS
-from icefront.models.card import card_of
-from icefront.models.registry import load_model
+from icefront.models.card import card_of, stored_card
 from icefront.progress import steps
 from icefront.projects import catalogue as catalogues
 from icefront.projects.catalogue import (
@@ -73,8 +71,16 @@ from icefront.projects.workers import (
 from icefront.recipes import validated
 from icefront.scenes.access import input_folders
 
-CRS_SAMPLE = 500
-"""Scenes whose headers choose the CRS of a new project."""
+if TYPE_CHECKING:
+    from torch import nn
+
+CRS_SAMPLE = 200
+"""Scenes, evenly among all, whose headers choose the CRS of a new project."""
+
+_NOTHING = object()
+
+BATCH = 32
+"""New scenes whose headers are read at once, between those that are handed out."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Loader:
 
     def __call__(self) -> nn.Module:
         """Return the network."""
+        from icefront.models.registry import load_model
+
         return load_model(self.name)
 
 
@@ -248,16 +256,18 @@ def run_monitoring(
         raise IcefrontError(f"No scene was found in {source}: name a folder with GeoTIFFs.")
     areas = Areas(config, root)
     load = loader or Loader(_model_of(config, root))
-    card = card_of(load())
+    # Loading a network takes seconds, which a run without anything to do need not spend.
+    card = (None if loader else stored_card(_model_of(config, root))) or card_of(load())
     extraction = config.extraction()
     parameters = {"model": card.name, "model_sha256": card.sha256, **_decisive(extraction)}
     _prepare(folder)
     run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     report = RunReport(folder, run, found=len(listed))
     inputs = named_folders(config, root)
+    headers: dict[Path, Header] = {}
     with (
         input_folders(inputs),
-        _opened(folder, listed, report) as catalogue,
+        _opened(folder, listed, headers, report) as catalogue,
         catalogues.holding(folder, run),
     ):
         listed = _watched(catalogue, listed, config, report)
@@ -265,17 +275,18 @@ def run_monitoring(
             report.notes.append("A run before this one was cut off; its scenes are done again.")
         if catalogues.live_runs(folder) == [run]:
             _sweep(folder)
-        digests, refused = _plan(catalogue, listed, config, areas, parameters, report, retry, renew)
-        report.failed += len(refused)
+        plan = _plan(catalogue, listed, headers, config, areas, parameters, report, retry, renew)
+        report.failed += len(plan.refused)
         if on_scene is not None:
-            for values in refused:
+            for values in plan.refused:
                 on_scene(_outcome(values))
         # Beside the catalogue, for the commands that come after this one.
         _write_record(folder, report, config, root, parameters, begun)
         (waiting,) = catalogue.db.execute(
             f"SELECT count(*) FROM {catalogues.LAYER} WHERE state = ?", (NEW,)
         ).fetchone()
-        count = min(workers or default_workers(extraction.device), max(waiting, 1))
+        waiting += plan.new
+        count = min(workers or default_workers(extraction.device), waiting) if waiting else 1
         job = Job(
             load=load,
             settings=extraction,
@@ -288,7 +299,7 @@ def run_monitoring(
         pool: Workers = Cluster(job, cluster) if cluster else start_workers(job, count)
         try:
             with steps("Scenes", waiting, show=progress) as advance:
-                _work_off(catalogue, pool, run, digests, areas, report, advance, on_scene)
+                _work_off(catalogue, pool, run, plan, areas, report, advance, on_scene)
         except BaseException:
             pool.close(now=True)
             catalogue.release(run)
@@ -301,7 +312,8 @@ def run_monitoring(
             report.notes += passed.notes
         else:
             restore_single_dates(catalogue)
-        catalogue.note_extent()
+        if waiting or report.redrawn:
+            catalogue.note_extent()
         report.elsewhere = catalogue.counts().get(RUNNING, 0)
         _write_record(folder, report, config, root, parameters, begun)
     report.seconds = time.monotonic() - begun
@@ -374,13 +386,16 @@ def _prepare(folder: Path) -> None:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-def _opened(folder: Path, listed: list[Listed], report: RunReport) -> Catalogue:
+def _opened(
+    folder: Path, listed: list[Listed], headers: dict[Path, Header], report: RunReport
+) -> Catalogue:
+    """Open the catalogue; the headers that choose the CRS of a new one are kept."""
     if (folder / CATALOGUE).exists():
         return Catalogue(folder)
-    first = [read_header(item) for item in listed[:CRS_SAMPLE]]
+    headers |= {item.path: read_header(item) for item in listed[:: 1 + len(listed) // CRS_SAMPLE]}
     crs = common_crs(
-        (header.crs for header in first),
-        (header.latitude for header in first),
+        (header.crs for header in headers.values()),
+        (header.latitude for header in headers.values()),
         only_epsg=True,
     )
     catalogue = catalogues.create(folder, crs)
@@ -424,24 +439,40 @@ def _watched(
 # --- what is to be done ---------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a run has to do.
+
+    Attributes
+    ----------
+    digests : dict
+        Of the settings by glacier; it grows while new scenes are added.
+    adding : iterator
+        Each step puts some more new scenes down in the catalogue.
+    new : int
+        Number of new scenes, put down or not.
+    refused : list of dict
+        Rows of new scenes that can never be extracted.
+    """
+
+    digests: dict[str | None, str]
+    adding: Iterator[None]
+    new: int
+    refused: list[dict[str, Any]]
+
+
 def _plan(
     catalogue: Catalogue,
     listed: list[Listed],
+    headers: dict[Path, Header],
     config: MonitoringConfig,
     areas: Areas,
     parameters: dict[str, Any],
     report: RunReport,
     retry: bool,
     renew: bool,
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Bring the catalogue's rows up to date with the files.
-
-    Returns
-    -------
-    list of str
-        Digests of the settings.
-    list of dict
-        Rows of new scenes that can never be extracted.
+) -> _Plan:
+    """Bring the catalogue's rows up to date with the files, but for the rows of new scenes.
 
     Raises
     ------
@@ -461,23 +492,23 @@ def _plan(
         glacier = config.glacier or glacier_of(item, named, config)
         return None if glacier is None else spellings.of(glacier)
 
-    # Headers and hashes are read outside of the transaction: another run may be waiting.
-    changes: list[tuple[int | None, dict[str, Any]]] = []
+    # Hashes and headers are read outside of transactions: another run may be waiting.
+    changes: list[tuple[int, dict[str, Any]]] = []
+    new: list[tuple[Listed, str]] = []
+    refused: list[dict[str, Any]] = []
     stems = distinct_names([str(item.path) for item in listed])
     other = changed = failed = 0
     for item, stem in zip(listed, stems, strict=True):
         item = replace(item, date=config.date or item.date)
         row = catalogue.row_of(shown(item.path))
         if not is_text(item.path):
-            changes += [] if row else [(None, _unreadable(item, stem))]
+            refused += [] if row else [_unreadable(item, stem)]
             report.already += row is not None
             continue
         if row is None:
             row = _moved(catalogue, item)
         if row is None:
-            header = read_header(item)
-            glacier = name_glacier(item, header.metadata.glacier)
-            changes.append((None, _new_row(item, header, glacier, stem, digest_of(glacier))))
+            new.append((item, stem))
             continue
         glacier = name_glacier(item, row["glacier"])
         update, is_changed, is_other = _compared(row, item, glacier, digest_of, retry, renew)
@@ -501,13 +532,31 @@ def _plan(
         )
     with catalogue.writing():
         for fid, values in changes:
-            if fid is not None:
-                catalogue.update(fid, values)
-            elif catalogue.row_of(values["path"]) is None:
+            catalogue.update(fid, values)
+    _insert(catalogue, refused)
+
+    def add() -> Iterator[None]:
+        for start in range(0, len(new), BATCH):
+            rows = []
+            for item, stem in new[start : start + BATCH]:
+                header = headers.get(item.path) or read_header(item)
+                glacier = name_glacier(item, header.metadata.glacier)
+                rows.append(_new_row(item, header, glacier, stem, digest_of(glacier)))
+            _insert(catalogue, rows)
+            yield
+
+    if not new and not digests:
+        digest_of(None)
+    return _Plan(digests, add(), len(new), refused)
+
+
+def _insert(catalogue: Catalogue, rows: list[dict[str, Any]]) -> None:
+    """Add rows, but for those that another run has added since."""
+    with catalogue.writing():
+        for values in rows:
+            if catalogue.row_of(values["path"]) is None:
                 values["name"] = catalogue.free_name(values["name"])
                 catalogue.insert(values)
-    refused = [values for _, values in changes if values.get("state") == FAILED]
-    return list(digests.values()) or [settings_digest(parameters, areas.digest(None))], refused
 
 
 def _new_row(
@@ -612,7 +661,7 @@ def _work_off(
     catalogue: Catalogue,
     pool: Workers,
     run: str,
-    digests: list[str],
+    plan: _Plan,
     areas: Areas,
     report: RunReport,
     advance: Callable[[int], None],
@@ -622,13 +671,14 @@ def _work_off(
     left = True
     while True:
         while left and pool.free():
-            row = catalogue.claim(run, digests)
-            if row is None:
+            row = catalogue.claim(run, list(plan.digests.values()))
+            if row is not None:
+                pool.submit(_task_of(row, areas))
+            elif next(plan.adding, _NOTHING) is _NOTHING:
                 left = False
-                break
-            pool.submit(_task_of(row, areas))
         if not pool.busy():
             return
+        next(plan.adding, None)  # while the workers are at theirs
         outcome = pool.next()
         if outcome.fatal is not None:
             raise IcefrontError(outcome.fatal)
