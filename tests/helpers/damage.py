@@ -125,21 +125,23 @@ def _insert(content: bytes, rng: random.Random) -> bytes:
 
 def _change_number(content: bytes, rng: random.Random) -> bytes:
     """Replace a number that is written out: most of what can be wrong in text."""
-    found = list(re.finditer(rb"-?\d+(\.\d+)?", content[:200_000]))
-    if not found:
-        return _flip(content, rng)
-    place = rng.choice(found)
     numbers = (b"0", b"-1", b"1e308", b"99999999999999999999", b"NaN", b"", b"x", b"2147483648")
-    return content[: place.start()] + rng.choice(numbers) + content[place.end() :]
+    return _replaced(content, rng, rb"-?\d+(\.\d+)?", numbers)
 
 
 def _change_word(content: bytes, rng: random.Random) -> bytes:
-    found = list(re.finditer(rb"[A-Za-z_]{3,}", content[:200_000]))
+    words = (b"null", b"true", b"[]", b"{}", b"a: b: c", b"../../x", b"\xc3\x28", b"")
+    return _replaced(content, rng, rb"[A-Za-z_]{3,}", words)
+
+
+def _replaced(
+    content: bytes, rng: random.Random, pattern: bytes, others: tuple[bytes, ...]
+) -> bytes:
+    found = list(re.finditer(pattern, content[:200_000]))
     if not found:
         return _flip(content, rng)
     place = rng.choice(found)
-    words = (b"null", b"true", b"[]", b"{}", b"a: b: c", b"../../x", b"\xc3\x28", b"")
-    return content[: place.start()] + rng.choice(words) + content[place.end() :]
+    return content[: place.start()] + rng.choice(others) + content[place.end() :]
 
 
 def _nothing(content: bytes, rng: random.Random) -> bytes:

@@ -26,7 +26,7 @@ from shapely.geometry.base import BaseGeometry
 from icefront import __version__
 from icefront.errors import IcefrontError, failure
 from icefront.extraction.settings import ExtractionSettings
-from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.files.atomic import contents, explained_writing, remove_unfinished, writing
 from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.date_line import in_crs
 from icefront.glaciers import Spellings, is_processing_word
@@ -376,7 +376,7 @@ def _model_of(config: MonitoringConfig, root: Path) -> str | None:
 def _prepare(folder: Path) -> None:
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise IcefrontError(f"{folder} is a file: name a folder for the project.")
-    known = os.path.isdir(folder) and any(folder.iterdir())
+    known = os.path.isdir(folder) and contents(folder)
     if known and not any((folder / name).exists() for name in (CATALOGUE, SCENES, RUNS)):
         raise IcefrontError(
             f"The folder {folder} is not empty and no project: name another one with --out."
