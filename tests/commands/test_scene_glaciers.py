@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import unicodedata
 
-from icefront.projects.catalogue import DONE, LAYER, Catalogue
+from icefront.projects import smoothing
+from icefront.projects.catalogue import DONE, LAYER, Catalogue, kept_file
 from icefront.projects.results import load_results
 from icefront.projects.run import run_monitoring
 from tests.helpers.scenes import GreyLevels
@@ -95,3 +96,30 @@ def test_spellings_of_a_project_are_one_series(tmp_path):
     assert len(results.fronts) == 12
     assert run(config(tmp_path), project).already == 12
     assert rows(project)["glacier"].nunique() == 1
+
+
+def test_files_of_a_scene_are_found_after_its_glacier_got_another_name(tmp_path):
+    archive(tmp_path, ["Helheim_20180602.tif", "Helheim_20180614.tif"])
+    project = tmp_path / "project"
+    run(config(tmp_path), project)
+    glaciers = {"Helheim Gletscher": {"names": ["Helheim"]}}
+    report = run(config(tmp_path, glaciers=glaciers), project)
+    assert (report.already, report.done) == (2, 0)
+    for row in rows(project).itertuples():
+        assert row.glacier == "Helheim Gletscher"
+        assert kept_file(project, row.glacier, f"{row.name}_zones.tif").exists()
+
+
+def test_a_glacier_whose_pass_through_time_fails_stops_no_other(tmp_path, monkeypatch):
+    archive(tmp_path, [f"{name}_201806{day}.tif" for name in "AB" for day in ("02", "14")])
+    smooth_dates = smoothing.smooth_dates
+
+    def failing(dates, **more):
+        if dates[0].name.startswith("A"):
+            raise ZeroDivisionError("division by zero")
+        return smooth_dates(dates, **more)
+
+    monkeypatch.setattr(smoothing, "smooth_dates", failing)
+    report = run(config(tmp_path), tmp_path / "project")
+    assert (report.done, report.failed) == (4, 0)
+    assert any(note.startswith("A stays as its dates alone") for note in report.notes)

@@ -12,7 +12,7 @@ import shapely
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.files.atomic import staging
-from icefront.projects.catalogue import FAILED, zones_of
+from icefront.projects.catalogue import FAILED, kept_file
 from icefront.projects.results import ProjectResults
 from icefront.projects.review import list_for_review
 from icefront.reporting.tables import write_csv
@@ -76,7 +76,7 @@ def _draw(
         return False
     try:
         scene = open_scene(scene_path)
-        with rasterio.open(zones_of(results.project, glacier, name)) as raster:
+        with rasterio.open(kept_file(results.project, glacier, f"{name}_zones.tif")) as raster:
             zones = raster.read(1)
     except (IcefrontError, rasterio.errors.RasterioError):
         return False

@@ -154,12 +154,12 @@ def scene_folder(project: Path, glacier: str | None) -> Path:
     return project / SCENES / (file_name(glacier or "unknown").strip(". ") or "unknown")
 
 
-def zones_of(project: Path, glacier: str | None, name: str) -> Path:
-    """Return the zone raster of a scene, also if its glacier had another name then."""
-    path = scene_folder(project, glacier) / f"{name}_zones.tif"
+def kept_file(project: Path, glacier: str | None, name: str) -> Path:
+    """Return the place of a file of a scene, also if its glacier had another name then."""
+    path = scene_folder(project, glacier) / name
     if path.exists():
         return path
-    return next((project / SCENES).glob(f"*/{glob.escape(path.name)}"), path)
+    return next((project / SCENES).glob(f"*/{glob.escape(name)}"), path)
 
 
 class Catalogue:

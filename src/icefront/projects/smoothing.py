@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 from shapely.geometry.base import BaseGeometry
 
-from icefront.errors import IcefrontError
+from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.series_fronts import (
     PROVISIONAL,
     SMOOTHED,
@@ -48,6 +48,7 @@ from icefront.projects.catalogue import (
     Catalogue,
     add_layer,
     blob_of,
+    kept_file,
     line_of,
     plain,
     scene_folder,
@@ -130,8 +131,12 @@ def smooth_project(
                 report.redrawn += _smooth_glacier(
                     catalogue, glacier, members, corrections, areas, progress
                 )
-            except IcefrontError as error:
-                report.notes.append(f"{glacier or 'The glacier'} stays as its dates alone: {error}")
+            except FullDiskError:
+                raise
+            except Exception as error:
+                # One glacier's failure must not stop the others.
+                why = failure(glacier or "the glacier", error)
+                report.notes.append(f"{glacier or 'The glacier'} stays as its dates alone: {why}")
                 continue
             _note_passed(catalogue, glacier, digest)
         report.glaciers += 1
@@ -338,7 +343,7 @@ def _members(
     """Return the scenes whose probabilities are kept, on the map of most of them."""
     members = []
     for row in rows:
-        path = scene_folder(folder, glacier) / f"{row['name']}{SUFFIX}"
+        path = kept_file(folder, glacier, f"{row['name']}{SUFFIX}")
         if not path.exists():
             continue
         try:
