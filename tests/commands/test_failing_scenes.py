@@ -112,13 +112,13 @@ def test_a_scene_whose_files_cannot_be_written_costs_that_scene(tmp_path, monkey
 
 def test_a_row_that_fits_into_no_table_costs_that_scene(tmp_path, monkeypatch):
     paths = two_scenes(tmp_path / "scenes")
-    identified = pipeline.extract_front
+    draw = pipeline.draw_front
 
     def odd(probabilities, scene, **more):
-        front = identified(probabilities, scene, **more)
+        front = draw(probabilities, scene, **more)
         return front.assign(reason="\udcf8") if scene.path == paths[0] else front
 
-    monkeypatch.setattr(pipeline, "extract_front", odd)
+    monkeypatch.setattr(pipeline, "draw_front", odd)
     report = extract(paths, tmp_path / "out")
     assert [Path(scene.path) for scene in report.failed] == paths[:1]
     assert len(gpd.read_file(tmp_path / "out" / "fronts.geojson")) == 1

@@ -262,7 +262,10 @@ def test_a_killed_training_resumes_to_the_same_result(training: Path) -> None:
 
 @pytest.fixture
 def _handlers() -> Iterator[None]:
+    """Start with the handlers of a terminal: in a background job Ctrl-C is ignored."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -44,6 +44,8 @@ def test_a_stop_from_outside_ends_a_training_with_130(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # As from a terminal: what a background job starts ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         until = time.monotonic() + 120
