@@ -18,12 +18,14 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
+from icefront.projects.catalogue import DONE, Catalogue
 from icefront.projects.run import run_monitoring
 from tests.helpers.scenes import GreyLevels, landscape, write_tif
 from tests.helpers.simulated_projects import Inline, config, write_series
 
 LONG = "a" * 300
 FULL = Path("/dev/full")
+RELEASE_0_1_0 = Path(__file__).parent / "data" / "0.1.0"
 
 
 def called(*words: object) -> tuple[int, str]:
@@ -119,6 +121,14 @@ def test_a_read_only_project_is_one_sentence(public):
         assert code == 2
         assert "may not be written" in told
     assert (project / "catalogue.gpkg").read_bytes() == before
+
+
+def test_a_read_only_project_of_release_0_1_0_can_be_read(public):
+    project = Path(shutil.copytree(RELEASE_0_1_0 / "project", public / "project"))
+    with read_only(project), Catalogue(project) as catalogue:
+        table = catalogue.table([DONE])
+    assert len(table) == 4
+    assert table["through_time"].isna().all()
 
 
 @pytest.mark.skipif(

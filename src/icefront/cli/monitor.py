@@ -139,8 +139,10 @@ def import_fronts(
     overwrite: Overwrite = False,
 ) -> None:
     """Bring fronts from elsewhere into one table: TermPicks, CALFIN, CCI, GEEDiT, any lines."""
+    from icefront.files.atomic import remove_unfinished
     from icefront.fronts.external_fronts import write_fronts
 
+    remove_unfinished(out.parent)
     if out.exists() and not overwrite:
         raise IcefrontError(f"{out} is there already: name another file, or give --overwrite.")
     table = _read(

@@ -209,8 +209,12 @@ class Catalogue:
         found = {row["name"] for row in self.db.execute(f"PRAGMA table_info({LAYER})")}
         if application != _APPLICATION_ID or not found.issuperset(COLUMNS.keys() - set(_LATER)):
             raise sqlite3.DatabaseError("it is no catalogue of this program")
-        for name in [name for name in _LATER if name not in found]:
-            self.db.execute(f"ALTER TABLE {LAYER} ADD COLUMN {name} {COLUMNS[name]}")
+        self._missing = [name for name in _LATER if name not in found]
+        for name in list(self._missing):
+            # A project that may not be written can still be read, as one that another run opens.
+            with suppress(sqlite3.OperationalError):
+                self.db.execute(f"ALTER TABLE {LAYER} ADD COLUMN {name} {COLUMNS[name]}")
+                self._missing.remove(name)
         systems = self.db.execute(
             "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
         ).fetchall()
@@ -223,7 +227,11 @@ class Catalogue:
 
     def _check_values(self) -> None:
         """Refuse values that are not of their columns: SQLite takes any value in any column."""
-        tests = " ".join(f"WHEN {_unfit(name, kind)} THEN '{name}'" for name, kind in _ALL.items())
+        tests = " ".join(
+            f"WHEN {_unfit(name, kind)} THEN '{name}'"
+            for name, kind in _ALL.items()
+            if name not in self._missing
+        )
         wrong = self.db.execute(
             f"SELECT fid, CASE {tests} END AS wrong FROM {LAYER} WHERE wrong IS NOT NULL LIMIT 1"
         ).fetchone()
@@ -278,6 +286,11 @@ class Catalogue:
 
     # --- scenes -----------------------------------------------------------------------------
 
+    def _selected(self) -> list[str]:
+        """Return ``fid`` and the columns, as SQL that gives NULL for those that are missing."""
+        missing = self._missing
+        return ["fid", *(f"NULL AS {name}" if name in missing else name for name in COLUMNS)]
+
     def row_of(self, path: str) -> sqlite3.Row | None:
         """Return the row of a scene's file, or None."""
         with self._explained():
@@ -286,7 +299,7 @@ class Catalogue:
 
     def rows(self, where: str = "1", values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return rows without their geometry."""
-        columns = ", ".join(("fid", *COLUMNS))
+        columns = ", ".join(self._selected())
         with self._explained():
             return self.db.execute(
                 f"SELECT {columns} FROM {LAYER} WHERE {where} ORDER BY fid", values
@@ -433,9 +446,10 @@ class Catalogue:
         """
         marks = ", ".join("?" * len(states))
         names = ("fid", *COLUMNS, "geom")
+        selected = ", ".join((*self._selected(), "geom"))
         with self._explained():
             rows = self.db.execute(
-                f"SELECT {', '.join(names)} FROM {LAYER} WHERE state IN ({marks}) "
+                f"SELECT {selected} FROM {LAYER} WHERE state IN ({marks}) "
                 "ORDER BY glacier, date, name",
                 tuple(states),
             ).fetchall()
