@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,6 +65,12 @@ _DESCRIPTIONS = ("vrt", "gdal", "wms", "wmt", "wcs", "capabilities", "tilemap", 
 _TAGS = re.compile(r"filename|sourcedataset|cutlineds|dempath", re.IGNORECASE)
 _KEYS = re.compile(r"filename|dataset$|cutline_?ds|rpc_dem$", re.IGNORECASE)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_LONGEST_S = 20.0
+_PROBE = """
+import sys, rasterio.io
+with rasterio.Env():
+    rasterio.io.DatasetReader(sys.argv[1], driver=sys.argv[2:])
+"""
 _MOST_BEFORE_HDF5 = 1 << 17
 _CLASSIC = (b"CDF\x01", b"CDF\x02")
 _METADATA_KEYS = re.compile(r"[xy]_dataset|overview_file|mask_file", re.IGNORECASE)
@@ -333,6 +342,8 @@ class _Check:
                     self._place(inner, name)
                     if self.depth < _DEEPEST and os.path.realpath(inner) != os.path.realpath(file):
                         replace(self, depth=self.depth + 1).file(inner)
+        about = os.stat(file)
+        _check_ends(os.path.realpath(file), about.st_size, about.st_mtime_ns)
 
     def _product(self, file: str) -> None:
         """Check the files that the description of a SAR product refers to."""
@@ -416,6 +427,32 @@ def _is_hdf5(file: str) -> bool:
     with open(file, "rb") as stream:
         start = stream.read(_MOST_BEFORE_HDF5)
     return any(start.startswith(_HDF5, place) for place in (0, *(512 << step for step in range(8))))
+
+
+@lru_cache(maxsize=64)
+def _check_ends(file: str, size: int, mtime_ns: int) -> None:
+    """Open a file of HDF5 in a process of its own: a damaged one can keep GDAL busy for ever.
+
+    Parameters
+    ----------
+    file : str
+    size, mtime_ns : int
+        Of the file: one that has changed is tried again.
+
+    Raises
+    ------
+    IcefrontError
+        If it is not opened in `_LONGEST_S`, or the process crashes.
+    """
+    command = [sys.executable, "-c", _PROBE, file, *DRIVERS]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_LONGEST_S, check=False)
+    except subprocess.TimeoutExpired:
+        failed = True
+    else:
+        failed = done.returncode < 0
+    if failed:
+        raise IcefrontError(f"{file} is damaged, so that it cannot be opened; fetch it anew.")
 
 
 def _files_of_hdf5(file: str) -> set[str]:
