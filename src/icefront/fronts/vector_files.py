@@ -121,14 +121,22 @@ def vector_file(
         Tables by the name of their layer; one for GeoJSON, which is brought to EPSG:4326.
     driver : "GPKG" or "GeoJSON"
     """
-    with warnings.catch_warnings(), _fixed_time(), tempfile.TemporaryDirectory() as scratch:
+    with warnings.catch_warnings(), _fixed_time():
         # Tables in pixels are meant to have no CRS.
         warnings.filterwarnings("ignore", "'crs' was not provided")
+        if len(layers) > 1:
+            return _layers_file(layers, driver)
+        ((layer, table),) = layers.items()
+        content = io.BytesIO()
         if driver == "GeoJSON":
-            ((layer, table),) = layers.items()
-            content = io.BytesIO()
             in_crs(table, 4326).to_file(content, layer=layer, driver=driver, RFC7946="YES")
-            return content.getvalue()
+        else:
+            table.to_file(content, layer=layer, driver=driver, VERSION=_GEOPACKAGE)
+        return content.getvalue()
+
+
+def _layers_file(layers: Mapping[str, gpd.GeoDataFrame], driver: str) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "content.gpkg"
         for layer, table in layers.items():
             table.to_file(path, layer=layer, driver=driver, VERSION=_GEOPACKAGE)
