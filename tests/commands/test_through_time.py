@@ -250,6 +250,22 @@ def test_extract_of_several_dates_gives_the_same_in_python_and_on_disk(tmp_path)
     assert single.length.iloc[3] > 1.5 * written.length.iloc[3]
 
 
+def test_a_scene_of_other_pixels_takes_no_part_and_stops_nothing(tmp_path):
+    paths = write_scenes(tmp_path / "scenes")
+    image = landscape()
+    write_tif(paths[2], image, size=2 * SIZE_M)
+    table = icefront.extract(paths, GreyLevels(), radiometry="grey", device="cpu")
+    assert table["through_time"].notna().tolist() == [True, True, False, True, True, True, True]
+
+
+def test_scenes_too_far_apart_for_one_grid_stay_as_they_are(tmp_path):
+    first, second, *_ = write_scenes(tmp_path / "scenes")
+    write_tif(second, landscape(), origin=(ORIGIN[0] + 400_000, ORIGIN[1] + 900_000))
+    table = icefront.extract([first, second], GreyLevels(), radiometry="grey", device="cpu")
+    assert len(table) == 2
+    assert "through_time" not in table
+
+
 def test_scenes_of_one_date_are_no_series(tmp_path):
     paths = write_scenes(tmp_path / "scenes")[:2]
     table = icefront.extract(

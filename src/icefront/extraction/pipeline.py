@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -440,15 +441,17 @@ def _revise(
     progress: bool,
 ) -> None:
     """Put fronts through time in place of single-date ones."""
-    for index, through in series.revised(settings.aoi, progress=progress):
-        report = reports[index]
-        assert report.front is not None
-        front = with_front_through_time(report.front, through)
-        reports[index] = replace(report, front=front, single_date=report.front)
-        zones = read_zones(unfinished / report.files["zones"])
-        with explained_writing(out):
-            scene = _opened(report.path, settings)
-            draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
+    with explained_writing(out, lost=NOTHING_WRITTEN):
+        for index, through in series.revised(settings.aoi, progress=progress):
+            report = reports[index]
+            assert report.front is not None
+            front = with_front_through_time(report.front, through)
+            reports[index] = replace(report, front=front, single_date=report.front)
+            zones = read_zones(unfinished / report.files["zones"])
+            # A scene that has gone since keeps the picture of its date alone.
+            with suppress(IcefrontError):
+                scene = _opened(report.path, settings)
+                draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
 
 
 def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from icefront.errors import IcefrontError
 from icefront.fronts.area_of_interest import AreaOfInterest
 from icefront.fronts.distances import mean_distance, points_along
 from icefront.fronts.lines import extract_front
@@ -28,6 +30,8 @@ from icefront.zones import N_ZONES, NO_DATA, ROCK
 
 if TYPE_CHECKING:
     from icefront.inference.predict import Predicted
+
+_log = logging.getLogger(__name__)
 
 THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
 """Columns of fronts that the pass through time drew."""
@@ -219,6 +223,13 @@ def in_series(dates: Sequence[dt.date]) -> list[bool]:
     return [bool(near[np.searchsorted(known, day)] <= ALONE_DAYS) for day in days]
 
 
+def on_one_lattice(members: Sequence[DatedZones]) -> list[bool]:
+    """Tell for each scene whether its pixels are those of most scenes: the others take no part."""
+    kinds = [(str(member.grid.crs), member.grid.transform.a) for member in members]
+    usual = max(dict.fromkeys(kinds), key=kinds.count, default=None)
+    return [kind == usual for kind in kinds]
+
+
 class GlacierSeries:
     """Gathers the scenes of each glacier while they are extracted, then revises their fronts.
 
@@ -266,14 +277,19 @@ class GlacierSeries:
         GeoDataFrame
             As `SmoothedDate.front`, in the CRS of the lattice.
         """
-        for found in self._members.values():
+        for glacier, found in self._members.items():
+            usual = on_one_lattice([member for _, member in found])
+            found = list(itertools.compress(found, usual))
             near = in_series([member.date for _, member in found])
             found = list(itertools.compress(found, near))
             if not found:
                 continue
             indices, members = zip(*found, strict=True)
-            for done in smooth_dates(members, aoi=aoi, progress=progress):
-                yield indices[done.index], done.front
+            try:
+                for done in smooth_dates(members, aoi=aoi, progress=progress):
+                    yield indices[done.index], done.front
+            except IcefrontError as error:
+                _log.warning("%s stays as its dates alone: %s", glacier, error)
 
 
 def with_front_through_time(

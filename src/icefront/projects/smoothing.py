@@ -30,6 +30,7 @@ from icefront.extraction.series_fronts import (
     DatedZones,
     SmoothedDate,
     in_series,
+    on_one_lattice,
     smooth_dates,
 )
 from icefront.extraction.settings import parse_date
@@ -363,9 +364,8 @@ def _members(
             row["orbit"],
         )
         members.append((member, row))
-    kinds = [(str(member.grid.crs), member.grid.transform.a) for member, _ in members]
-    usual = max(set(kinds), key=kinds.count, default=None)
-    return [member for member, kind in zip(members, kinds, strict=True) if kind == usual]
+    usual = on_one_lattice([member for member, _ in members])
+    return list(itertools.compress(members, usual))
 
 
 def _digest(rows: list[Any], corrections: list[Correction], area: str) -> str:

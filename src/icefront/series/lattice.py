@@ -24,6 +24,9 @@ from icefront.zones import N_ZONES, NO_DATA, ROCK
 WHOLE = 255
 """What stands for a probability of 1 in 8 bits."""
 
+MOST_PIXELS = 64_000_000
+"""No glacier's grid is larger; at 55 m it is 440 km wide."""
+
 _EDGE_POINTS = 32
 
 
@@ -57,6 +60,11 @@ def lattice_grid(grids: Iterable[Grid], crs: CRS, pixel_size_m: float) -> Grid:
         )
     left, bottom = np.floor(bounds[:, :2].min(axis=0) / pixel_size_m + 1e-6)
     right, top = np.ceil(bounds[:, 2:].max(axis=0) / pixel_size_m - 1e-6)
+    if (right - left) * (top - bottom) > MOST_PIXELS:
+        raise IcefrontError(
+            "Scenes of one glacier lie too far apart for one grid: give each place a name of its "
+            "own."
+        )
     return Grid(
         height=int(top - bottom),
         width=int(right - left),
