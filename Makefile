@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FULL_STAMP := $(VENV)/.installed-servers
 DOCS_STAMP := $(VENV)/.installed-docs
 # Tests run in this number of processes, each file in one of them.
 JOBS ?= 2
@@ -31,8 +32,12 @@ test: lint
 	$(PYTEST)
 
 # The slow layer alone: servers, browsers, clusters, long fuzzing and kills; under 30 minutes.
-test-full: $(STAMP)
+test-full: $(FULL_STAMP)
 	$(BIN)/python -m pytest tests/full
+
+$(FULL_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[servers]'
+	touch $(FULL_STAMP)
 
 $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 
 from icefront.errors import IcefrontError
 from icefront.files import atomic
-from icefront.files.atomic import check_folder, remove_unfinished, staging, writing
+from icefront.files.atomic import check_folder, remove_unfinished, scratch_folder, staging, writing
 
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
@@ -130,6 +131,24 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert len(names(tmp_path)) == 7  # the second removed what the first had left
     remove_unfinished(tmp_path)
     assert names(tmp_path) == others
+
+
+def test_a_scratch_folder_of_a_killed_process_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def die() -> None:
+        with scratch_folder() as scratch:
+            (scratch / "content.gpkg").write_text("half")
+            os._exit(0)
+
+    killed(die)
+    (left,) = names(tmp_path)
+    with scratch_folder() as scratch:
+        assert list(scratch.iterdir()) == []
+        assert names(tmp_path).isdisjoint({left})
+    assert names(tmp_path) == set()
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])

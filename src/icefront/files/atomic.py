@@ -224,6 +224,28 @@ def _hidden_folder(folder: Path) -> Iterator[Path]:
             lock.release()
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder among the system's temporary files and remove it after the block.
+
+    One whose process was killed is removed by the next call on the same machine.
+
+    Yields
+    ------
+    Path
+        An empty folder to write into.
+    """
+    home = Path(tempfile.gettempdir())
+    with _hidden_folder(home) as hidden:
+        for path in home.glob(f"{STAGING_PREFIX}*"):
+            with suppress(OSError):
+                # Other people write there too: what is theirs is neither opened nor locked.
+                if path.lstat().st_uid == hidden.stat().st_uid:
+                    _remove_if_dead(path)
+        (hidden / _FILES).mkdir()
+        yield hidden / _FILES
+
+
 def _make_hidden_folder(folder: Path) -> tuple[Path, BaseFileLock | None]:
     while True:
         hidden = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))

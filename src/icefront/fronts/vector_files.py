@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError
+from icefront.files.atomic import scratch_folder
 from icefront.fronts.date_line import in_crs, in_degrees
 from icefront.grid import crs_name
 from icefront.scenes.access import check_vectors
@@ -136,8 +136,8 @@ def vector_file(
 
 
 def _layers_file(layers: Mapping[str, gpd.GeoDataFrame], driver: str) -> bytes:
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "content.gpkg"
+    with scratch_folder() as scratch:
+        path = scratch / "content.gpkg"
         for layer, table in layers.items():
             table.to_file(path, layer=layer, driver=driver, VERSION=_GEOPACKAGE)
         return path.read_bytes()
