@@ -49,6 +49,13 @@ def benchmark(
     native: Annotated[
         bool, typer.Option("--native", help="No resampling to the model's pixel size.")
     ] = False,
+    through_time: Annotated[
+        bool,
+        typer.Option(
+            "--through-time/--no-through-time",
+            help="Score also all dates of a glacier smoothed together, beside the single dates.",
+        ),
+    ] = False,
     calibration: Annotated[
         Path | None, typer.Option(help="calibration.json of an earlier benchmark.")
     ] = None,
@@ -87,7 +94,11 @@ def benchmark(
         sensors=sensor or (),
         pixel_size=None if size == "pixels" else size,  # type: ignore[arg-type]
         hemisphere=hemisphere,  # type: ignore[arg-type]
-        settings=validated({**settings, "native": native}, BenchmarkSettings, "The settings"),
+        settings=validated(
+            {**settings, "native": native, "through_time": through_time},
+            BenchmarkSettings,
+            "The settings",
+        ),
         calibration=calibration,
         scenes=scenes,
         resume=resume,

@@ -7,6 +7,7 @@ scored again without a network. An image that cannot be scored costs a sentence,
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from icefront.evaluation.results import (
 )
 from icefront.evaluation.seasons import Hemisphere
 from icefront.evaluation.selection import AskedSize, Selection, Split, select_images
+from icefront.evaluation.series import frames_of, smoothed_predictions
 from icefront.files.atomic import check_folder, explained_writing
 from icefront.inference.precision import choose_device
 from icefront.progress import steps
@@ -88,7 +90,9 @@ def benchmark(
     hemisphere : "north", "south" or None
         Of glaciers that are not CaFFe's, for the season.
     settings : BenchmarkSettings, optional
-        How images are predicted; the defaults are those of ``icefront extract``.
+        How images are predicted; the defaults are those of ``icefront extract``. With
+        ``through_time`` each model gets a second row, of all dates of a glacier smoothed together;
+        the images of a glacier must then share one frame.
     calibration : path, optional
         ``calibration.json`` of an earlier benchmark; intervals are stated by it.
     scenes : bool
@@ -106,7 +110,8 @@ def benchmark(
     Raises
     ------
     IcefrontError
-        If nothing can be scored, a model cannot be loaded, or the results cannot be written.
+        If nothing can be scored, a model cannot be loaded, the images of a glacier share no frame
+        where dates are to be smoothed together, or the results cannot be written.
     """
     folder = Path(out)
     _check_folder(folder, resume=resume, overwrite=overwrite)
@@ -115,14 +120,19 @@ def benchmark(
     )
     stated = {} if calibration is None else read_calibration(calibration)
     loaded = load_benchmark_models(models, given, ensemble=ensemble, symmetries=symmetries)
-    results = [ModelResult(m, calibration=_stated_for(m, stated)) for m in loaded]
     settings = settings or BenchmarkSettings()
+    frames = frames_of(selection.dataset) if settings.through_time else {}
+    if settings.through_time:
+        loaded = _with_smoothed(loaded, selection.notes)
+    results = [ModelResult(m, calibration=_stated_for(m, stated)) for m in loaded]
     choose_device(settings.device)
     if overwrite:
         for old in (PREDICTIONS, SCENES, FIGURES):
             shutil.rmtree(folder / old, ignore_errors=True)
     run = _Run(selection, results, settings, folder, resume, hemisphere)
     gallery = Gallery(folder if scenes else None, selection.unit)
+    if settings.through_time:
+        run.smooth_dates(frames, progress)
     images = run.score_images(gallery, progress)
     if images.empty:
         raise IcefrontError(
@@ -144,6 +154,47 @@ class _Run:
     folder: Path
     resume: bool
     hemisphere: Hemisphere | None
+
+    def smooth_dates(self, frames: dict[str, tuple[int, int]], progress: bool) -> None:
+        """Predict all images, then keep what the dates of each glacier say together.
+
+        An image that cannot be predicted takes no part; scoring says why.
+        """
+        dataset = self.selection.dataset
+        single = [r.model for r in self.results if r.model.given is None and not r.model.smooths]
+        count = len(dataset.samples)
+        with steps("Predicting", count * len(single), show=progress) as advance:
+            for number in range(count):
+                for model in single:
+                    with contextlib.suppress(IcefrontError):
+                        self._keep_prediction(model, number)
+                    advance(1)
+        for model in single:
+            kept = self.folder / PREDICTIONS / model.label
+            smoothed = model.smoothed()
+            shutil.rmtree(self.folder / PREDICTIONS / smoothed.label, ignore_errors=True)
+            found = smoothed_predictions(dataset, frames, kept, progress=progress)
+            for number, prediction in found:
+                facts = self._facts(smoothed, number)
+                name = dataset.samples[number].name
+                with explained_writing(self.folder):
+                    write_prediction(
+                        self.folder / PREDICTIONS / smoothed.label, name, prediction, facts
+                    )
+
+    def _keep_prediction(self, model: BenchmarkModel, number: int) -> None:
+        """Predict an image with one model unless that was done and kept before."""
+        scene = self.selection.dataset.scene(number)
+        kept, facts = self.folder / PREDICTIONS / model.label, self._facts(model, number)
+        prediction, is_new = self._predict(model, scene, kept, facts)
+        if is_new:
+            with explained_writing(self.folder):
+                write_prediction(kept, scene.name, prediction, facts)
+
+    def _facts(self, model: BenchmarkModel, number: int) -> dict[str, str]:
+        dataset = self.selection.dataset
+        size = dataset.pixel_size_m(number)
+        return model.facts(dataset.samples[number].image, size, self.settings)
 
     def score_images(self, gallery: Gallery, progress: bool) -> pd.DataFrame:
         """Score and draw all images; one that fails costs a sentence in what was left out."""
@@ -179,7 +230,7 @@ class _Run:
         for result in self.results:
             model = result.model
             kept = self.folder / PREDICTIONS / model.label
-            facts = model.facts(sample.image, size, self.settings)
+            facts = self._facts(model, number)
             prediction, is_new = self._predict(model, scene, kept, facts)
             if is_new:
                 fresh.append((kept, prediction, facts))
@@ -193,9 +244,15 @@ class _Run:
         self, model: BenchmarkModel, scene: Scene, kept: Path, facts: dict[str, str]
     ) -> tuple[Prediction, bool]:
         """Take the prediction that was kept, or predict; say whether it is to be kept."""
-        if self.resume and model.given is None:
+        if (self.resume or self.settings.through_time) and model.given is None:
             found = read_prediction(kept, scene.name, facts)
             if found is not None and found.zones.shape == scene.shape:
+                return found, False
+        if model.smooths is not None:
+            # Years from all other dates of its glacier: it stands alone.
+            alone = self.folder / PREDICTIONS / model.smooths
+            found = read_prediction(alone, scene.name, {})
+            if found is not None:
                 return found, False
         return model.predict(scene, self.settings), model.given is None
 
@@ -229,6 +286,21 @@ def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
             f"The folder {folder} holds a benchmark: give --resume to keep its predictions "
             "and score them again, or --overwrite to start anew."
         ) from error
+
+
+def _with_smoothed(loaded: list[BenchmarkModel], notes: list[str]) -> list[BenchmarkModel]:
+    """Put beside each model the row of its dates smoothed together."""
+    both = []
+    for model in loaded:
+        both.append(model)
+        if model.given is None:
+            both.append(model.smoothed())
+        else:
+            notes.append(
+                f"{model.label} has no row through time: zones alone say nothing of how sure they "
+                "are."
+            )
+    return both
 
 
 def _stated_for(model: BenchmarkModel, stated: dict[str, Calibration]) -> Calibration:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ from icefront.models.card import card_of
 from icefront.models.checkpoints import sha256_of
 from icefront.models.registry import load_model, packaged_weights
 from icefront.scenes.scene import Scene
-from icefront.zones import GLACIER, N_ZONES, OCEAN
+from icefront.series.lattice import WHOLE, to_bytes
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN
 
 ENSEMBLE = "ensemble"
 
@@ -41,9 +42,12 @@ class BenchmarkSettings(PredictionSettings):
     windows, symmetries, precision, device
         See `icefront.inference.settings.PredictionSettings`; the symmetries are those of single
         models.
+    through_time : bool
+        Score beside each model's single dates those of all dates of a glacier smoothed together.
     """
 
     native: bool = False
+    through_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class BenchmarkModel:
         In words: file or folder, members.
     given : Path or None
         Folder of predicted zones.
+    smooths : str or None
+        Label of the model whose dates are smoothed together, for the row beside it.
     """
 
     label: str
@@ -72,6 +78,16 @@ class BenchmarkModel:
     identity: str
     source: str
     given: Path | None = None
+    smooths: str | None = None
+
+    def smoothed(self) -> BenchmarkModel:
+        """Return the row beside this one: its dates smoothed together."""
+        return replace(
+            self,
+            label=f"{self.label}-through-time",
+            source=f"{self.source}, all dates of a glacier smoothed together",
+            smooths=self.label,
+        )
 
     def facts(self, image: Path, pixel_size: object, settings: BenchmarkSettings) -> dict[str, str]:
         """Return what a prediction of an image follows from."""
@@ -85,6 +101,8 @@ class BenchmarkModel:
             # The default windows are not those of version 0.1.0: predictions must not be mixed.
             decisive["windows"] = "at fronts" if settings.windows == "default" else "card"
             decisive["precision"] = settings.precision
+        if settings.through_time:
+            decisive["through_time"] = True
         return {
             "software": f"icefront {__version__}",
             "model": self.label,
@@ -140,7 +158,10 @@ def predict_image(
     if found.std is not None:
         class_std = found.std.mean(axis=(1, 2), dtype=np.float64)
         std = averaged_std(found.std)
-    zones = likeliest_zones(found.on_scene(), scene, bare=settings.exact)
+    on_scene = found.on_scene()
+    zones = likeliest_zones(on_scene, scene, bare=settings.exact)
+    kept = _kept_probabilities(on_scene, scene, settings) if settings.through_time else None
+    del on_scene
     index = np.flatnonzero(protocol_front(zones, scene.pixel_size_m))
     rows, columns = np.divmod(index, scene.shape[1])
     # The uncertainty is that of the grid on which the model saw the front.
@@ -164,7 +185,17 @@ def predict_image(
         disagreement.astype(np.float32),
         class_std,
         std,
+        kept,
     )
+
+
+def _kept_probabilities(found: np.ndarray, scene: Scene, settings: BenchmarkSettings) -> np.ndarray:
+    """Return probabilities in 8 bits; a place without data says nothing to other dates."""
+    values = to_bytes(found)
+    if not settings.exact:
+        values[:, ~scene.valid] = 0
+        values[NO_DATA, ~scene.valid] = WHOLE
+    return values
 
 
 def _given_zones(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -24,6 +24,8 @@ _GO_ON = (
     "after them"
 )
 
+_PROBABILITIES = "probabilities"
+
 STD_SIDE = 512
 """Longest side of the kept maps of standard deviations, in pixels."""
 
@@ -48,6 +50,8 @@ class Prediction:
         Mean over the image of the standard deviation of each class; NaN for one model.
     std : uint8 (4, h, w) or None
         The same as maps, averaged down; 255 is 0.5.
+    probabilities : uint8 (4, H, W) or None
+        Of the zones, 255 for 1, where the dates of a glacier are to be smoothed together.
     """
 
     zones: np.ndarray
@@ -56,6 +60,7 @@ class Prediction:
     disagreement: np.ndarray
     class_std: np.ndarray
     std: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
     def uncertainty(self, front: np.ndarray) -> np.ndarray:
         """Return the standard deviation of each pixel of a front (H, W) as float64 (P,).
@@ -118,6 +123,8 @@ def write_prediction(
     }
     if prediction.std is not None:
         arrays["spread"] = prediction.std
+    if prediction.probabilities is not None:
+        arrays[_PROBABILITIES] = prediction.probabilities
     with (
         writing(picture, remedy=_GO_ON) as drawn,
         writing(folder / f"{name}.npz", remedy=_GO_ON) as beside,
@@ -125,6 +132,21 @@ def write_prediction(
         Image.fromarray(greys).save(drawn, format="PNG", pnginfo=text, optimize=False)
         np.savez_compressed(beside, allow_pickle=False, **arrays)
         picture.unlink(missing_ok=True)
+
+
+def read_probabilities(folder: Path, name: str) -> np.ndarray | None:
+    """Read the probabilities that are kept with a prediction, uint8 (4, H, W).
+
+    Returns
+    -------
+    array or None
+        None if none are kept.
+    """
+    try:
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as kept:
+            return np.asarray(kept[_PROBABILITIES]) if _PROBABILITIES in kept.files else None
+    except Exception:  # damaged bytes fail in many ways inside the readers
+        return None
 
 
 def read_prediction(folder: Path, name: str, facts: Mapping[str, str]) -> Prediction | None:

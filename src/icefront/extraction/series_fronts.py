@@ -21,11 +21,10 @@ from icefront.fronts.distances import mean_distance, points_along
 from icefront.fronts.lines import extract_front
 from icefront.grid import Grid, working_crs
 from icefront.scenes.scene import Scene
+from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
-from icefront.series.estimation import estimate_power, estimate_rates
 from icefront.series.lattice import WHOLE, lattice_grid, nowhere, onto, window_of
 from icefront.series.rates import ChangeRates
-from icefront.series.smoothing import through_time
 from icefront.zones import N_ZONES, NO_DATA, ROCK
 
 if TYPE_CHECKING:
@@ -186,14 +185,11 @@ def smooth_dates(
             values[:, rows, columns] = member.read()
             single[index, :, every] = values
             data.add(values[NO_DATA] < WHOLE)
-        rates = rates or estimate_rates(single, dates)
-        power = estimate_power(single, dates, corrections or {}, rates=rates)
-        through_time(
+        smooth_series(
             single,
             dates,
             corrections=corrections,
             rates=rates,
-            power=power,
             fill=True,
             out=smoothed,
             progress=progress,
