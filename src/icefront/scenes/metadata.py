@@ -170,6 +170,24 @@ def is_caffe_name(name: str) -> bool:
     return _CAFFE.fullmatch(name) is not None
 
 
+def relative_orbit(unit: str, absolute_orbit: int) -> int | None:
+    """Return the track, 1 to 175, of an orbit of Sentinel-1; None where it cannot be derived.
+
+    Parameters
+    ----------
+    unit : str
+        The satellite's letter.
+    absolute_orbit : int
+
+    Examples
+    --------
+    >>> relative_orbit("A", 46117), relative_orbit("C", 638)
+    (20, None)
+    """
+    first = _FIRST_ORBIT.get(unit.upper())
+    return None if first is None else (absolute_orbit - first) % _ORBITS_PER_CYCLE + 1
+
+
 def from_name(name: str) -> Metadata:
     """Read what a file's name says.
 
@@ -202,15 +220,12 @@ def _from_sentinel1(product: re.Match[str]) -> Metadata:
     # A dual-polarised product's name does not say which channel a file of it holds.
     single = {"SH": "HH", "SV": "VV"}
     channel = product["channel"] or single.get((product["channels"] or "").upper())
-    first = _FIRST_ORBIT.get(product["unit"].upper())
-    orbit = None
-    if first is not None:
-        orbit = f"{(int(product['orbit']) - first) % _ORBITS_PER_CYCLE + 1:03d}"
+    track = relative_orbit(product["unit"], int(product["orbit"]))
     return Metadata(
         date=find_date(product["start"]),
         sensor="S1",
         polarisation=channel.upper() if channel else None,
-        orbit=orbit,
+        orbit=None if track is None else f"{track:03d}",
     )
 
 
