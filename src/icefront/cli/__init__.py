@@ -23,7 +23,7 @@ from icefront.cli.extract import demo, extract, info, models
 from icefront.cli.monitor import monitor
 from icefront.cli.options import echo, refused
 from icefront.cli.pretrain import pretrain
-from icefront.cli.projects import correct, products, review, run
+from icefront.cli.projects import correct, products, review, run, status
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
 
@@ -70,7 +70,7 @@ for command in (
     app.command()(command)
 app.add_typer(simulate, name="simulate")
 app.add_typer(experiment, name="experiment")
-for command in (run, products, review, correct):
+for command in (run, status, products, review, correct):
     monitor.command()(command)
 app.add_typer(monitor, name="monitor")
 

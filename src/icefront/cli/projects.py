@@ -1,4 +1,4 @@
-"""Commands of a monitoring project: run, review, correct, products."""
+"""Commands of a monitoring project: run, status, review, correct, products."""
 
 from __future__ import annotations
 
@@ -156,6 +156,15 @@ def products(
         scenes = f"{one.scenes} scenes ({one.states})" if one.scenes else f"{one.fronts} fronts"
         echo(f"{one.glacier or 'The glacier without a name'}: no series from {scenes}.")
     echo(f"{len(written.files)} files are in {written.folder}; look at {written.folder / REPORT}")
+
+
+@job
+def status(project: Project) -> None:
+    """Tell what is done and what failed, how fast it goes and how long it still takes."""
+    from icefront.projects.status import status_of
+
+    for line in status_of(project).sentences():
+        echo(line)
 
 
 @job

@@ -144,6 +144,14 @@ OWN = "icefront"
 WAIT_S = 60.0
 """How long a writer waits for another one's transaction, in seconds."""
 
+_INDEXES = (
+    f"CREATE INDEX IF NOT EXISTS {LAYER}_state ON {LAYER} (state, settings)",
+    f"CREATE INDEX IF NOT EXISTS {LAYER}_glacier ON {LAYER} (glacier, state)",
+    f"CREATE INDEX IF NOT EXISTS {LAYER}_scene ON {LAYER} (scene)",
+    f"CREATE INDEX IF NOT EXISTS {LAYER}_finished ON {LAYER} (finished)",
+)
+"""Without them a million scenes are read from end to end for one."""
+
 _APPLICATION_ID = 0x47504B47
 _GEOPACKAGE_VERSION = 10300
 _LITTLE_ENDIAN_WITH_BOX = 0b0000_0011
@@ -171,6 +179,9 @@ class Catalogue:
         The project.
     wait_s : float
         How long to wait for another program's transaction, in seconds.
+    check : bool
+        Check all values when it is opened, which takes about a second for 100,000 scenes; without,
+        those of a table are checked when it is read.
 
     Attributes
     ----------
@@ -186,8 +197,8 @@ class Catalogue:
         If there is none, or it is damaged.
     """
 
-    def __init__(self, folder: Path, *, wait_s: float = WAIT_S) -> None:
-        self.folder, self.wait_s = folder, wait_s
+    def __init__(self, folder: Path, *, wait_s: float = WAIT_S, check: bool = True) -> None:
+        self.folder, self.wait_s, self._checked = folder, wait_s, check
         self.path = folder / CATALOGUE
         if not self.path.is_file():
             raise IcefrontError(
@@ -215,6 +226,9 @@ class Catalogue:
             with suppress(sqlite3.OperationalError):
                 self.db.execute(f"ALTER TABLE {LAYER} ADD COLUMN {name} {COLUMNS[name]}")
                 self._missing.remove(name)
+        with suppress(sqlite3.OperationalError):
+            for statement in _INDEXES:
+                self.db.execute(statement)
         systems = self.db.execute(
             "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (LAYER,)
         ).fetchall()
@@ -223,9 +237,10 @@ class Catalogue:
             self.crs = CRS.from_epsg(self.srs)
         except (ValueError, TypeError, CRSError):
             raise _damaged(self.path, "it names no coordinate system that is known") from None
-        self._check_values()
+        if self._checked:
+            self._check_values()
 
-    def _check_values(self) -> None:
+    def _check_values(self, where: str = "1", values: Sequence[Any] = ()) -> None:
         """Refuse values that are not of their columns: SQLite takes any value in any column."""
         tests = " ".join(
             f"WHEN {_unfit(name, kind)} THEN '{name}'"
@@ -233,7 +248,9 @@ class Catalogue:
             if name not in self._missing
         )
         wrong = self.db.execute(
-            f"SELECT fid, CASE {tests} END AS wrong FROM {LAYER} WHERE wrong IS NOT NULL LIMIT 1"
+            f"SELECT fid, CASE {tests} END AS wrong FROM {LAYER} "
+            f"WHERE ({where}) AND wrong IS NOT NULL LIMIT 1",
+            values,
         ).fetchone()
         if wrong is not None:
             (value,) = self.db.execute(
@@ -348,10 +365,9 @@ class Catalogue:
         settings : sequence of str
             Digests of the settings this run works with; other scenes are left alone.
         """
-        marks = ", ".join("?" * len(settings))
         with self.writing() as db:
             row = db.execute(
-                f"SELECT * FROM {LAYER} WHERE state = ? AND settings IN ({marks}) "
+                f"SELECT * FROM {LAYER} WHERE state = ? AND settings IN ({_marks(settings)}) "
                 "ORDER BY fid LIMIT 1",
                 (NEW, *settings),
             ).fetchone()
@@ -410,6 +426,16 @@ class Catalogue:
             ]
         return sum(self.release(run) for run in runs if not is_alive(self.folder, run))
 
+    def select(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return all rows that a query gives."""
+        with self._explained():
+            return self.db.execute(query, values).fetchall()
+
+    def select_one(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Row:
+        """Return the only row that a query gives."""
+        (row,) = self.select(query, values)
+        return row
+
     def has_table(self, name: str) -> bool:
         """Tell whether there is a table or layer of a name."""
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -435,8 +461,16 @@ class Catalogue:
                 (*box, LAYER),
             )
 
-    def table(self, states: Sequence[str] = (DONE, NO_FRONT)) -> gpd.GeoDataFrame:
+    def table(
+        self, states: Sequence[str] = (DONE, NO_FRONT), glaciers: Sequence[str] | None = None
+    ) -> gpd.GeoDataFrame:
         """Read the rows of some states.
+
+        Parameters
+        ----------
+        states : sequence of str
+        glaciers : sequence of str, optional
+            Only these, as the catalogue spells them (`glaciers`).
 
         Returns
         -------
@@ -444,14 +478,19 @@ class Catalogue:
             In the CRS of the catalogue, by glacier, date and name; ``date`` as datetime64, the
             geometry a LineString, a MultiLineString, or an empty LineString.
         """
-        marks = ", ".join("?" * len(states))
+        where, values = f"state IN ({_marks(states)})", tuple(states)
+        if glaciers is not None:
+            # The plus keeps SQLite from the index of states: a glacier has few scenes.
+            where = f"glacier IN ({_marks(glaciers)}) AND +{where}"
+            values = (*glaciers, *values)
         names = ("fid", *COLUMNS, "geom")
         selected = ", ".join((*self._selected(), "geom"))
         with self._explained():
+            if not self._checked:
+                self._check_values(where, values)
             rows = self.db.execute(
-                f"SELECT {selected} FROM {LAYER} WHERE state IN ({marks}) "
-                "ORDER BY glacier, date, name",
-                tuple(states),
+                f"SELECT {selected} FROM {LAYER} WHERE {where} ORDER BY glacier, date, name",
+                values,
             ).fetchall()
         columns = {name: [row[name] for row in rows] for name in names}
         lines = [self._line_of(row) for row in rows]
@@ -463,8 +502,13 @@ class Catalogue:
                 frame[name] = frame[name].astype(float)
         return gpd.GeoDataFrame(frame, geometry=lines, crs=self.crs)
 
-    def single_dates(self) -> gpd.GeoDataFrame | None:
+    def single_dates(self, glaciers: Sequence[str] | None = None) -> gpd.GeoDataFrame | None:
         """Return the fronts of each date alone where the pass moved them, or None without any.
+
+        Parameters
+        ----------
+        glaciers : sequence of str, optional
+            Only these, as the catalogue spells them.
 
         Returns
         -------
@@ -474,10 +518,14 @@ class Catalogue:
         if not self.has_table(SINGLE_DATES):
             return None
         names = ", ".join((*(f"s.{name}" for name in SINGLE_COLUMNS), "s.geom", "s.fid"))
+        where = "f.through_time IS NOT NULL"
+        if glaciers is not None:
+            where += f" AND f.glacier IN ({_marks(glaciers)})"
         with self._explained():
             rows = self.db.execute(
-                f"SELECT {names} FROM {SINGLE_DATES} s JOIN {LAYER} f USING (fid) "
-                "WHERE f.through_time IS NOT NULL ORDER BY s.glacier, s.date, s.scene"
+                f"SELECT {names} FROM {LAYER} f JOIN {SINGLE_DATES} s USING (fid) "
+                f"WHERE {where} ORDER BY s.glacier, s.date, s.scene",
+                tuple(glaciers or ()),
             ).fetchall()
         if not rows:
             return None
@@ -494,6 +542,10 @@ class Catalogue:
         except (ValueError, IndexError, shapely.errors.ShapelyError):
             pass
         raise _damaged(self.path, f"the line of {row['name']} cannot be read")
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _unfit(name: str, kind: str) -> str:
@@ -619,7 +671,8 @@ def _write_empty(path: Path, crs: CRS) -> None:
                 (name, number, owner, own_code, definition),
             )
         add_layer(db, LAYER, COLUMNS, "Calving fronts by icefront: one row per scene", code)
-        db.execute(f"CREATE INDEX {LAYER}_state ON {LAYER} (state, settings)")
+        for statement in _INDEXES:
+            db.execute(statement)
         db.execute("COMMIT")
     finally:
         db.close()

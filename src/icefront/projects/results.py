@@ -13,7 +13,7 @@ import pandas as pd
 from icefront.errors import IcefrontError, failure
 from icefront.fronts.date_columns import read_dates
 from icefront.fronts.date_line import in_crs
-from icefront.glaciers import Spellings
+from icefront.glaciers import Spellings, name_key
 from icefront.measures.by_glacier import METHODS, measure_each
 from icefront.projects.catalogue import DONE, FAILED, NEW, NO_FRONT, RUNNING, Catalogue
 from icefront.timeseries.grades import grade_fronts
@@ -118,20 +118,22 @@ def load_results(
     IcefrontError
         If there is no catalogue, no front with a date, or no glacier can be measured.
     """
-    with Catalogue(project) as catalogue:
-        own = catalogue.table([DONE])
-        scenes = pd.DataFrame(catalogue.table([NEW, RUNNING, DONE, NO_FRONT, FAILED]))
+    with Catalogue(project, check=False) as catalogue:
+        chosen = _spelled_there(catalogue, glaciers)
+        own = catalogue.table([DONE], chosen)
+        scenes = pd.DataFrame(catalogue.table([NEW, RUNNING, DONE, NO_FRONT, FAILED], chosen))
         scenes = scenes.drop(columns="geometry")
         counts = catalogue.counts()
-        single_dates = catalogue.single_dates()
+        single_dates = catalogue.single_dates(chosen)
     others = []
     for path in members:
-        with Catalogue(path) as catalogue:
-            others.append(catalogue.table([DONE]))
+        with Catalogue(path, check=False) as catalogue:
+            others.append(catalogue.table([DONE], _spelled_there(catalogue, glaciers)))
     tables = [own, *(in_crs(table, own.crs) for table in imported)]
     tables = [table.assign(date=_dates(table)) for table in tables if len(table)]
     if not tables:
-        raise IcefrontError(f"{project} holds no front yet: run 'icefront monitor run' first.")
+        of = f" of {', '.join(glaciers)}" if chosen else ""
+        raise IcefrontError(f"{project} holds no front{of} yet: run 'icefront monitor run' first.")
     fronts = gpd.GeoDataFrame(
         pd.concat([pd.DataFrame(table) for table in tables], ignore_index=True),
         geometry="geometry",
@@ -241,6 +243,12 @@ def compute_results(
         project,
         counts or {},
     )
+
+
+def _spelled_there(catalogue: Catalogue, glaciers: Sequence[str]) -> list[str] | None:
+    """Return the spellings in a catalogue of glaciers; None, which is all, if it knows none."""
+    keys = {name_key(name) for name in glaciers}
+    return [name for name in catalogue.glaciers() if name_key(name) in keys] or None
 
 
 def _spelled(table: Any, spellings: Spellings) -> Any:

@@ -38,6 +38,7 @@ from icefront.files.atomic import explained_writing
 from icefront.fronts.distances import mean_distance
 from icefront.fronts.lines import ground_length
 from icefront.fronts.quality import GOOD
+from icefront.glaciers import name_key
 from icefront.projects.catalogue import (
     CORRECTED,
     DONE,
@@ -121,12 +122,18 @@ def smooth_project(
     """
     report = PassReport()
     _ensure_tables(catalogue)
-    for glacier, members in series_of(catalogue).items():
+    for glacier in _glaciers_with_dates(catalogue):
         lock = FileLock(catalogue.folder / f".{SERIES}.lock")
         with explained_writing(catalogue.folder), lock:
+            rows = _dated_rows(catalogue, glacier)
             corrections = list_corrections(catalogue, glacier)
-            digest = _digest([row for _, row in members], corrections, areas.digest(glacier))
+            digest = _digest(rows, corrections, areas.digest(glacier))
+            # Rows tell whether anything is new: files of a thousand glaciers need not be opened.
             if not renew and _passed(catalogue, glacier) == digest:
+                continue
+            members = _series_members(catalogue.folder, glacier, rows)
+            if not members:
+                _note_passed(catalogue, glacier, digest)
                 continue
             try:
                 report.redrawn += _smooth_glacier(
@@ -188,7 +195,7 @@ def correct_project(
             assert fronts is not None
             series = {
                 glacier: [member for member, _ in members]
-                for glacier, members in series_of(catalogue).items()
+                for glacier, members in series_of(catalogue, _named(fronts)).items()
             }
             if not series:
                 raise IcefrontError(
@@ -323,19 +330,56 @@ def _put_down(
         )
 
 
-def series_of(catalogue: Catalogue) -> dict[str | None, list[tuple[DatedZones, Any]]]:
-    """Return the scenes with probabilities and their rows, for glaciers of at least two dates."""
-    by_glacier: dict[str | None, list[Any]] = {}
-    where = "state IN (?, ?) AND date IS NOT NULL"
-    for row in catalogue.rows(where, (DONE, NO_FRONT)):
-        by_glacier.setdefault(row["glacier"], []).append(row)
+def series_of(
+    catalogue: Catalogue, names: Sequence[str] | None = None
+) -> dict[str | None, list[tuple[DatedZones, Any]]]:
+    """Return the scenes with probabilities and their rows, for glaciers of at least two dates.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    names : sequence of str, optional
+        Only these glaciers, in any spelling, if the catalogue has them; else all.
+    """
+    keys = {name_key(name) for name in names or ()}
     found = {}
-    for glacier, rows in by_glacier.items():
-        members = _members(catalogue.folder, glacier, rows)
-        near = in_series([member.date for member, _ in members])
-        if any(near):
-            found[glacier] = list(itertools.compress(members, near))
+    glaciers = _glaciers_with_dates(catalogue)
+    chosen = [glacier for glacier in glaciers if glacier and name_key(glacier) in keys]
+    for glacier in chosen or glaciers:
+        rows = _dated_rows(catalogue, glacier)
+        members = _series_members(catalogue.folder, glacier, rows)
+        if members:
+            found[glacier] = members
     return found
+
+
+def _named(fronts: gpd.GeoDataFrame) -> list[str] | None:
+    """Return the glaciers that a table of fronts names, or None if some rows name none."""
+    names = list(fronts["glacier"]) if "glacier" in fronts else [None]
+    return names if all(isinstance(name, str) and name for name in names) else None
+
+
+def _glaciers_with_dates(catalogue: Catalogue) -> list[str | None]:
+    found = catalogue.select(
+        f"SELECT glacier FROM {LAYER} WHERE state IN (?, ?) AND date IS NOT NULL "
+        "GROUP BY glacier ORDER BY min(fid)",
+        (DONE, NO_FRONT),
+    )
+    return [glacier for (glacier,) in found]
+
+
+def _dated_rows(catalogue: Catalogue, glacier: str | None) -> list[Any]:
+    where = "glacier IS ? AND +state IN (?, ?) AND date IS NOT NULL"
+    return catalogue.rows(where, (glacier, DONE, NO_FRONT))
+
+
+def _series_members(
+    folder: Path, glacier: str | None, rows: list[Any]
+) -> list[tuple[DatedZones, Mapping[str, Any]]]:
+    """Return the members of a glacier's series; none if no two of them belong together."""
+    members = _members(folder, glacier, rows)
+    near = in_series([member.date for member, _ in members])
+    return list(itertools.compress(members, near)) if any(near) else []
 
 
 def _members(
