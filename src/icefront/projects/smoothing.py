@@ -356,7 +356,8 @@ def series_of(
 def _named(fronts: gpd.GeoDataFrame) -> list[str] | None:
     """Return the glaciers that a table of fronts names, or None if some rows name none."""
     names = list(fronts["glacier"]) if "glacier" in fronts else [None]
-    return names if all(isinstance(name, str) and name for name in names) else None
+    known = [name for name in names if isinstance(name, str) and name]
+    return known if len(known) == len(names) else None
 
 
 def _glaciers_with_dates(catalogue: Catalogue) -> list[str | None]:
