@@ -109,7 +109,7 @@ function frontsNow() {
   return new Map(state.glacier.fronts.features.map((front) => [front.properties.scene, front]));
 }
 
-function finished(scene, before, answer) {
+function finished(scene, before, answer, undone = false) {
   drafts.forget(scene);
   editor.stop();
   dismiss("conflict");
@@ -117,10 +117,10 @@ function finished(scene, before, answer) {
   take(answer.glacier);
   const fronts = new Map();
   for (const { scene: id } of answer.moved) if (before.has(id)) fronts.set(id, before.get(id));
-  state.moved = { by: scene.id, list: answer.moved, notes: answer.notes ?? [], fronts };
+  state.moved = { by: scene.id, list: answer.moved, notes: answer.notes ?? [], fronts, undone };
   changed("moved");
   const count = answer.moved.length;
-  say(`Saved. ${count} neighbouring ${count === 1 ? "front" : "fronts"} moved.`);
+  say(`${undone ? "Taken back" : "Saved"}. ${count} neighbouring ${count === 1 ? "front" : "fronts"} moved.`);
 }
 
 /** Show a glacier as the server now has it. */
@@ -192,7 +192,8 @@ export async function takeBack() {
   setBusy(true);
   const before = frontsNow();
   try {
-    finished(scene, before, await send(`corrections/${correction.properties.number}/undo`, { seen: state.glacier.revision, person: name }));
+    const answer = await send(`corrections/${correction.properties.number}/undo`, { seen: state.glacier.revision, person: name });
+    finished(scene, before, answer, true);
   } catch (error) {
     if (error instanceof Unreachable) {
       await back();

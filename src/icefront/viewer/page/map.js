@@ -381,7 +381,7 @@ function hover(event) {
 }
 
 function hovering(scene) {
-  byId("map").classList.toggle("over", scene !== null && scene !== state.scene);
+  byId("map").classList.toggle("pointed", scene !== null && scene !== state.scene);
   if (scene === state.hovered) return;
   state.hovered = scene;
   changed("hover");

@@ -15,8 +15,8 @@ const SOURCES = { smoothed: "through time", provisional: "through time, newest d
 const LAYERS = [
   ["image", "Scene", null],
   ["fronts", "Fronts of all dates", ["M0 7 5 2l6 6 7-5", rampColour(40), null]],
-  ["band", "Band of uncertainty", ["M0 5h18", rampColour(40, 0.4), null, 9]],
-  ["single", "Front of the date alone", ["M0 5h18", "var(--b)", "2 4"]],
+  ["band", "Uncertainty", ["M0 5h18", rampColour(40, 0.4), null, 9]],
+  ["single", "Single-date front", ["M0 5h18", "var(--b)", "2 4"]],
   ["shore", "Shore", ["M0 5h18", "#f0e442", null]],
   ["lines", "Centreline and box", ["M0 5h18", "var(--ink)", "5 3"]],
   ["zones", "Zones", null],
@@ -73,7 +73,7 @@ function showGlaciers(choose) {
     const button = el("button", { type: "button", "aria-current": glacier.id === state.glacier?.id ? "true" : null, onclick: () => choose(glacier.id) },
       el("span", { class: "name" }, glacier.name || "Glacier without a name"),
       el("span", { class: open ? "count some" : "count" }, open === null ? "…" : open ? `${open} to review` : "reviewed"),
-      el("span", { class: "newest" }, `${glacier.newest ?? "no date"} · ${glacier.fronts} of ${glacier.scenes}`),
+      el("span", { class: "newest" }, `${glacier.newest ?? "no date"} · ${glacier.fronts} ${glacier.fronts === 1 ? "front" : "fronts"}`),
       el("span", { class: "count" }, glacier.corrections ? `${glacier.corrections} corrected` : ""));
     button.title = `${glacier.fronts} fronts of ${glacier.scenes} scenes, newest ${glacier.newest ?? "–"}`;
     return el("li", {}, button);
@@ -133,7 +133,7 @@ function showChip() {
   const note = byId("editing");
   show(note, Boolean(edited));
   if (!edited) return;
-  const hint = editor.isDrawing() ? "Click from shore to shore; double click or Enter ends the line." : "Drag vertices; drag the line to add one; Alt+click or Delete takes one out.";
+  const hint = editor.isDrawing() ? "Click from shore to shore; Enter or double click ends." : "Drag vertices or the line; Alt+click takes one out.";
   const strong = edited.id === scene.id ? `Editing ${title(edited)}` : `Still editing ${title(edited)}: the picture is of ${title(scene)}`;
   note.replaceChildren(el("strong", {}, strong), ` · ${editor.vertices()} ${editor.vertices() === 1 ? "vertex" : "vertices"}`, el("br"), el("span", { class: "hint" }, hint));
 }
@@ -178,7 +178,6 @@ function showScene() {
   if (document.activeElement !== byId("note") || byId("note").dataset.scene !== String(scene.id)) byId("note").value = scene.note ?? "";
   byId("note").dataset.scene = scene.id;
   show(byId("save-note"), (byId("note").value || null) !== (scene.note || null));
-  show(byId("judging"), !state.project.read_only);
 }
 
 function makeFlags() {
@@ -194,6 +193,7 @@ function showTools() {
   const active = editor.isActive();
   const busy = corrections.isBusy() || glacier.busy;
   show(byId("correcting"), !state.project.read_only && !exported());
+  show(byId("judging"), !state.project.read_only && !active);
   show(byId("start-tools"), !active);
   show(byId("edit-tools"), active);
   const scene = current();
@@ -221,7 +221,8 @@ function showMoved() {
   if (!moved) return box.replaceChildren();
   const by = sceneOf(moved.by);
   const count = moved.list.length;
-  const head = count ? `${title(by)} is saved; ${count} ${count === 1 ? "neighbour" : "neighbours"} moved:` : `${title(by)} is saved; no neighbour moved.`;
+  const done = `${title(by)} is ${moved.undone ? "taken back" : "saved"}`;
+  const head = count ? `${done}; ${count} ${count === 1 ? "neighbour" : "neighbours"} moved:` : `${done}; no neighbour moved.`;
   box.replaceChildren(el("strong", {}, head), el("ul", {}, ...moved.list.map((one) =>
     el("li", {}, el("button", { type: "button", onclick: () => { state.scene = one.scene; changed("scene"); } }, el("span", {}, one.date), el("span", {}, Number.isFinite(one.moved_m) ? metres(one.moved_m) : ""))))),
   ...moved.notes.map((note) => el("p", { class: "hint" }, note)));

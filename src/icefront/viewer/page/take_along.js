@@ -10,6 +10,7 @@ import { current, datedScenes, gradeOf, sceneOf, state, title } from "./state.js
 
 const ol = globalThis.ol;
 const BAR_HEIGHT = 34;
+const RAMP_ROOM = 270; // pixels that the colours of dates take with their labels
 const FONT = "600 13px system-ui, 'Segoe UI', Roboto, Arial, 'DejaVu Sans', sans-serif";
 
 export function start() {
@@ -66,7 +67,9 @@ function drawLegend(context, width, height) {
   const middle = height + BAR_HEIGHT / 2;
   const grade = gradeOf(scene?.id);
   const edited = corrections.editedScene() ? ", being edited" : "";
-  context.fillText([state.glacier.name, title(scene), scene?.sensor, grade && `grade ${grade}`].filter(Boolean).join("   ") + edited, 12, middle);
+  const what = [state.glacier.name, title(scene), scene?.sensor, grade && `grade ${grade}`].filter(Boolean).join("   ") + edited;
+  context.fillText(what, 12, middle);
+  const left = 12 + context.measureText(what).width;
   const length = roundLength(groundResolution(), 130);
   const pixels = length / groundResolution();
   const text = length >= 1000 ? `${length / 1000} km` : `${length} m`;
@@ -82,8 +85,9 @@ function drawLegend(context, width, height) {
   context.lineTo(right, middle - 5);
   context.stroke();
   const scenes = datedScenes();
-  if (!state.layers.fronts || scenes.length < 2 || width < 760) return;
-  const from = width / 2 - 40;
+  const free = right - pixels - 8 - context.measureText(text).width - left;
+  if (!state.layers.fronts || scenes.length < 2 || free < RAMP_ROOM) return;
+  const from = left + free / 2 - 50;
   for (let step = 0; step < RAMP_STEPS; step++) {
     context.fillStyle = rampColour(step);
     context.fillRect(from + (step * 100) / RAMP_STEPS, middle - 4, 100 / RAMP_STEPS + 0.5, 8);
