@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.adapt import adapt
 from icefront.cli.annotators import annotators
 from icefront.cli.benchmark import benchmark
 from icefront.cli.compare import compare
@@ -61,6 +62,7 @@ for command in (
     models,
     train,
     pretrain,
+    adapt,
     benchmark,
     annotators,
     compare,

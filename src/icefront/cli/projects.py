@@ -78,6 +78,8 @@ def run(
     for note in report.notes:
         echo(note, err=True)
     echo(report.sentence())
+    for sentence in report.offers:
+        echo(sentence)
     raise typer.Exit(report.exit_code)
 
 

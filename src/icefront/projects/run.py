@@ -35,6 +35,7 @@ from icefront.inference.settings import SHORTHANDS
 from icefront.models.card import card_of, stored_card
 from icefront.progress import steps
 from icefront.projects import catalogue as catalogues
+from icefront.projects.adapted_models import offers
 from icefront.projects.catalogue import (
     CATALOGUE,
     DONE,
@@ -152,6 +153,8 @@ class RunReport:
         Fronts that the pass through time drew anew.
     notes : list of str
         What was noticed, a sentence each.
+    offers : list of str
+        Which other models fit its glaciers, a sentence each.
     seconds : float
     """
 
@@ -165,6 +168,7 @@ class RunReport:
     elsewhere: int = 0
     redrawn: int = 0
     notes: list[str] = field(default_factory=list)
+    offers: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -314,6 +318,7 @@ def run_monitoring(
             restore_single_dates(catalogue)
         if waiting or report.redrawn:
             catalogue.note_extent()
+        report.offers = offers(catalogue, card)
         report.elsewhere = catalogue.counts().get(RUNNING, 0)
         _write_record(folder, report, config, root, parameters, begun)
     report.seconds = time.monotonic() - begun

@@ -203,21 +203,20 @@ def correct_project(
                     "run 'icefront monitor run' with --renew first."
                 )
             changed = add_corrections(catalogue, fronts, series, person=person, file=file)
-        report = smooth_project(catalogue, _areas_of(project), progress=progress)
+        report = smooth_project(catalogue, Areas(*configuration_of(project)), progress=progress)
         catalogue.note_extent()
     return changed, report
 
 
-def _areas_of(project: Path) -> Areas:
-    """Return the areas of interest of the newest run of a project."""
+def configuration_of(project: Path) -> tuple[MonitoringConfig, Path]:
+    """Return the configuration of the newest run of a project, and the folder of its paths."""
     for path in sorted((project / RUNS).glob("*.json"), reverse=True):
         try:
             record = json.loads(path.read_text("utf-8"))
-            config = MonitoringConfig.model_validate(record["config"])
-            return Areas(config, Path(record["root"]))
+            return MonitoringConfig.model_validate(record["config"]), Path(record["root"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s is not taken into account (%s).", path, error)
-    return Areas(MonitoringConfig(), project)
+    return MonitoringConfig(), project
 
 
 def restore_single_dates(catalogue: Catalogue) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from icefront.series.evidence import SILENT
+
 
 def smooth_targets(zones: Tensor, classes: int, smoothing: float) -> Tensor:
     """Smooth the labels: `1 - smoothing` on the true class, the rest evenly on the others.
@@ -47,7 +49,8 @@ def zone_loss(logits: Tensor, zones: Tensor, *, smoothing: float = 0.1, centre: 
     logits : Tensor
         (B, 4, S, S).
     zones : Tensor
-        (B, S, S) int64 class codes.
+        (B, S, S) int64 class codes; `icefront.series.evidence.SILENT` where nothing is known, which
+        then does not count.
     smoothing : float
         Fraction of each label that is distributed over the other classes, in both terms of CE.
     centre : bool
@@ -55,10 +58,18 @@ def zone_loss(logits: Tensor, zones: Tensor, *, smoothing: float = 0.1, centre: 
     """
 
     def one(logits: Tensor, zones: Tensor) -> Tensor:
+        known = zones != SILENT
+        whole = bool(known.all())
+        zones = zones if whole else zones.masked_fill(~known, 0)
         targets = smooth_targets(zones, logits.shape[1], smoothing)
-        entropy = -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
+        entropy = -(targets * F.log_softmax(logits, dim=1)).sum(1)
         hot = F.one_hot(zones, logits.shape[1]).movedim(-1, 1).float()
-        return 0.5 * entropy + 0.5 * soft_dice_loss(logits.softmax(1), hot)
+        probabilities = logits.softmax(1)
+        if whole:
+            return 0.5 * entropy.mean() + 0.5 * soft_dice_loss(probabilities, hot)
+        counts = known.unsqueeze(1)
+        mean = (entropy * known).sum() / known.sum().clamp_min(1)
+        return 0.5 * mean + 0.5 * soft_dice_loss(probabilities * counts, hot * counts)
 
     logits = logits.float()
     loss = one(logits, zones)
