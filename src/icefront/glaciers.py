@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["Spellings", "is_processing_word", "name_key"]
 
@@ -78,3 +79,16 @@ class Spellings:
     def of(self, name: str) -> str:
         """Return how a glacier is called that is written in some way."""
         return self._spelled.setdefault(name_key(name), name)
+
+    def in_table(self, table: Any) -> Any:
+        """Call each glacier of a table by one name, however it is written; missing ones stay.
+
+        Parameters
+        ----------
+        table : DataFrame, GeoSeries or None
+            Returned as it is where it has no column ``glacier``.
+        """
+        if table is None or "glacier" not in getattr(table, "columns", ()):
+            return table
+        names = table["glacier"]
+        return table.assign(glacier=[self.of(n) if isinstance(n, str) else n for n in names])

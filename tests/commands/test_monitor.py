@@ -82,6 +82,22 @@ def test_measure_proposes_all_lines_and_compares_sources(place: Path, tmp_path: 
     assert set(sources["method"]) == set(pd.read_csv(tmp_path / "out" / "trends.csv")["method"])
 
 
+def test_spellings_of_a_glacier_are_one_glacier(place: Path, tmp_path: Path) -> None:
+    table = gpd.read_file(place / "fronts.gpkg")
+    spelled = ["Simulated", "SIMULATED", "simulated "]
+    table.assign(glacier=[spelled[k % 3] for k in range(len(table))]).to_file(tmp_path / "f.gpkg")
+    axis = gpd.read_file(place / "centreline.geojson").assign(glacier="sim_ulated")
+    axis.to_file(tmp_path / "axis.gpkg")
+    lines = ("--width", 4_000, "--centreline")
+    whole = called("measure", place / "fronts.gpkg", *lines, place / "centreline.geojson",
+                   "--out", tmp_path / "whole")  # fmt: skip
+    folded = called("measure", tmp_path / "f.gpkg", *lines, tmp_path / "axis.gpkg",
+                    "--out", tmp_path / "folded")  # fmt: skip
+    assert folded[:2] == (0, whole[1].replace("whole", "folded"))
+    tables = [(tmp_path / name / "series.csv").read_text() for name in ("whole", "folded")]
+    assert tables[0] == tables[1]
+
+
 def test_tables_as_parquet(place: Path, tmp_path: Path) -> None:
     arguments = ("measure", place / "fronts.gpkg", "--out", tmp_path / "p", "--format", "parquet")
     assert called(*arguments, INLAND)[0] == 0

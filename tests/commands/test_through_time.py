@@ -1,11 +1,13 @@
 """The pass through time in projects and in extract, and corrections by hand."""
 
 import datetime as dt
+import shutil
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from pyproj import CRS
 from typer.testing import CliRunner
 
 import icefront
@@ -13,10 +15,11 @@ from icefront.cli import app
 from icefront.extraction.pipeline import extract_scenes
 from icefront.fronts.distances import mean_distance
 from icefront.products.folder import make_products
-from icefront.projects.catalogue import CATALOGUE, LAYER, SINGLE_DATES, Catalogue
+from icefront.projects.catalogue import CATALOGUE, LAYER, SINGLE_DATES, Catalogue, create
+from icefront.projects.judgements import JUDGEMENTS, restore_judgements
 from icefront.projects.probabilities import read_lattice, read_probabilities
 from icefront.projects.results import load_results
-from icefront.projects.review import list_for_review
+from icefront.projects.review import judge, list_for_review
 from icefront.projects.run import run_monitoring
 from icefront.projects.smoothing import correct_project
 from icefront.zones import GLACIER, OCEAN
@@ -200,6 +203,40 @@ def test_a_correction_wins_on_its_date_moves_its_neighbours_and_can_be_taken_bac
     back = fronts(project)
     assert back.geometry.equals(before.geometry)
     assert back["through_time"].tolist() == before["through_time"].tolist()
+
+
+def test_verdicts_and_corrections_outlive_the_catalogue(project, tmp_path):
+    own = tmp_path / "project"
+    shutil.copytree(project, own)
+    before = fronts(own)
+    date = str(before["date"].iloc[3])[:10]
+    correct_project(own, drawn(date, column=80), person="anna")
+    correct_project(own, drawn(date, column=85), person="bo")  # takes anna's back
+    judge(own, [before["name"].iloc[1], before["name"].iloc[2]], "rejected")
+    judge(own, [before["name"].iloc[2]], None)
+    corrected = fronts(own)
+    people = gpd.read_file(own / CATALOGUE, layer="corrections")
+    (own / CATALOGUE).unlink()
+    report = run(project.parent / "scenes", own)
+    assert f"1 verdicts and {len(people)} corrections are back." in report.notes
+    assert report.done == 0
+    rebuilt = fronts(own)
+    assert rebuilt["verdict"].tolist() == corrected["verdict"].tolist()
+    assert rebuilt["through_time"].tolist() == corrected["through_time"].tolist()
+    assert rebuilt["reason"].iloc[3] == "drawn by bo"
+    assert rebuilt.geometry.equals(corrected.geometry)
+    assert gpd.read_file(own / CATALOGUE, layer="corrections").equals(people)
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"crs": "EPSG:3413", "verdicts": {"a": [1]}}',
+    '{"crs": "x", "verdicts": {}, "corrections": []}',
+    '{"crs": "EPSG:3413", "verdicts": {}, "corrections": [1, {"number": 1, "date": "never"}]}',
+])  # fmt: skip
+def test_damaged_judgements_do_not_stop_a_run(tmp_path, damage):
+    catalogue = create(tmp_path, CRS.from_epsg(3413))
+    (tmp_path / JUDGEMENTS).write_text(damage)
+    with catalogue:
+        assert restore_judgements(catalogue) == (0, 0)
 
 
 def test_a_correction_that_does_not_fit_is_one_sentence(project, tmp_path):

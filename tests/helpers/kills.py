@@ -122,19 +122,19 @@ def run_killed(command: Command, whole: Whole, seed: str, folder: Path) -> float
         if not re.search(command.loose, name):
             read_whole(_path(command, name))
     _check_reported(command, reported)
-    said = []
+    outputs = []
     for arguments in command.again:
         code, text = finish(start(command, arguments, folder / "again.txt"))
         assert "Traceback" not in text, text
-        said.append(text)
+        outputs.append(text)
         if code == 0:
             break
         if re.search("is not empty|is there already", text):
             break  # it was killed after all files were in their places
     else:
-        raise AssertionError(said)
+        raise AssertionError(outputs)
     found = contents(command.out)
-    assert _same_each_time(found) == _same_each_time(whole.files), (moment, said)
+    assert _same_each_time(found) == _same_each_time(whole.files), (moment, outputs)
     for name, content in found.items():
         read_whole(_path(command, name))
         if re.search(command.exact, name):

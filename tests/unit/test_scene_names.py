@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from icefront.glaciers import Spellings, is_processing_word, name_key
 from icefront.projects.config import GlacierConfig, MonitoringConfig
-from icefront.projects.scene_files import Listed, list_scenes
+from icefront.projects.scene_files import Listed, is_beside_images, list_scenes
 from icefront.projects.scene_names import glacier_of, metadata_of_folders, one_of_each_pass
 from icefront.scenes.metadata import from_name, sensor_word
 
@@ -166,3 +166,37 @@ def test_folders_count_from_where_the_user_pointed_to(tmp_path):
     patterns = ["*/*/*.tif"], ["*/measurement"], ["Helheim/*/*.tif", "Kangerlussuaq/*/*.tif"]
     for scenes in ([str(tmp_path)], ["Helheim", "Kangerlussuaq"], *patterns):
         assert found(*scenes) == {"Helheim", "Kangerlussuaq"}, scenes
+
+
+OPERA = "OPERA_L2_RTC-S1_T025-052345-IW2_20180602T100000Z_20180603T_S1A_30_v1.0_"
+HYP3 = "S1A_IW_20180602T101112_DVP_RTC30_G_gpuned_ABCD_"
+NRB = "s1a-iw-nrb-20180602t101112-022178-026630-24wwc-"
+IMAGES = [
+    *(OPERA + "HH.tif", HYP3 + "VV.tif", NRB + "hh-g-lin.tif", "gamma0_HH.img", "dm.tif"),
+    *("helheim_masked.tif", "helheim_dem_corrected.tif", "Incidence_2018.tif", "study_area.tif"),
+    *("helheim_20180602_S1_HH_id.tif", "mask_helheim.tif"),
+]
+BESIDE_THEM = [
+    *(OPERA + "mask.tif", OPERA + "local_incidence_angle.tif", OPERA + "number_of_looks.tif"),
+    *(OPERA + "rtc_anf_gamma0_to_beta0.tif", HYP3 + "inc_map.tif", HYP3 + "inc_map_ell.tif"),
+    *(HYP3 + "ls_map.tif", HYP3 + "dem.tif", HYP3 + "area.tif", HYP3 + "rgb.tif"),
+    *(NRB + "dm.tif", NRB + "li.tif", NRB + "np-hh.tif", NRB + "id.tif"),
+    *("localIncidenceAngle.img", "projectedLocalIncidenceAngle.img", "layoverShadowMask.img"),
+    *("incidenceAngleFromEllipsoid.img", "helheim_layover_shadow_mask.tif", "scene-LSM.tif"),
+]
+
+
+def test_masks_and_maps_of_angles_beside_images_are_no_scenes(tmp_path: Path) -> None:
+    assert [name for name in IMAGES if is_beside_images(Path(name).stem)] == []
+    assert [name for name in BESIDE_THEM if not is_beside_images(Path(name).stem)] == []
+    folder = tmp_path / "scenes" / "Helheim"
+    folder.mkdir(parents=True)
+    for name in (*IMAGES, *BESIDE_THEM):
+        (folder / name).touch()
+    for text in ("scenes", "scenes/*/*", "scenes/*"):
+        config = MonitoringConfig(scenes=[text])
+        found = list_scenes(config, tmp_path, tmp_path / "project")
+        assert sorted(item.path.name for item in found) == sorted(IMAGES), text
+    # A pattern that fits nothing else means them.
+    masks = list_scenes(MonitoringConfig(scenes=["scenes/*/*_mask.tif"]), tmp_path, tmp_path / "p")
+    assert len(masks) == 2

@@ -265,7 +265,7 @@ def _fetch(
     record["files"][file.name]["fetching"] = True
     _write_record(folder, record)
     try:
-        _, digest, told = fetch(file, folder, progress=progress)
+        _, digest, found = fetch(file, folder, progress=progress)
     except BaseException:
         del record["files"][file.name]
         if record["files"]:
@@ -273,7 +273,7 @@ def _fetch(
         else:
             (folder / RECORD).unlink()
         raise
-    notes += told
+    notes += found
     _note_fetched(file, folder, record, digest)
 
 
@@ -305,8 +305,8 @@ def _unpack(name: str, folder: Path, record: dict[str, Any], keep_archive: bool)
             raise
     if not keep_archive:
         (folder / name).unlink(missing_ok=True)
-    made = entry.pop("unpacking")
-    entry |= {"made": [*made, name] if keep_archive else made, "packed": False}
+    names = entry.pop("unpacking")
+    entry |= {"made": [*names, name] if keep_archive else names, "packed": False}
     _write_record(folder, record)
 
 

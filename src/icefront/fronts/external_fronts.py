@@ -289,19 +289,19 @@ def _table(
     for name in ("flag", "reason", "model"):
         if name in own:
             table[name] = raw[own[name]]
-    said = from_name(path.stem)
+    named = from_name(path.stem)
     days = _days(file, asked.day_first, orders, readings, notes)
     table["date"] = [None if day is None else day.isoformat() for day in days]
     table["source"] = asked.source or (
         raw[found["source"]] if "source" in found else _dataset(set(own))
     )
     if "glacier" not in found:
-        table["glacier"] = said.glacier
+        table["glacier"] = named.glacier
     if asked.glacier is not None:
         table["glacier"] = asked.glacier
     table["glacier"] = table["glacier"].map(_word)
     if "sensor" not in found:
-        table["sensor"] = said.sensor
+        table["sensor"] = named.sensor
     table["sensor"] = table["sensor"].map(_sensor)
     if len(raw) == 1:
         table["scene"] = table["scene"].where(table["scene"].notna(), path.stem)

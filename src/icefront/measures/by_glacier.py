@@ -14,6 +14,7 @@ import shapely
 from pyproj import CRS
 
 from icefront.errors import IcefrontError, failure
+from icefront.glaciers import Spellings
 from icefront.measures.centrelines import centreline_position, parallel_centrelines
 from icefront.measures.curvilinear import curvilinear_box
 from icefront.measures.front_tables import (
@@ -77,7 +78,9 @@ def reference_lines(
     """
     check_fronts(fronts)
     # The order of day and month is that of the whole column, not of one glacier's rows.
-    fronts = fronts.assign(date=dates_of(fronts))
+    spellings = Spellings()
+    fronts = spellings.in_table(fronts.assign(date=dates_of(fronts)))
+    centreline, box = spellings.in_table(centreline), spellings.in_table(box)
     names = _names(fronts)
     given = _Given(centreline, box, width_m, inland, several=names.nunique() > 1)
     rows = [
@@ -208,7 +211,8 @@ def measure(
         If the fronts cannot be measured or a glacier has no lines.
     """
     check_fronts(fronts)
-    fronts = fronts.assign(date=dates_of(fronts))
+    spellings = Spellings(lines["glacier"])
+    fronts = spellings.in_table(fronts.assign(date=dates_of(fronts)))
     names = _names(fronts)
     tables = []
     for name in dict.fromkeys(names):
@@ -254,7 +258,9 @@ def measure_each(
         If no glacier can be measured.
     """
     check_fronts(fronts)
-    fronts = fronts.assign(date=dates_of(fronts))
+    spellings = Spellings()
+    fronts = spellings.in_table(fronts.assign(date=dates_of(fronts)))
+    centreline, box = spellings.in_table(centreline), spellings.in_table(box)
     names = _names(fronts)
     given = _Given(centreline, box, width_m, inland, several=names.nunique() > 1)
     rows, tables, notes = [], [], []

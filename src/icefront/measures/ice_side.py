@@ -105,7 +105,8 @@ class Evidence:
                 "from inland to the sea, or give another place."
             )
         if doubts:
-            by += f" (although the other side follows {' and '.join(doubts)})"
+            against = " and ".join(other.removeprefix("by ") for other in doubts)
+            by += f" ({against} would give the other side)"
         return left * sign, by
 
     def _by_centreline(self, line: shapely.LineString | None, left: np.ndarray) -> float:

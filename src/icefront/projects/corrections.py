@@ -14,20 +14,9 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.extraction.series_fronts import DatedZones, series_grid, usual_probabilities
-from icefront.projects.catalogue import Catalogue, add_layer, blob_of, line_of
+from icefront.projects.catalogue import Catalogue, blob_of, line_of
+from icefront.projects.judgements import CORRECTIONS, add_corrections_layer, keep_judgements
 from icefront.series.corrections import zones_beside
-
-CORRECTIONS = "corrections"
-"""Layer of the catalogue."""
-
-COLUMNS = {
-    "glacier": "TEXT",
-    "date": "DATE NOT NULL",
-    "person": "TEXT",
-    "file": "TEXT",
-    "added": "DATETIME NOT NULL",
-    "taken_back": "DATETIME",
-}
 
 
 @dataclass(frozen=True)
@@ -129,8 +118,7 @@ def add_corrections(
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     who = person or _user()
     with catalogue.writing() as db:
-        if not catalogue.has_table(CORRECTIONS):
-            add_layer(db, CORRECTIONS, COLUMNS, "Fronts that people drew", catalogue.srs)
+        add_corrections_layer(catalogue)
         for glacier, date, line in accepted:
             db.execute(
                 f"UPDATE {CORRECTIONS} SET taken_back = ? "
@@ -142,6 +130,7 @@ def add_corrections(
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (blob_of(line, catalogue.srs), glacier, date, who, file and str(file), now),
             )
+        keep_judgements(catalogue)
     return [found for found in list_corrections(catalogue) if found.added == now]
 
 
@@ -164,6 +153,7 @@ def take_back(catalogue: Catalogue, numbers: list[int]) -> list[Correction]:
     with catalogue.writing() as db:
         for number in numbers:
             db.execute(f"UPDATE {CORRECTIONS} SET taken_back = ? WHERE fid = ?", (now, number))
+        keep_judgements(catalogue)
     return [known[number] for number in numbers]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import pandas as pd
@@ -176,9 +175,9 @@ def compute_results(
     """
     notes = list(notes)
     spellings = Spellings()
-    fronts = _spelled(fronts.assign(glacier=fronts["glacier"].fillna("").astype(str)), spellings)
-    centreline, box = _spelled(centreline, spellings), _spelled(box, spellings)
-    scenes, members = _spelled(scenes, spellings), [_spelled(m, spellings) for m in members]
+    fronts = spellings.in_table(fronts.assign(glacier=fronts["glacier"].fillna("").astype(str)))
+    centreline, box = spellings.in_table(centreline), spellings.in_table(box)
+    scenes, members = spellings.in_table(scenes), [spellings.in_table(m) for m in members]
     if glaciers:
         wanted = fronts["glacier"].isin([spellings.of(name) for name in glaciers])
         if not wanted.any():
@@ -249,14 +248,6 @@ def _spelled_there(catalogue: Catalogue, glaciers: Sequence[str]) -> list[str] |
     """Return the spellings in a catalogue of glaciers; None, which is all, if it knows none."""
     keys = {name_key(name) for name in glaciers}
     return [name for name in catalogue.glaciers() if name_key(name) in keys] or None
-
-
-def _spelled(table: Any, spellings: Spellings) -> Any:
-    """Call each glacier of a table by one name, however it is written; missing ones stay."""
-    if table is None or "glacier" not in table:
-        return table
-    names = table["glacier"]
-    return table.assign(glacier=[spellings.of(n) if isinstance(n, str) else n for n in names])
 
 
 def _dates(table: gpd.GeoDataFrame) -> pd.Series:

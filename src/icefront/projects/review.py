@@ -9,6 +9,7 @@ import pandas as pd
 
 from icefront.errors import IcefrontError
 from icefront.projects.catalogue import CORRECTED, FAILED, LAYER, NO_FRONT, Catalogue
+from icefront.projects.judgements import keep_judgements
 from icefront.projects.results import REJECTED, ProjectResults
 
 ACCEPTED = "accepted"
@@ -115,3 +116,4 @@ def judge(project: Path, names: Sequence[str], verdict: str | None) -> None:
                 raise IcefrontError(
                     f"There is no scene named {name!r} in {project}: see review.csv."
                 )
+        keep_judgements(catalogue)

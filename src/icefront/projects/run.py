@@ -50,6 +50,7 @@ from icefront.projects.catalogue import (
     Catalogue,
 )
 from icefront.projects.config import Areas, MonitoringConfig, read_config, settings_digest
+from icefront.projects.judgements import restore_judgements
 from icefront.projects.scene_files import (
     Header,
     Listed,
@@ -407,6 +408,9 @@ def _opened(
     restored = catalogues.restore(catalogue)
     if restored:
         report.notes.append(f"The catalogue was rebuilt from the records of {restored} scenes.")
+        verdicts, corrections = restore_judgements(catalogue)
+        if verdicts or corrections:
+            report.notes.append(f"{verdicts} verdicts and {corrections} corrections are back.")
     return catalogue
 
 

@@ -29,6 +29,20 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 
 _WILDCARDS = "*?["
 _OURS = re.compile(r"_(zones|front|quicklook|probabilities|through_time)$", re.IGNORECASE)
+# What processors lay beside an image on its grid: OPERA's and HyP3's terrain-corrected products,
+# Sentinel-1 NRB, SNAP, GAMMA. A masked image is an image; only last words count.
+_BESIDE_IMAGES = re.compile(
+    r"""
+    (?:^|[\W_])
+    ( (\w+[\W_])?masks? | (layover|shadow) | layover[\W_]?(and[\W_]?)?shadow[\W_]?(map|mask)?
+    | ls_?(map|mask) | lsm | lia | inc_?(angle|map)?(_ell)?
+    | ((projected|local|ellips\w*)[\W_]?)*incidence([\W_]?(angles?|map))?(from_?ellipsoid)?
+    | dem | rgb | browse | number_of_looks | rtc_anf_\w+ ) $
+    | ^S1.*_RTC\d+_.*_area $
+    | ^S1[A-D].*-(dm|ei|em|gs|id|lc|li|sg|wm|np-[vh]{2}) $
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -139,13 +153,30 @@ def _of_text(
             raise IcefrontError(f"The pattern {path} is not understood: {error}.") from error
         if not matches:
             raise IcefrontError(f"No file fits {path}: check the pattern.")
-        for match in matches:
+        # A pattern that fits nothing else means them.
+        images = [match for match in matches if not is_beside_images(match.stem)]
+        for match in images or matches:
             if match.is_dir():
                 yield from _of_folder(match, project, glacier, fixed.parent)
             else:
                 yield Listed(match, glacier, folders=match.relative_to(fixed.parent).parts[:-1])
     else:
         raise IcefrontError(f"The scenes {root / text} do not exist: check the path.")
+
+
+def is_beside_images(stem: str) -> bool:
+    """Tell from the name of a file, without its suffix, that it is no image but lies beside one.
+
+    Such are masks, maps of incidence angles, of layover and shadow, and heights.
+
+    Examples
+    --------
+    >>> is_beside_images("OPERA_L2_RTC-S1_T090-191605-IW2_20240101T000000Z_v1.0_mask")
+    True
+    >>> is_beside_images("helheim_20180602_S1_HH_masked")
+    False
+    """
+    return _BESIDE_IMAGES.search(stem) is not None
 
 
 def _of_folder(top: Path, project: Path, glacier: str | None, above: Path) -> Iterator[Listed]:
@@ -161,6 +192,8 @@ def _of_folder(top: Path, project: Path, glacier: str | None, above: Path) -> It
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
             if name.startswith(".") or suffix.lower() not in SUFFIXES or _OURS.search(stem):
+                continue
+            if is_beside_images(stem):
                 continue
             yield Listed(Path(folder, name), glacier, folders=between)
 
