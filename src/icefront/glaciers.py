@@ -1,13 +1,32 @@
-"""Names of glaciers: which of them mean the same glacier, and which words are no names at all."""
+"""Names of glaciers: which of them mean the same one, which words are no names, where some lie.
+
+The table of known glaciers is ``known_glaciers.geojson``: marine-terminating glaciers with a point,
+or with a polygon about the zone in which the front moves (by E. Loebel, MIT, see
+``known_glaciers.LICENSE``).
+"""
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
 
-__all__ = ["Spellings", "is_processing_word", "name_key"]
+from icefront.errors import IcefrontError
+
+__all__ = [
+    "KnownGlacier",
+    "Spellings",
+    "glacier_named",
+    "is_processing_word",
+    "known_glaciers",
+    "name_key",
+]
 
 _SEPARATORS = re.compile(r"(\d?)[\s_.\-]+(?=(\d?))")
 
@@ -92,3 +111,118 @@ class Spellings:
             return table
         names = table["glacier"]
         return table.assign(glacier=[self.of(n) if isinstance(n, str) else n for n in names])
+
+
+_FOLDED_LETTERS = str.maketrans({"æ": "ae", "ø": "o", "å": "a", "ð": "d", "þ": "th", "ß": "ss"})
+_KIND = re.compile(r"(glacier|gletscher|gletsjer|glaciar|isbr(ae|e)|brae|isstrom|sermia)$")
+"""Words for a glacier at the end of a name, which people add and leave out."""
+
+
+@dataclass(frozen=True)
+class KnownGlacier:
+    """A marine-terminating glacier that the program knows by name.
+
+    Attributes
+    ----------
+    name : str
+    aliases : tuple of str
+        Other names and abbreviations, such as CaFFe's.
+    region : str
+    longitude, latitude : float
+        A place at the front, in degrees.
+    outline : tuple of (float, float)
+        Corners of a polygon about the zone in which the front moves, longitude and latitude in
+        degrees; empty where there is none.
+    side_m : float
+        Side of a square about the place that holds the front, in metres; 0 where there is an
+        outline.
+    caffe : "train", "test" or None
+        The split of CaFFe that its images belong to.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    region: str
+    longitude: float
+    latitude: float
+    outline: tuple[tuple[float, float], ...]
+    side_m: float
+    caffe: Literal["train", "test"] | None
+
+
+@cache
+def known_glaciers() -> tuple[KnownGlacier, ...]:
+    """Return the glaciers of the package's table, sorted by name."""
+    text = (resources.files("icefront") / "known_glaciers.geojson").read_text("utf-8")
+    found = []
+    for feature in json.loads(text)["features"]:
+        about, shape = feature["properties"], feature["geometry"]
+        outline: tuple[tuple[float, float], ...] = ()
+        if shape["type"] == "Polygon":
+            outline = tuple((float(x), float(y)) for x, y in shape["coordinates"][0])
+            east, north = ((min(axis) + max(axis)) / 2 for axis in zip(*outline, strict=True))
+        else:
+            east, north = shape["coordinates"]
+        found.append(
+            KnownGlacier(
+                name=about["name"],
+                aliases=tuple(about["aliases"]),
+                region=about["region"],
+                longitude=round(east, 3),
+                latitude=round(north, 3),
+                outline=outline,
+                side_m=1e3 * about.get("side_km", 0),
+                caffe=about.get("caffe"),
+            )
+        )
+    return tuple(sorted(found, key=lambda glacier: glacier.name))
+
+
+def glacier_named(name: str) -> KnownGlacier:
+    """Look a glacier up by its name or an alias.
+
+    Accents, signs between words and a word such as "glacier" at the end make no difference.
+
+    Raises
+    ------
+    IcefrontError
+        If none is called so; the sentence offers the nearest names.
+
+    Examples
+    --------
+    >>> glacier_named("zachariae isstrom").name
+    'Zachariæ Isstrøm'
+    >>> glacier_named("Helheim Glacier").caffe, glacier_named("JAC").caffe
+    (None, 'train')
+    """
+    by_key = _by_key()
+    key = _plain(name)
+    for wanted in (key, _KIND.sub("", key)):
+        if wanted in by_key:
+            return by_key[wanted]
+    near = difflib.get_close_matches(key, by_key, n=6, cutoff=0.5)
+    offered = list(dict.fromkeys(by_key[match].name for match in near))[:3]
+    hint = f" (near it: {', '.join(offered)})" if offered else ""
+    raise IcefrontError(
+        f"No glacier named {name!r} is known{hint}: `icefront glaciers` lists them, and a place, a "
+        "box or a file with a polygon does as well."
+    )
+
+
+@cache
+def _by_key() -> dict[str, KnownGlacier]:
+    found: dict[str, KnownGlacier] = {}
+    for glacier in known_glaciers():
+        for name in (glacier.name, *glacier.aliases):
+            found[_plain(name)] = glacier
+    # A name without its last word counts where no other glacier has it.
+    for glacier in known_glaciers():
+        for name in (glacier.name, *glacier.aliases):
+            found.setdefault(_KIND.sub("", _plain(name)), glacier)
+    return found
+
+
+def _plain(name: str) -> str:
+    """Fold a name as `name_key` does, and letters with accents to those without."""
+    letters = unicodedata.normalize("NFKD", name.casefold().translate(_FOLDED_LETTERS))
+    return name_key("".join(sign for sign in letters if not unicodedata.combining(sign)))

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from icefront.cli.acquire import AREA_SETTINGS, glaciers, search
 from icefront.cli.adapt import adapt
 from icefront.cli.annotators import annotators
 from icefront.cli.benchmark import benchmark
@@ -68,8 +69,10 @@ for command in (
     compare,
     download,
     demo,
+    glaciers,
 ):
     app.command()(command)
+app.command(context_settings=AREA_SETTINGS)(search)
 app.add_typer(simulate, name="simulate")
 app.add_typer(experiment, name="experiment")
 for command in (run, status, products, review, correct):

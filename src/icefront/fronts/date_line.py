@@ -76,6 +76,18 @@ def box_about(series: gpd.GeoSeries) -> shapely.Polygon:
     return shapely.box(*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
 
 
+def cut_at_date_line(geometry: BaseGeometry) -> BaseGeometry:
+    """Cut a geometry in degrees without a jump into parts between -180 and 180 (RFC 7946)."""
+    west, _, east, _ = geometry.bounds
+    parts = []
+    for turn in range(int((west + 180.0) // _TURN), int(-((180.0 - east) // _TURN)) + 1):
+        strip = shapely.box(turn * _TURN - 180.0, -90.0, turn * _TURN + 180.0, 90.0)
+        part = _shifted(shapely.intersection(geometry, strip), turn * _TURN)
+        if shapely.get_dimensions(part) == shapely.get_dimensions(geometry):
+            parts.append(part)
+    return shapely.union_all(parts) if len(parts) > 1 else geometry if not parts else parts[0]
+
+
 def _turns(longitudes: np.ndarray, reference: float) -> np.ndarray:
     """Return the whole turns, in degrees, by which longitudes are off a reference."""
     return _TURN * np.round((longitudes - reference) / _TURN)
