@@ -13,9 +13,11 @@ from icefront.acquisition.optical import (
     OpticalImage,
     channels_of,
     classes_on,
+    clearest,
     clearness,
     is_early,
     optical_channels,
+    optical_image,
     stated_offset,
 )
 from icefront.datasets.ssl4sar import CHANNELS
@@ -104,6 +106,17 @@ def test_clouds_are_counted_over_the_area(tmp_path):
     assert clearness(classes_on([image(half, 0.0)], GRID)).missing == pytest.approx(0.5)
 
 
+def test_the_clearest_pass_over_the_area_is_chosen(tmp_path):
+    cloudy = write_tile(tmp_path, "b", 0, cloud_rows=15)
+    half = write_tile(tmp_path, "c", 0, west=498_360, width=102)
+    clear = write_tile(tmp_path, "a", 0)
+    passes = [[image(channels, 0.0)] for channels in (cloudy, half, clear)]
+    index, found = clearest(passes, GRID)
+    assert (index, found.lost) == (2, 0)
+    with pytest.raises(IcefrontError, match=r"clearest of 2 Sentinel-2 passes loses \d\d% of"):
+        clearest(passes[:2], GRID, most_lost=0.1)
+
+
 def test_channels_are_known_by_the_names_of_three_catalogues():
     early = {f"B{n:02d}" for n in (*range(1, 10), 11, 12)} | {"B8A", "WVP", "SCL", "visual"}
     named = {
@@ -133,7 +146,11 @@ def test_real_items_say_what_was_added():
     new = new if isinstance(new, dict) else json.loads(new)
     item = next(f for f in new["features"] if f["collection"].startswith("sentinel-2"))
     assert stated_offset(item["properties"], item["assets"]) == 1000
-    assert set(channels_of({k: a["href"] for k, a in item["assets"].items()})) == set(CHANNELS)
+    described = optical_image(item, lambda href: f"/vsicurl/{href}")
+    assert described.added == 1000
+    assert described.start.date() == dt.date(2025, 7, 31)
+    assert set(described.channels) == set(CHANNELS)
+    assert described.channels["B8A"].startswith("/vsicurl/https://")
 
 
 def test_what_is_said_without_scales_is_followed():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import reproject
 
 from icefront.datasets.ssl4sar import CHANNELS
-from icefront.errors import IcefrontError
+from icefront.errors import IcefrontError, naming
 from icefront.grid import Grid
 from icefront.scenes.raster import opened
 
@@ -52,6 +52,7 @@ _ADDED = 1000.0
 _FIRST_BASELINE_WITH_IT = (4, 0)
 _DARK_PERCENT = 1.0
 _DARK_WITHOUT, _DARK_WITH = 900.0, (980.0, 1_500.0)
+_COARSE_M = 60.0
 _REFLECTANCE, _VAPOUR = 10_000.0, 1_000.0
 
 NO_DATA, SATURATED, CAST_SHADOW, CLOUD_SHADOW = 0, 1, 2, 3
@@ -116,6 +117,42 @@ def channels_of(assets: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def optical_image(raw: Mapping[str, Any], address: Callable[[str], str]) -> OpticalImage:
+    """Describe the image of a STAC item.
+
+    Parameters
+    ----------
+    raw : dict
+        The item as JSON.
+    address : callable
+        From the address of an asset to what GDAL opens.
+
+    Raises
+    ------
+    IcefrontError
+        If the item has no time, or lacks one of the channels.
+    """
+    name, properties = str(raw.get("id")), raw.get("properties") or {}
+    assets = {
+        key: asset
+        for key, asset in (raw.get("assets") or {}).items()
+        if isinstance(asset, dict) and isinstance(asset.get("href"), str)
+    }
+    with naming(name):
+        try:
+            start = dt.datetime.fromisoformat(str(properties["datetime"]).replace("Z", "+00:00"))
+        except (KeyError, ValueError):
+            raise IcefrontError("The item has no time: leave it out.") from None
+        channels = channels_of({key: asset["href"] for key, asset in assets.items()})
+        return OpticalImage(
+            name,
+            start,
+            {channel: address(href) for channel, href in channels.items()},
+            stated_offset(properties, assets),
+            is_early(properties),
+        )
+
+
 def is_early(properties: Mapping[str, Any]) -> bool:
     """Tell whether a STAC item is of a baseline before 04.00."""
     baseline = _baseline(properties)
@@ -178,6 +215,50 @@ def clearness(classes: np.ndarray) -> Clearness:
     return Clearness(
         float(np.isin(classes, _HIDDEN).mean()), float(np.isin(classes, _UNSEEN).mean())
     )
+
+
+def clearest(
+    candidates: Sequence[Sequence[OpticalImage]], grid: Grid, *, most_lost: float = 0.5
+) -> tuple[int, Clearness]:
+    """Choose the pass that shows most of an area, by the scene classification over the area.
+
+    Parameters
+    ----------
+    candidates : sequence of sequence of OpticalImage
+        Tiles of each pass; the likeliest first, since the first without any loss ends the search.
+    grid : Grid
+        Read at a coarser pixel size.
+    most_lost : float
+        Fraction of the area that may be under cloud or not seen.
+
+    Returns
+    -------
+    index : int
+    clearness : Clearness
+
+    Raises
+    ------
+    IcefrontError
+        If there are no candidates, or the best of them loses more.
+    """
+    side = grid.side_m
+    assert side is not None
+    coarse = grid.resampled(max(side, _COARSE_M))
+    best: tuple[int, Clearness] | None = None
+    for index, images in enumerate(candidates):
+        found = clearness(classes_on(images, coarse))
+        if best is None or found.lost < best[1].lost:
+            best = index, found
+        if not found.lost:
+            break
+    if best is None:
+        raise IcefrontError("There is no Sentinel-2 image of the area: choose other dates.")
+    if best[1].lost > most_lost:
+        raise IcefrontError(
+            f"The clearest of {len(candidates)} Sentinel-2 passes loses {best[1].lost:.0%} of the "
+            f"area to clouds or its edge, more than {most_lost:.0%}: choose other dates."
+        )
+    return best
 
 
 def optical_channels(
