@@ -28,7 +28,7 @@ COUNT = 16
 BRIGHT_SEA = 166
 """Just nearer to the grey of ice than to that of the sea."""
 
-QUICK = AdaptationConfig(crops=160, learning_rate=0.3, simulated=2)
+QUICK = AdaptationConfig(crops=160, learning_rate=0.3, simulated=2, views=4)
 
 
 class Levels(nn.Module):

@@ -174,7 +174,7 @@ def adapt_project(
         corrections = evidence_of(list_corrections(catalogue, name), members, catalogue)
         site = _Site(members, [path for _, path in found], settings.extraction(), card, project)
         with input_folders(named_folders(settings, root)):
-            taught, kept = site.learn(corrections, config, progress)
+            taught, kept = site.learn(network, corrections, config, progress)
             _log.info("%s: %d dates teach, %d are kept out", name, len(taught), len(kept))
             adapted = adapt_network(
                 network,
@@ -313,7 +313,11 @@ class _Site:
         self.grid = series_grid(self.members)
 
     def learn(
-        self, corrections: Mapping[int, np.ndarray], config: AdaptationConfig, progress: bool
+        self,
+        network: nn.Module,
+        corrections: Mapping[int, np.ndarray],
+        config: AdaptationConfig,
+        progress: bool,
     ) -> tuple[list[tuple[tuple[np.ndarray, np.ndarray], int]], dict[int, np.ndarray]]:
         """Find what the pass is sure of.
 
@@ -332,8 +336,10 @@ class _Site:
             ByteSeries(count, shape, self.folder) as single,
             ByteSeries(count, shape, self.folder) as smoothed,
         ):
-            for index, member in enumerate(self.members):
-                single[index, :, slice(0, shape[0])] = self._whole(member.read(), member.grid)
+            with steps("Views", count, show=progress) as advance:
+                for index in range(count):
+                    single[index, :, slice(0, shape[0])] = self._seen(index, network, config)
+                    advance(1)
             pass_without(
                 single,
                 dates,
@@ -383,11 +389,7 @@ class _Site:
                 if scene is None:
                     continue
                 member = self.members[index]
-                assert self.grid.crs is not None
-                found, part = zones_on_lattice(
-                    predict([adapted], scene, self.settings), self.grid.crs
-                )
-                both = (self._whole(member.read(), member.grid), self._whole(found, part))
+                both = (self._whole(member.read(), member.grid), self._predicted(adapted, scene))
                 scores = [agreement(values.argmax(axis=0), reference) for values in both]
                 if np.isfinite(scores).all():
                     before.append(scores[0])
@@ -412,6 +414,23 @@ class _Site:
             "first": days[0],
             "last": days[-1],
         }
+
+    def _seen(self, index: int, network: nn.Module, config: AdaptationConfig) -> np.ndarray:
+        """Return what the network says of a date over several views, uint8 (4, H, W)."""
+        member = self.members[index]
+        more = config.views > self.settings.symmetries
+        scene = self._scene(index) if more else None
+        if scene is None:
+            return self._whole(member.read(), member.grid)
+        return self._predicted(network, scene, config.views)
+
+    def _predicted(self, network: nn.Module, scene: Scene, views: int | None = None) -> np.ndarray:
+        """Return what a network says of a scene, uint8 (4, H, W)."""
+        assert self.grid.crs is not None
+        settings = self.settings
+        if views is not None:
+            settings = settings.model_copy(update={"symmetries": views})
+        return self._whole(*zones_on_lattice(predict([network], scene, settings), self.grid.crs))
 
     def _whole(self, values: np.ndarray, part: Grid) -> np.ndarray:
         """Return probabilities of a part of the grid on all of it, uint8 (4, H, W)."""

@@ -13,7 +13,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -61,6 +61,9 @@ class AdaptationConfig(Strict):
         At its highest; it rises over a tenth of the crops and falls as a cosine.
     averaging : float
         Decay of the running mean of the weights, which is kept.
+    views : 1, 4 or 8
+        Over so many flips and rotations of each image the network is averaged to make the labels:
+        it errs less alike on most dates than without.
     sure : float
         A place teaches on a date if the pass gives its zone at least this probability.
     least_agreement : float
@@ -78,6 +81,7 @@ class AdaptationConfig(Strict):
     site_fraction: float = Field(1 / 3, gt=0, le=1)
     learning_rate: float = Field(1e-3, gt=0)
     averaging: float = Field(0.98, ge=0, lt=1)
+    views: Literal[1, 4, 8] = 8
     sure: float = Field(0.9, ge=0, le=1)
     least_agreement: float = Field(0.3, ge=0, le=1)
     corrected_weight: int = Field(3, ge=1)
