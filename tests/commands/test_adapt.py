@@ -14,15 +14,18 @@ from typer.testing import CliRunner
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard, card_of, read_card
+from icefront.models.checkpoints import write_own
+from icefront.models.registry import build
 from icefront.projects import adaptation
 from icefront.projects.adaptation import adapt_project
 from icefront.projects.adapted_models import offers
 from icefront.projects.catalogue import Catalogue
+from icefront.projects.results import load_results
 from icefront.projects.run import run_monitoring
 from icefront.training.adaptation import AdaptationConfig
 from icefront.zones import GLACIER, OCEAN, ROCK, ZONE_GREYS
 from tests.helpers.scenes import GREYS, landscape, write_tif
-from tests.helpers.simulated_projects import Inline
+from tests.helpers.simulated_projects import Inline, config, write_series
 
 COUNT = 16
 BRIGHT_SEA = 166
@@ -76,9 +79,9 @@ def write_project(folder, count=COUNT, glaciers=("Crane",)):
     return folder / "project"
 
 
-def run(folder):
+def run(folder, source=None):
     return run_monitoring(
-        folder / "scenes",
+        source or folder / "scenes",
         folder / "project",
         loader=Levels,
         start_workers=Inline,
@@ -140,7 +143,8 @@ def test_a_network_learns_a_site_from_what_its_dates_agree_on(
     with Catalogue(project) as catalogue:
         assert offers(catalogue, card) == []
         other = replace(card, provenance={"site": {"glacier": "Jorum"}}, sha256="")
-        assert "was adapted to Jorum; of Crane it knows" in offers(catalogue, other)[0]
+        assert "was adapted to Jorum, and of Crane it knows" in offers(catalogue, other)[0]
+        assert offers(catalogue, other, {"Crane": card}) == []
 
 
 def test_simulated_scenes_are_replayed_where_there_are_no_labels(project, tmp_path):
@@ -194,3 +198,21 @@ def test_an_adapted_network_is_not_adapted_again(project, tmp_path):
         adapt_project(project, tmp_path / "x.safetensors", model=model, progress=False)
     assert card_of(model).name == "levels"
     assert json.dumps(card_of(model).as_dict())
+
+
+def test_a_glacier_can_have_a_model_of_its_own(tmp_path):
+    for glacier in ("Crane", "Jorum"):
+        write_series(tmp_path / "scenes", 1, glacier=glacier)
+    own = build({"family": "unet", "widths": (4, 8)})
+    card = ModelCard("jorum", own.card.architecture, window=64, target=32, stride=32)
+    write_own(tmp_path / "jorum.safetensors", own, card)
+    glaciers = {"Jorum": {"model": "jorum.safetensors"}}
+    source = config(tmp_path, glaciers=glaciers)
+    report = run(tmp_path, source)
+    assert (report.failed, report.notes) == (0, [])
+    table = load_results(tmp_path / "project").scenes.set_index("glacier")
+    assert table["model"].to_dict() == {"Crane": "levels", "Jorum": "jorum"}
+    # Another model of one glacier makes the fronts of that glacier others.
+    assert run(tmp_path, source).already == 2
+    with pytest.raises(IcefrontError, match="1 scenes of"):
+        run(tmp_path, config(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,9 @@ def adapted_models(catalogue: Catalogue) -> list[AdaptedModel]:
     return found
 
 
-def offers(catalogue: Catalogue, card: ModelCard) -> list[str]:
+def offers(
+    catalogue: Catalogue, card: ModelCard, own: Mapping[str, ModelCard] | None = None
+) -> list[str]:
     """Say which adapted networks fit glaciers of a project that is extracted with another one.
 
     Parameters
@@ -102,26 +105,35 @@ def offers(catalogue: Catalogue, card: ModelCard) -> list[str]:
     catalogue : Catalogue
     card : ModelCard
         Of the model in use.
+    own : mapping, optional
+        By glacier: cards of models of their own.
 
     Returns
     -------
     list of str
-        A sentence each; also where the model in use was adapted to another glacier.
+        A sentence each; also where a model in use was adapted to another glacier.
     """
-    names = catalogue.glaciers()
+    used = {name: (own or {}).get(name, card) for name in catalogue.glaciers()}
     sentences = []
-    site = site_of(card)
-    others = [name for name in names if name != site]
-    if site is not None and others:
-        sentences.append(
-            f"{card.name} was adapted to {site or 'a glacier without name'}; of "
-            f"{', '.join(others)} it knows no more than others do."
-        )
+    for name, its in used.items():
+        site = site_of(its)
+        if site is not None and site != name:
+            sentences.append(
+                f"{its.name} was adapted to {site or 'a glacier without name'}, and of {name} it "
+                "knows no more than others do."
+            )
     for model in adapted_models(catalogue):
-        if model.sha256 != card.sha256 and (model.glacier is None or model.glacier in names):
+        if used.get(model.glacier or "", card).sha256 == model.sha256:
+            continue
+        how = f"give --model {model.path} --renew"
+        if model.glacier is not None and len(used) > 1:
+            how = (
+                f"name {model.path} as the 'model' of {model.glacier} under 'glaciers' in the "
+                "configuration, and give --renew"
+            )
+        if model.glacier is None or model.glacier in used:
             sentences.append(
                 f"A network adapted to {model.glacier or 'the glacier'} fits (agreement on dates "
-                f"kept out {model.after:.3f}, {model.before:.3f} before): give --model "
-                f"{model.path} --renew."
+                f"kept out {model.after:.3f}, {model.before:.3f} before): {how}."
             )
     return sentences

@@ -41,11 +41,14 @@ class GlacierConfig(Strict):
         Its files, folders and patterns, whatever they are called.
     aoi : str or None
         Vector file; fronts are drawn inside of its polygons only.
+    model : str or None
+        Name of a model or path of a checkpoint of its own, such as one that was adapted to it.
     """
 
     names: list[str] = Field([])
     scenes: _Paths = Field([])
     aoi: str | None = None
+    model: str | None = None
 
 
 class MonitoringConfig(ExtractionSettings):

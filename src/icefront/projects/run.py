@@ -32,7 +32,7 @@ from icefront.fronts.date_line import in_crs
 from icefront.glaciers import Spellings, is_processing_word
 from icefront.grid import common_crs
 from icefront.inference.settings import SHORTHANDS
-from icefront.models.card import card_of, stored_card
+from icefront.models.card import ModelCard, card_of, stored_card
 from icefront.progress import steps
 from icefront.projects import catalogue as catalogues
 from icefront.projects.adapted_models import offers
@@ -260,11 +260,18 @@ def run_monitoring(
     if not listed:
         raise IcefrontError(f"No scene was found in {source}: name a folder with GeoTIFFs.")
     areas = Areas(config, root)
-    load = loader or Loader(_model_of(config, root))
+    load = loader or Loader(_model_of(config.model, root))
     # Loading a network takes seconds, which a run without anything to do need not spend.
-    card = (None if loader else stored_card(_model_of(config, root))) or card_of(load())
+    card = (None if loader else stored_card(_model_of(config.model, root))) or card_of(load())
+    own = {
+        glacier: Loader(_model_of(about.model, root))
+        for glacier, about in config.glaciers.items()
+        if about.model is not None
+    }
+    cards = {glacier: stored_card(its.name) or card_of(its()) for glacier, its in own.items()}
     extraction = config.extraction()
-    parameters = {"model": card.name, "model_sha256": card.sha256, **_decisive(extraction)}
+    parameters = _parameters(card, extraction)
+    of_glacier = {glacier: _parameters(its, extraction) for glacier, its in cards.items()}
     _prepare(folder)
     run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     report = RunReport(folder, run, found=len(listed))
@@ -280,7 +287,17 @@ def run_monitoring(
             report.notes.append("A run before this one was cut off; its scenes are done again.")
         if catalogues.live_runs(folder) == [run]:
             _sweep(folder)
-        plan = _plan(catalogue, listed, headers, config, areas, parameters, report, retry, renew)
+        plan = _plan(
+            catalogue,
+            listed,
+            headers,
+            config,
+            areas,
+            lambda glacier: of_glacier.get(glacier or "", parameters),
+            report,
+            retry,
+            renew,
+        )
         report.failed += len(plan.refused)
         if on_scene is not None:
             for values in plan.refused:
@@ -300,6 +317,7 @@ def run_monitoring(
             threads=1 if count > 1 or workers is not None else 0,
             inputs=inputs,
             crs=catalogue.crs.to_wkt() if extraction.through_time else None,
+            own=own,
         )
         pool: Workers = Cluster(job, cluster) if cluster else start_workers(job, count)
         try:
@@ -319,7 +337,7 @@ def run_monitoring(
             restore_single_dates(catalogue)
         if waiting or report.redrawn:
             catalogue.note_extent()
-        report.offers = offers(catalogue, card)
+        report.offers = offers(catalogue, card, cards)
         report.elsewhere = catalogue.counts().get(RUNNING, 0)
         _write_record(folder, report, config, root, parameters, begun)
     report.seconds = time.monotonic() - begun
@@ -372,11 +390,16 @@ def _decisive(settings: ExtractionSettings) -> dict[str, Any]:
     return found
 
 
-def _model_of(config: MonitoringConfig, root: Path) -> str | None:
+def _parameters(card: ModelCard, settings: ExtractionSettings) -> dict[str, Any]:
+    """Return what a front depends on beside its scene and area, as plain types."""
+    return {"model": card.name, "model_sha256": card.sha256, **_decisive(settings)}
+
+
+def _model_of(model: str | None, root: Path) -> str | None:
     """Return the model's name, or the path of a checkpoint beside the configuration."""
-    if config.model is not None and os.path.exists(root / config.model):
-        return str((root / config.model).absolute())
-    return config.model
+    if model is not None and os.path.exists(root / model):
+        return str((root / model).absolute())
+    return model
 
 
 def _prepare(folder: Path) -> None:
@@ -476,7 +499,7 @@ def _plan(
     headers: dict[Path, Header],
     config: MonitoringConfig,
     areas: Areas,
-    parameters: dict[str, Any],
+    parameters: Callable[[str | None], dict[str, Any]],
     report: RunReport,
     retry: bool,
     renew: bool,
@@ -492,7 +515,7 @@ def _plan(
 
     def digest_of(glacier: str | None) -> str:
         if glacier not in digests:
-            digests[glacier] = settings_digest(parameters, areas.digest(glacier))
+            digests[glacier] = settings_digest(parameters(glacier), areas.digest(glacier))
         return digests[glacier]
 
     spellings = Spellings([*config.glaciers, *catalogue.glaciers()])

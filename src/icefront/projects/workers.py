@@ -13,9 +13,9 @@ import multiprocessing as mp
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -68,6 +68,8 @@ class Job:
         Folders that the user named, in which virtual rasters find their parts.
     crs : str or None
         Of the project, if the probabilities of each scene are kept for the pass through time.
+    own : dict
+        By glacier: returns the network of those that have one of their own; picklable.
     """
 
     load: Callable[[], nn.Module]
@@ -77,6 +79,7 @@ class Job:
     threads: int = 1
     inputs: tuple[str, ...] = ()
     crs: str | None = None
+    own: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,9 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     """Extract a scene, write its files, and return the values of its row."""
     about = signature(Path(task.path))
     try:
+        load = job.own.get(task.glacier or "")
+        if load is not None:
+            network = _network_of(load, 0)
         values, line = _extracted(task, about, network, job)
         return Outcome(task, values, line, values["crs"])
     except FullDiskError as error:
@@ -423,7 +429,7 @@ def _how_it_ended(code: int | None) -> str:
 # --- a cluster ------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _network_of(load: Callable[[], nn.Module], threads: int) -> nn.Module:
     import torch
 
