@@ -28,6 +28,7 @@ from icefront.cli.pretrain import pretrain
 from icefront.cli.projects import correct, products, review, run, status
 from icefront.cli.simulate import simulate
 from icefront.cli.train import train
+from icefront.cli.view import view
 
 app = typer.Typer(
     name="icefront",
@@ -70,6 +71,7 @@ for command in (
     download,
     demo,
     glaciers,
+    view,
 ):
     app.command()(command)
 app.command(context_settings=AREA_SETTINGS)(search)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,27 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.extraction.series_fronts import DatedZones, series_grid, usual_probabilities
-from icefront.projects.catalogue import Catalogue, blob_of, line_of
+from icefront.projects.catalogue import LAYER, Catalogue, blob_of, line_of
 from icefront.projects.judgements import CORRECTIONS, add_corrections_layer, keep_judgements
 from icefront.series.corrections import zones_beside
+
+Revisions = Mapping[str | None, str]
+"""`revision_of` each glacier as somebody last saw it."""
+
+
+class ConflictError(IcefrontError):
+    """Somebody else has changed what is to be changed, since it was last looked at.
+
+    Attributes
+    ----------
+    glacier : str or None
+    person : str or None
+        Who changed it, if that is known.
+    """
+
+    def __init__(self, message: str, glacier: str | None, person: str | None) -> None:
+        super().__init__(message)
+        self.glacier, self.person = glacier, person
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,14 @@ def list_corrections(catalogue: Catalogue, glacier: str | None = None) -> list[C
     ]
 
 
+def corrected_glaciers(catalogue: Catalogue) -> set[str | None]:
+    """Return the glaciers that have corrections, or had some that were taken back."""
+    if not catalogue.has_table(CORRECTIONS):
+        return set()
+    found = catalogue.db.execute(f"SELECT DISTINCT glacier FROM {CORRECTIONS}")
+    return {glacier for (glacier,) in found}
+
+
 def add_corrections(
     catalogue: Catalogue,
     fronts: gpd.GeoDataFrame,
@@ -79,6 +108,7 @@ def add_corrections(
     *,
     person: str | None = None,
     file: Path | None = None,
+    seen: Revisions | None = None,
 ) -> list[Correction]:
     """Keep hand-drawn fronts as corrections of the dates they belong to.
 
@@ -96,6 +126,8 @@ def add_corrections(
         Who drew them; the user of this computer by default.
     file : Path, optional
         Where they came from.
+    seen : mapping, optional
+        The fronts that the person looked at; others are not corrected.
 
     Returns
     -------
@@ -104,6 +136,8 @@ def add_corrections(
 
     Raises
     ------
+    ConflictError
+        If the fronts of a glacier are others than were seen; nothing is kept then.
     IcefrontError
         If a front belongs to no date of the project, or does not cross the fjord; nothing is kept
         then.
@@ -113,17 +147,20 @@ def add_corrections(
     for row in moved.to_dict("records"):
         line, date = row["geometry"], str(row["date"])[:10]
         glacier = _glacier_of(row, series)
+        # Before the line is judged by fronts that the person has not seen.
+        _check_seen(catalogue, {glacier}, seen)
         _check(line, date, glacier, series[glacier], catalogue)
         accepted.append((glacier, date, line))
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    who = person or _user()
+    who = person or user_name()
     with catalogue.writing() as db:
+        _check_seen(catalogue, {glacier for glacier, _, _ in accepted}, seen)
         add_corrections_layer(catalogue)
         for glacier, date, line in accepted:
             db.execute(
-                f"UPDATE {CORRECTIONS} SET taken_back = ? "
+                f"UPDATE {CORRECTIONS} SET taken_back = ?, taken_back_by = ? "
                 "WHERE glacier IS ? AND date = ? AND taken_back IS NULL",
-                (now, glacier, date),
+                (now, who, glacier, date),
             )
             db.execute(
                 f"INSERT INTO {CORRECTIONS} (geom, glacier, date, person, file, added) "
@@ -134,11 +171,28 @@ def add_corrections(
     return [found for found in list_corrections(catalogue) if found.added == now]
 
 
-def take_back(catalogue: Catalogue, numbers: list[int]) -> list[Correction]:
+def take_back(
+    catalogue: Catalogue,
+    numbers: list[int],
+    *,
+    person: str | None = None,
+    seen: Revisions | None = None,
+) -> list[Correction]:
     """Take corrections back; they stay in the catalogue with the time, and count no more.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    numbers : list of int
+    person : str, optional
+        Who takes them back; the user of this computer by default.
+    seen : mapping, optional
+        As for `add_corrections`.
 
     Raises
     ------
+    ConflictError
+        As `add_corrections`.
     IcefrontError
         If there is no correction of a number; nothing is changed then.
     """
@@ -151,10 +205,67 @@ def take_back(catalogue: Catalogue, numbers: list[int]) -> list[Correction]:
         )
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     with catalogue.writing() as db:
+        _check_seen(catalogue, {known[number].glacier for number in numbers}, seen)
+        add_corrections_layer(catalogue)
         for number in numbers:
-            db.execute(f"UPDATE {CORRECTIONS} SET taken_back = ? WHERE fid = ?", (now, number))
+            db.execute(
+                f"UPDATE {CORRECTIONS} SET taken_back = ?, taken_back_by = ? WHERE fid = ?",
+                (now, person or user_name(), number),
+            )
         keep_judgements(catalogue)
     return [known[number] for number in numbers]
+
+
+def revision_of(catalogue: Catalogue, glacier: str | None) -> str:
+    """Return what tells one state of the fronts of a glacier, and of its corrections, from another.
+
+    Verdicts are no part of it.
+    """
+    rows = catalogue.db.execute(
+        "SELECT fid, state, length_m, uncertainty_m, flag, through_time, moved_m, finished "
+        f"FROM {LAYER} WHERE glacier IS ? ORDER BY fid",
+        (glacier,),
+    ).fetchall()
+    drawn: list[Any] = []
+    if catalogue.has_table(CORRECTIONS):
+        drawn = catalogue.db.execute(
+            f"SELECT fid, taken_back FROM {CORRECTIONS} WHERE glacier IS ? ORDER BY fid",
+            (glacier,),
+        ).fetchall()
+    text = json.dumps([[tuple(row) for row in rows], [tuple(row) for row in drawn]])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_seen(catalogue: Catalogue, glaciers: set[str | None], seen: Revisions | None) -> None:
+    """Refuse to change glaciers whose fronts are others than were seen."""
+    for glacier in glaciers if seen is not None else ():
+        assert seen is not None
+        if seen.get(glacier) == revision_of(catalogue, glacier):
+            continue
+        person = _last_person(catalogue, glacier)
+        raise ConflictError(
+            f"The fronts of {glacier or 'the glacier'} have been changed"
+            f"{f' by {person}' if person else ''} since they were shown here: look at them anew, "
+            "then correct.",
+            glacier,
+            person,
+        )
+
+
+def _last_person(catalogue: Catalogue, glacier: str | None) -> str | None:
+    """Return who drew or took back a correction of a glacier last."""
+    if not catalogue.has_table(CORRECTIONS):
+        return None
+    about = catalogue.select(f"PRAGMA table_info({CORRECTIONS})")
+    back = "taken_back_by" if "taken_back_by" in {row["name"] for row in about} else "NULL"
+    row = catalogue.db.execute(
+        f"SELECT person, {back} AS back, added, taken_back FROM {CORRECTIONS} WHERE glacier IS ? "
+        "ORDER BY max(added, coalesce(taken_back, '')) DESC, fid DESC LIMIT 1",
+        (glacier,),
+    ).fetchone()
+    if row is None:
+        return None
+    return row["back"] if (row["taken_back"] or "") > row["added"] else row["person"]
 
 
 def evidence_of(
@@ -225,7 +336,8 @@ def _check(
         ) from error
 
 
-def _user() -> str | None:
+def user_name() -> str | None:
+    """Return the name of the user of this computer, or None where it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -32,15 +32,35 @@ CORRECTION_COLUMNS = {
     "file": "TEXT",
     "added": "DATETIME NOT NULL",
     "taken_back": "DATETIME",
+    "taken_back_by": "TEXT",
 }
+
+VERDICTS = "verdicts"
+"""Table of the catalogue with all that people said of scenes; its layer of fronts has the newest
+verdict of each."""
+
+VERDICT_COLUMNS = ("verdict", "remarks", "note", "person", "given")
 
 
 def add_corrections_layer(catalogue: Catalogue) -> None:
-    """Add the layer of corrections to a catalogue that has none; inside of a transaction."""
+    """Add the layer of corrections, or columns that it lacks; inside of a transaction."""
     if not catalogue.has_table(CORRECTIONS):
         add_layer(
             catalogue.db, CORRECTIONS, CORRECTION_COLUMNS, "Fronts that people drew", catalogue.srs
         )
+    found = {row["name"] for row in catalogue.select(f"PRAGMA table_info({CORRECTIONS})")}
+    for name in CORRECTION_COLUMNS.keys() - found:
+        kind = CORRECTION_COLUMNS[name]
+        catalogue.db.execute(f"ALTER TABLE {CORRECTIONS} ADD COLUMN {name} {kind}")
+
+
+def add_verdicts_table(catalogue: Catalogue) -> None:
+    """Add the table of verdicts to a catalogue that has none; inside of a transaction."""
+    catalogue.db.execute(
+        f"CREATE TABLE IF NOT EXISTS {VERDICTS} (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
+        "scene INTEGER NOT NULL, verdict TEXT, remarks TEXT, note TEXT, person TEXT, "
+        "given DATETIME NOT NULL)"
+    )
 
 
 def keep_judgements(catalogue: Catalogue) -> None:
@@ -60,14 +80,21 @@ def keep_judgements(catalogue: Catalogue) -> None:
         corrections = [
             {
                 "number": row["fid"],
-                **{name: row[name] for name in CORRECTION_COLUMNS},
+                **{name: dict(row).get(name) for name in CORRECTION_COLUMNS},
                 "line": line_of(row["geom"]).wkt,
             }
             for row in rows
         ]
+    said = []
+    if catalogue.has_table(VERDICTS):
+        rows = catalogue.db.execute(
+            f"SELECT path, v.* FROM {VERDICTS} v JOIN {LAYER} ON fid = scene ORDER BY id"
+        ).fetchall()
+        said = [{name: row[name] for name in ("path", *VERDICT_COLUMNS)} for row in rows]
     kept = {
         "crs": f"EPSG:{catalogue.srs}",
         "verdicts": {row["path"]: row["verdict"] for row in verdicts},
+        "said": said,
         "corrections": corrections,
     }
     text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
@@ -84,6 +111,7 @@ def restore_judgements(catalogue: Catalogue) -> tuple[int, int]:
         kept = json.loads((catalogue.folder / JUDGEMENTS).read_text("utf-8"))
         crs = CRS.from_user_input(kept["crs"])
         verdicts, corrections = dict(kept["verdicts"]), list(kept["corrections"])
+        said = list(kept.get("said", ()))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, CRSError):
         return 0, 0
     judged = corrected = 0
@@ -93,6 +121,8 @@ def restore_judgements(catalogue: Catalogue) -> tuple[int, int]:
                 judged += db.execute(
                     f"UPDATE {LAYER} SET verdict = ? WHERE path = ?", (verdict, path)
                 ).rowcount
+        for entry in said:
+            _restore_verdict(entry, catalogue)
         for entry in corrections:
             values = _correction_row(entry, crs, catalogue)
             if values is not None:
@@ -103,6 +133,22 @@ def restore_judgements(catalogue: Catalogue) -> tuple[int, int]:
                     tuple(values.values()),
                 ).rowcount
     return judged, corrected
+
+
+def _restore_verdict(entry: Any, catalogue: Catalogue) -> None:
+    """Bring a verdict back as it was kept; one that is damaged, or of no scene, is left out."""
+    if not isinstance(entry, Mapping):
+        return
+    values = [entry.get(name) for name in VERDICT_COLUMNS]
+    texts = all(value is None or isinstance(value, str) for value in (*values, entry.get("path")))
+    if not texts or not entry.get("given"):
+        return
+    add_verdicts_table(catalogue)
+    catalogue.db.execute(
+        f"INSERT INTO {VERDICTS} (scene, {', '.join(VERDICT_COLUMNS)}) "
+        f"SELECT fid, ?, ?, ?, ?, ? FROM {LAYER} WHERE path = ?",
+        (*values, entry.get("path")),
+    )
 
 
 def _correction_row(entry: Any, crs: CRS, catalogue: Catalogue) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 """Files that are taken for scenes where a folder was named."""
 
 _WILDCARDS = "*?["
-_OURS = re.compile(r"_(zones|front|quicklook|probabilities|through_time)$", re.IGNORECASE)
+_OURS = re.compile(r"_(zones|front|quicklook|probabilities|through_time|picture)$", re.IGNORECASE)
 # What processors lay beside an image on its grid: OPERA's and HyP3's terrain-corrected products,
 # Sentinel-1 NRB, SNAP, GAMMA. A masked image is an image; only last words count.
 _BESIDE_IMAGES = re.compile(

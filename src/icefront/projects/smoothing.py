@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,9 @@ from icefront.projects.catalogue import (
 from icefront.projects.config import Areas, MonitoringConfig
 from icefront.projects.corrections import (
     Correction,
+    Revisions,
     add_corrections,
+    corrected_glaciers,
     evidence_of,
     list_corrections,
     take_back,
@@ -81,6 +83,26 @@ METHOD = 1
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class MovedFront:
+    """A front that a pass through time drew anew.
+
+    Attributes
+    ----------
+    fid : int
+        Of its row.
+    date : str
+        ``YYYY-MM-DD``.
+    moved_m : float or None
+        Mean distance from the front that was there before, in metres; None where one of them is
+        empty.
+    """
+
+    fid: int
+    date: str
+    moved_m: float | None
+
+
 @dataclass
 class PassReport:
     """What the pass through time did.
@@ -89,19 +111,29 @@ class PassReport:
     ----------
     glaciers, dates : int
         Glaciers that were passed, and their dates.
-    redrawn : int
+    moved : list of MovedFront
         Fronts that were drawn anew.
     notes : list of str
     """
 
     glaciers: int = 0
     dates: int = 0
-    redrawn: int = 0
+    moved: list[MovedFront] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def redrawn(self) -> int:
+        """Number of fronts that were drawn anew."""
+        return len(self.moved)
 
 
 def smooth_project(
-    catalogue: Catalogue, areas: Areas, *, progress: bool = False, renew: bool = False
+    catalogue: Catalogue,
+    areas: Areas,
+    *,
+    glaciers: Collection[str | None] | None = None,
+    progress: bool = False,
+    renew: bool = False,
 ) -> PassReport:
     """Do the pass through time for each glacier that has something new.
 
@@ -110,6 +142,8 @@ def smooth_project(
     catalogue : Catalogue
     areas : Areas
         Of interest, outside of which no front is drawn.
+    glaciers : collection of str, optional
+        Only these; all by default.
     progress : bool
         Show a bar on stderr, if that is a terminal.
     renew : bool
@@ -123,6 +157,8 @@ def smooth_project(
     report = PassReport()
     _ensure_tables(catalogue)
     for glacier in _glaciers_with_dates(catalogue):
+        if glaciers is not None and glacier not in glaciers:
+            continue
         lock = FileLock(catalogue.folder / f".{SERIES}.lock")
         with explained_writing(catalogue.folder), lock:
             rows = _dated_rows(catalogue, glacier)
@@ -136,7 +172,7 @@ def smooth_project(
                 _note_passed(catalogue, glacier, digest)
                 continue
             try:
-                report.redrawn += _smooth_glacier(
+                report.moved += _smooth_glacier(
                     catalogue, glacier, members, corrections, areas, progress
                 )
             except FullDiskError:
@@ -159,6 +195,7 @@ def correct_project(
     person: str | None = None,
     file: Path | None = None,
     undo: Sequence[int] = (),
+    seen: Revisions | None = None,
     progress: bool = True,
 ) -> tuple[list[Correction], PassReport]:
     """Correct fronts of a project by hand-drawn ones, and smooth the glaciers they belong to.
@@ -174,6 +211,8 @@ def correct_project(
         Where they came from.
     undo : sequence of int
         Numbers of corrections to take back instead.
+    seen : mapping, optional
+        As for `add_corrections`; only these glaciers are smoothed then.
     progress : bool
         Show a bar on stderr, if that is a terminal.
 
@@ -185,27 +224,63 @@ def correct_project(
 
     Raises
     ------
+    ConflictError
+        As `add_corrections`.
     IcefrontError
         If the project keeps no probabilities, or as `add_corrections` and `take_back`.
     """
+    only = None if seen is None else set(seen)
     with Catalogue(project) as catalogue:
         if undo:
-            changed = take_back(catalogue, list(undo))
+            changed = take_back(catalogue, list(undo), person=person, seen=seen)
         else:
             assert fronts is not None
+            found = (
+                series_of(catalogue, _named(fronts))
+                if seen is None
+                else {name: members_of(catalogue, name) for name in seen}
+            )
             series = {
                 glacier: [member for member, _ in members]
-                for glacier, members in series_of(catalogue, _named(fronts)).items()
+                for glacier, members in found.items()
+                if members
             }
             if not series:
                 raise IcefrontError(
                     f"{project} holds no glacier with several dates whose probabilities are kept: "
                     "run 'icefront monitor run' with --renew first."
                 )
-            changed = add_corrections(catalogue, fronts, series, person=person, file=file)
-        report = smooth_project(catalogue, Areas(*configuration_of(project)), progress=progress)
+            changed = add_corrections(
+                catalogue, fronts, series, person=person, file=file, seen=seen
+            )
+        report = smooth_project(
+            catalogue, Areas(*configuration_of(project)), glaciers=only, progress=progress
+        )
         catalogue.note_extent()
     return changed, report
+
+
+def unfinished_passes(catalogue: Catalogue) -> list[str | None]:
+    """Return the glaciers with corrections whose last pass through time was cut off.
+
+    Their fronts are those of before until `smooth_project` is called.
+    """
+    corrected = corrected_glaciers(catalogue)
+    if not corrected:
+        return []
+    _ensure_tables(catalogue)
+    areas = Areas(*configuration_of(catalogue.folder))
+    return [
+        glacier
+        for glacier in _glaciers_with_dates(catalogue)
+        if glacier in corrected
+        and _passed(catalogue, glacier)
+        != _digest(
+            _dated_rows(catalogue, glacier),
+            list_corrections(catalogue, glacier),
+            areas.digest(glacier),
+        )
+    ]
 
 
 def configuration_of(project: Path) -> tuple[MonitoringConfig, Path]:
@@ -243,8 +318,8 @@ def _smooth_glacier(
     corrections: list[Correction],
     areas: Areas,
     progress: bool,
-) -> int:
-    """Smooth the dates of one glacier and write what changes; return the number of fronts."""
+) -> list[MovedFront]:
+    """Smooth the dates of one glacier and write what changes; return the fronts drawn anew."""
     folder = scene_folder(catalogue.folder, glacier)
     dated = [member for member, _ in members]
     by_date = {correction.date: correction for correction in corrections}
@@ -267,7 +342,7 @@ def _smooth_glacier(
             (known.argmax(axis=0) != probabilities.argmax(axis=0)).any()
         )
 
-    redrawn = 0
+    moved = []
     for done in smooth_dates(
         dated,
         corrections=evidence_of(corrections, dated, catalogue),
@@ -283,14 +358,13 @@ def _smooth_glacier(
             done.grid,
             {"SCENE": row["scene"], "DATE": row["date"]},
         )
-        _put_down(catalogue, row, done, by_date.get(row["date"]))
-        redrawn += 1
-    return redrawn
+        moved.append(_put_down(catalogue, row, done, by_date.get(row["date"])))
+    return moved
 
 
 def _put_down(
     catalogue: Catalogue, row: Any, done: SmoothedDate, correction: Correction | None
-) -> None:
+) -> MovedFront:
     """Write the front through time of one date into the catalogue, keeping the single-date one."""
     front = done.front.to_crs(catalogue.crs)
     line: BaseGeometry = front.geometry.iloc[0]
@@ -306,7 +380,9 @@ def _put_down(
             "through_time": CORRECTED,
         }
     names = ", ".join(("geom", *SINGLE_COLUMNS))
+    spacing = done.grid.transform.a
     with catalogue.writing() as db:
+        (before,) = db.execute(f"SELECT geom FROM {LAYER} WHERE fid = ?", (row["fid"],)).fetchone()
         if row["through_time"] is None:
             db.execute(
                 f"INSERT OR REPLACE INTO {SINGLE_DATES} (fid, {names}) "
@@ -316,7 +392,7 @@ def _put_down(
         (blob,) = db.execute(
             f"SELECT geom FROM {SINGLE_DATES} WHERE fid = ?", (row["fid"],)
         ).fetchone()
-        moved = mean_distance(line_of(blob), line, done.grid.transform.a)
+        moved = mean_distance(line_of(blob), line, spacing)
         catalogue.update(
             row["fid"],
             {
@@ -327,6 +403,8 @@ def _put_down(
                 "moved_m": plain(moved),
             },
         )
+    since = moved if before == blob else mean_distance(line_of(before), line, spacing)
+    return MovedFront(row["fid"], row["date"], plain(since))
 
 
 def series_of(
@@ -345,11 +423,17 @@ def series_of(
     glaciers = _glaciers_with_dates(catalogue)
     chosen = [glacier for glacier in glaciers if glacier and name_key(glacier) in keys]
     for glacier in chosen or glaciers:
-        rows = _dated_rows(catalogue, glacier)
-        members = _series_members(catalogue.folder, glacier, rows)
+        members = members_of(catalogue, glacier)
         if members:
             found[glacier] = members
     return found
+
+
+def members_of(
+    catalogue: Catalogue, glacier: str | None
+) -> list[tuple[DatedZones, Mapping[str, Any]]]:
+    """Return the same of one glacier, as the catalogue spells it; nothing if it has no series."""
+    return _series_members(catalogue.folder, glacier, _dated_rows(catalogue, glacier))
 
 
 def _named(fronts: gpd.GeoDataFrame) -> list[str] | None:
