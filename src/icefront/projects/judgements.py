@@ -88,7 +88,7 @@ def keep_judgements(catalogue: Catalogue) -> None:
     said = []
     if catalogue.has_table(VERDICTS):
         rows = catalogue.db.execute(
-            f"SELECT path, v.* FROM {VERDICTS} v JOIN {LAYER} ON fid = scene ORDER BY id"
+            f"SELECT f.path, v.* FROM {VERDICTS} v JOIN {LAYER} f ON f.fid = v.scene ORDER BY v.id"
         ).fetchall()
         said = [{name: row[name] for name in ("path", *VERDICT_COLUMNS)} for row in rows]
     kept = {
