@@ -34,7 +34,7 @@ from icefront.projects.catalogue import (
 from icefront.projects.run import run_monitoring
 from icefront.simulation.archives import simulate_scenes
 from tests.helpers.scenes import GREYS, GreyLevels, landscape, write_tif
-from tests.helpers.simulated_projects import DEADLY, Deadly, Inline, config, write_series
+from tests.helpers.simulated_projects import Deadly, Inline, config, write_deadly, write_series
 
 RESULT = [
     "name",
@@ -279,9 +279,7 @@ def test_two_runs_at_once_share_the_work(tmp_path):
 def test_a_scene_that_kills_its_worker_fails_and_the_others_are_done(tmp_path):
     """Real processes, one of which the system kills."""
     write_series(tmp_path / "scenes", 3)
-    image = landscape()
-    image[:5, :5] = DEADLY
-    write_tif(tmp_path / "scenes" / "Crane_20180110_S1.tif", image)
+    write_deadly(tmp_path / "scenes" / "Crane_20180110_S1.tif")
     project = tmp_path / "project"
     report = run(config(tmp_path), project, loader=Deadly, start_workers=workers.Processes)
     assert (report.done, report.failed) == (3, 1)

@@ -64,6 +64,13 @@ def write_series(folder, count, glacier="Crane", start=dt.date(2018, 1, 5), step
     return paths
 
 
+def write_deadly(path):
+    """Write a scene that kills the process of the network `Deadly`."""
+    image = landscape()
+    image[:5, :5] = DEADLY
+    return write_tif(path, image)
+
+
 def config(folder, **more):
     """Write a configuration for the scenes of a folder; return its path."""
     import yaml

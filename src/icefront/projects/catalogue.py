@@ -16,10 +16,12 @@ its row says. A damaged catalogue is never written to; set aside, it is rebuilt 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import glob
 import json
 import sqlite3
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -727,16 +729,43 @@ def holding(folder: Path, run: str) -> Iterator[None]:
     Raises
     ------
     IcefrontError
-        If the project may not be written.
+        If the project may not be written, or locks have no effect on its disk.
     """
     lock = lock_of(folder, run)
     with explained_writing(folder, remedy="make it writable, or name another project"):
+        if not _locks_work(folder / RUNS):
+            raise IcefrontError(
+                f"Locks have no effect on the disk of {folder}, so that several runs would spoil "
+                "each other's work: mount it with locks (Lustre with the option flock, NFS in "
+                "version 4), or name a project on another disk."
+            )
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _locks_work(folder: Path) -> bool:
+    """Tell whether a file of a folder that is locked once cannot be locked again."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, whose locks always work
+        return True
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".probe") as one:
+        try:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                return False
+            raise
+        with open(one.name, "rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
 
 
 def lock_of(folder: Path, run: str) -> FileLock:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing as mp
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing.connection import Connection, wait
@@ -152,12 +153,19 @@ class Workers(Protocol):
 
 
 def default_workers(device: str) -> int:
-    """Return how many processes a run starts: one a core, and one only where there is a GPU."""
+    """Return how many processes a run starts: one a core, and one only where there is a GPU.
+
+    In a job of SLURM the cores are those of the task (``SLURM_CPUS_PER_TASK``), on a machine whose
+    other cores belong to other jobs.
+    """
     import torch
 
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if granted.isdecimal():
+        cores = min(cores or 1, int(granted))
     return max(1, min(cores or 1, MOST_WORKERS))
 
 
@@ -446,6 +454,10 @@ def work_anywhere(task: Task, job: Job) -> Outcome:
 class Cluster:
     """Workers of a Dask cluster, which see the same files under the same names.
 
+    A scene whose worker is killed is given to other workers as often as the scheduler allows
+    (``distributed.scheduler.allowed-failures``, 3 by default): the one that was killed may have
+    been at the end of its time, or had its memory taken by another program.
+
     Parameters
     ----------
     job : Job
@@ -455,7 +467,7 @@ class Cluster:
     Raises
     ------
     IcefrontError
-        If Dask is not installed, or no scheduler answers.
+        If Dask is not installed, no scheduler answers, or its workers have several threads each.
     """
 
     def __init__(self, job: Job, address: str) -> None:
@@ -465,18 +477,28 @@ class Cluster:
             raise IcefrontError(
                 "A cluster needs Dask: install it with 'pip install icefront[cluster]'."
             ) from error
-        self.job = job
+        self.job, self.address = job, address
+        # What Dask logs of lost connections is said in one sentence of our own.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         try:
             self.client = Client(address, timeout=_PATIENCE_S)
         except (OSError, ValueError) as error:
             raise IcefrontError(
                 f"No Dask scheduler answers at {address}: start one with 'dask scheduler'."
             ) from error
+        threads = max(self.client.nthreads().values(), default=1)
+        if threads > 1:
+            self.client.close()
+            raise IcefrontError(
+                f"The workers at {address} have {threads} threads each, which would share one "
+                "network: start them with --nthreads 1 and more --nworkers."
+            )
         self.tasks: dict[Any, Task] = {}
 
     def free(self) -> bool:
-        """Tell whether another task can be taken: each thread of a worker has one."""
-        return len(self.tasks) < max(1, sum(self.client.nthreads().values()))
+        """Tell whether another task can be taken: each worker has one."""
+        with self._answering():
+            return len(self.tasks) < max(1, len(self.client.nthreads()))
 
     def busy(self) -> bool:
         """Tell whether any task is under way."""
@@ -484,31 +506,52 @@ class Cluster:
 
     def submit(self, task: Task) -> None:
         """Send a task to the cluster."""
-        future = self.client.submit(work_anywhere, task, self.job, pure=False, retries=0)
+        with self._answering():
+            future = self.client.submit(work_anywhere, task, self.job, pure=False, retries=0)
         self.tasks[future] = task
 
     def next(self) -> Outcome:
         """Wait for a task to end, well or not."""
+        from distributed import KilledWorker
         from distributed import wait as wait_for
 
-        done = wait_for(list(self.tasks), return_when="FIRST_COMPLETED").done
+        with self._answering():
+            done = wait_for(list(self.tasks), return_when="FIRST_COMPLETED").done
         future = next(iter(done))
         task = self.tasks.pop(future)
         try:
             return future.result()  # type: ignore[no-any-return]
-        except Exception as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            return Outcome(
+        except KilledWorker as error:
+            return self._failed(
                 task,
-                {
-                    "state": FAILED,
-                    **_size_and_time(task.path),
-                    "error": f"{task.path}: its worker in the cluster failed ({said}).",
-                },
+                f"its workers in the cluster were killed {error.allowed_failures + 1} times, most "
+                "likely because memory ran out or the file makes them crash",
             )
+        except Exception as error:
+            if self.client.status != "running":
+                raise self._gone() from error
+            return self._failed(task, failure("its worker in the cluster", error).rstrip("."))
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever Dask raises when a connection is lost
+            raise self._gone() from error
+
+    def _gone(self) -> IcefrontError:
+        return IcefrontError(
+            f"The Dask scheduler at {self.address} is gone: start it and its workers again and run "
+            "the same command; every scene reported done is kept."
+        )
+
+    def _failed(self, task: Task, why: str) -> Outcome:
+        error = f"{task.path}: {why}; check the file and give --retry."
+        return Outcome(task, {"state": FAILED, **_size_and_time(task.path), "error": error})
 
     def close(self, *, now: bool = False) -> None:
         """Disconnect from the cluster; cancel the tasks under way if `now`."""
-        if now:
-            self.client.cancel(list(self.tasks))
-        self.client.close()
+        with suppress(Exception):  # the scheduler may be gone
+            if now:
+                self.client.cancel(list(self.tasks))
+            self.client.close()
