@@ -46,6 +46,8 @@ class View:
 
     def __init__(self, project: Path, home: Path) -> None:
         self.project, self.home = project, home
+        self.said = home / "stderr.txt"
+        home.mkdir(exist_ok=True)
         self.process: subprocess.Popen[str] | None = None
         self.address = ""
 
@@ -54,15 +56,15 @@ class View:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "icefront", "view", str(self.project), "--no-browser"],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.said.open("a"),
             text=True,
             env=os.environ | {"XDG_CACHE_HOME": str(self.home), "OMP_NUM_THREADS": "1"},
         )
         assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
-            raise AssertionError("icefront view printed no address")
-        self.address = self.process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+", self.address), self.address
+        if select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
+            self.address = self.process.stdout.readline().strip()
+        if not re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+", self.address):
+            raise AssertionError(f"{self.address!r} is no address; {self.said.read_text()}")
         return self.address
 
     def kill(self) -> None:

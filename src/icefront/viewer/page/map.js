@@ -234,7 +234,10 @@ function prefetch() {
   for (const step of [1, -1]) {
     const scene = neighbour(step);
     if (scene?.picture !== "ready") continue;
-    grid.forEachTileCoord(extent, z, ([level, x, y]) => { new Image().src = tileUrl(state.glacier.tiles.scenes, scene, level, x, y); });
+    grid.forEachTileCoord(extent, z, ([level, x, y]) => {
+      const url = tileUrl(state.glacier.tiles.scenes, scene, level, x, y);
+      if (url) new Image().src = url;
+    });
   }
 }
 

@@ -72,9 +72,11 @@ export function beat() {
   return load("project", { timeout: TIMEOUT_MS });
 }
 
-/** Fill in the address of a tile. */
+/** Fill in the address of a tile; undefined where there is none. */
 export function tileUrl(template, scene, z, x, y) {
-  const values = { scene: scene.id, v: scene.v, z, x, y };
+  // An export says which tiles it holds.
+  if (exported() && scene.tiles && !scene.tiles.includes(`${z}/${x}/${y}`)) return undefined;
+  const values = { scene: scene.id, v: scene.v, zv: scene.zv, z, x, y };
   const url = template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? ""));
   return exported() ? url : `${url}?token=${encodeURIComponent(token)}`;
 }
