@@ -96,6 +96,14 @@ def view(made, tmp_path) -> Iterator[View]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def looked_at(made, tmp_path_factory) -> Iterator[View]:
+    """Serve the project to tests that change nothing."""
+    folder = tmp_path_factory.mktemp("looked at")
+    with viewed(copied(made, folder), folder / "home") as started:
+        yield started
+
+
 def fronts(project: Path, layer: str = LAYER) -> gpd.GeoDataFrame:
     return gpd.read_file(project / CATALOGUE, layer=layer)
 
@@ -148,25 +156,28 @@ def nothing_wrong(seen: Seen) -> None:
 # --- look -----------------------------------------------------------------------------------
 
 
-def test_tiles_lines_and_curve_are_there_and_nothing_is_asked_elsewhere(view, context):
-    page, seen = opened(context, view.address)
+def test_tiles_lines_and_curve_are_there_and_nothing_is_asked_elsewhere(looked_at, context):
+    page, seen = opened(context, looked_at.address)
     assert any("/api/tiles/" in address for address in seen.requests)
     assert page.get_attribute("body", "data-front") == "yes"
     assert page.locator("#curve .hit").count() >= COUNT - len(BAD)
     assert page.locator("#ticks .tick").count() == COUNT
     assert "Crane" in page.inner_text("#glaciers")
-    picture = page.locator("#map").screenshot()
-    grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), float)
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        grey = np.asarray(picture.convert("L"), float)
+
+    def shade(at: int) -> float:
+        x, y = (round(value) for value in pixel_of(page, column(at), TOP - 900))
+        return float(grey[y - 5 : y + 5, x - 5 : x + 5].mean())
+
     # Glacier and ocean of the scene differ on the screen, left and right of the front.
-    height, width = grey.shape
-    band = grey[height // 2 - 20 : height // 2 + 20]
-    assert band[:, : width // 6].mean() > band[:, -width // 6 :].mean() + 40
+    assert shade(60) > shade(160) + 40
     nothing_wrong(seen)
 
 
-def test_keys_slider_and_buttons_go_through_time(view, context):
-    page, seen = opened(context, view.address)
-    dates = [str(date)[:10] for date in fronts(view.project)["date"]]
+def test_keys_slider_and_buttons_go_through_time(looked_at, context):
+    page, seen = opened(context, looked_at.address)
+    dates = [str(date)[:10] for date in fronts(looked_at.project)["date"]]
     assert shown_date(page) == dates[-1]
     page.keyboard.press("ArrowLeft")
     assert shown_date(page) == dates[-2]
@@ -192,9 +203,9 @@ def test_keys_slider_and_buttons_go_through_time(view, context):
     nothing_wrong(seen)
 
 
-def test_worst_goes_to_a_bad_image_and_the_curve_to_its_scene(view, context):
-    page, seen = opened(context, view.address)
-    dates = [str(date)[:10] for date in fronts(view.project)["date"]]
+def test_worst_goes_to_a_bad_image_and_the_curve_to_its_scene(looked_at, context):
+    page, seen = opened(context, looked_at.address)
+    dates = [str(date)[:10] for date in fronts(looked_at.project)["date"]]
     worst = []
     for _ in BAD:
         page.click("#worst")
@@ -206,7 +217,7 @@ def test_worst_goes_to_a_bad_image_and_the_curve_to_its_scene(view, context):
     page.wait_for_selector(f"body[data-scene='{scene}']")
     # And back: the front under the mouse is ringed on the curve.
     settled(page)
-    front = fronts(view.project).to_crs(3413).geometry.iloc[-1]
+    front = fronts(looked_at.project).to_crs(3413).geometry.iloc[-1]
     middle = front.interpolate(0.5, normalized=True)
     page.mouse.move(*pixel_of(page, middle.x, middle.y))
     page.wait_for_selector("#curve .ring.hover")
@@ -215,10 +226,10 @@ def test_worst_goes_to_a_bad_image_and_the_curve_to_its_scene(view, context):
     nothing_wrong(seen)
 
 
-def test_contrast_layers_and_the_neighbouring_date(view, context):
-    page, seen = opened(context, view.address)
+def test_contrast_layers_and_the_neighbouring_date(looked_at, context):
+    page, seen = opened(context, looked_at.address)
     go_to(page, 3)
-    dates = [str(date)[:10] for date in fronts(view.project)["date"]]
+    dates = [str(date)[:10] for date in fronts(looked_at.project)["date"]]
     before = page.locator("#map").screenshot()
     page.fill("#dark", "100")
     page.wait_for_timeout(200)
@@ -240,12 +251,13 @@ def test_contrast_layers_and_the_neighbouring_date(view, context):
     nothing_wrong(seen)
 
 
-def test_reload_and_link_keep_date_place_and_line(view, context):
-    page, seen = opened(context, view.address)
+def test_reload_and_link_keep_date_place_and_line(looked_at, context):
+    page, seen = opened(context, looked_at.address)
     go_to(page, 1)
     page.mouse.move(*pixel_of(page, column(110), (TOP + BOTTOM) / 2))
+    before = page.url
     page.mouse.wheel(0, -240)
-    settled(page)
+    settled(page, moved_from=before)
     place, date = place_of(page), shown_date(page)
     places = [(column(n), (TOP + BOTTOM) / 2 + 60 * n - 6600) for n in (109, 110, 111)]
     draw(page, places)
@@ -296,8 +308,8 @@ def test_a_drawn_and_mended_line_is_kept_to_a_pixel_and_moves_its_neighbours(vie
     nothing_wrong(seen)
 
 
-def test_vertices_are_added_taken_out_undone_and_redone_and_no_quick_click_is_lost(view, context):
-    page, seen = opened(context, view.address)
+def test_vertices_are_added_taken_out_undone_and_no_quick_click_is_lost(looked_at, context):
+    page, seen = opened(context, looked_at.address)
     go_to(page, 0)
     settled(page)
     page.click("#draw")
@@ -323,12 +335,13 @@ def test_vertices_are_added_taken_out_undone_and_redone_and_no_quick_click_is_lo
     assert vertices(page) == 10
     # Zoomed in, most vertices lie outside of the view, and stay.
     page.mouse.move(*pixel_of(page, *places[1]))
+    before = page.url
     page.mouse.wheel(0, -900)
-    settled(page)
+    settled(page, moved_from=before)
     drag(page, places[1], (places[1][0] - 60, places[1][1]))
     assert vertices(page) == 10
     page.click("#cancel")
-    assert fronts(view.project).geometry.notna().all()
+    assert fronts(looked_at.project).geometry.notna().all()
     nothing_wrong(seen)
 
 
@@ -506,8 +519,8 @@ def test_a_line_is_drawn_and_saved_with_the_keyboard_alone(view, context):
 # --- take along and hostile names -----------------------------------------------------------
 
 
-def test_picture_and_geojson_hold_what_is_shown(view, context, tmp_path):
-    page, seen = opened(context, view.address)
+def test_picture_and_geojson_hold_what_is_shown(looked_at, context, tmp_path):
+    page, seen = opened(context, looked_at.address)
     with page.expect_download() as picture:
         page.click("#png")
     picture.value.save_as(tmp_path / "view.png")
@@ -521,7 +534,7 @@ def test_picture_and_geojson_hold_what_is_shown(view, context, tmp_path):
     assert table.value.suggested_filename.endswith(".geojson")
     table.value.save_as(tmp_path / "fronts.geojson")
     written = gpd.read_file(tmp_path / "fronts.geojson").to_crs(3413)
-    before = fronts(view.project).to_crs(3413)
+    before = fronts(looked_at.project).to_crs(3413)
     assert len(written) == COUNT
     for one, other in zip(written.geometry, before.geometry, strict=True):
         assert shapely.hausdorff_distance(one, other) < 0.2
@@ -565,9 +578,9 @@ def test_an_export_opens_by_a_double_click_and_changes_nothing(made, tmp_path, c
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_text_is_readable_in_dark_and_light_at_1280_by_720(view, browser, scheme):
+def test_text_is_readable_in_dark_and_light_at_1280_by_720(looked_at, browser, scheme):
     with browser.new_context(viewport=SIZE, color_scheme=scheme) as made:
-        page, _ = opened(made, view.address)
+        page, _ = opened(made, looked_at.address)
         colours = page.evaluate(
             """() => [...document.querySelectorAll("h2, label, dt, dd, button, .hint, .count")]
             .filter((one) => one.offsetParent && one.textContent.trim() && !one.disabled)

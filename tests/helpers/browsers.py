@@ -102,7 +102,7 @@ class Seen:
     Attributes
     ----------
     errors : list of str
-        Errors and warnings of the console, and uncaught ones.
+        Errors of the console, and uncaught ones.
     requests : list of str
         Addresses, in order.
     """
@@ -126,7 +126,7 @@ def opened(context: Any, address: str) -> tuple[Any, Seen]:
     seen = Seen()
     page.on(
         "console",
-        lambda said: seen.errors.append(said.text) if said.type in ("error", "warning") else None,
+        lambda said: seen.errors.append(said.text) if said.type == "error" else None,
     )
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("request", lambda request: seen.requests.append(request.url))
@@ -165,9 +165,17 @@ def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
     page.mouse.up()
 
 
-def settled(page: Any, seconds: float = 10.0) -> None:
-    """Wait until the map stands still: its address is the same for a while."""
+def settled(page: Any, moved_from: str | None = None, seconds: float = 20.0) -> None:
+    """Wait until the map stands still: its address is the same for a while.
+
+    Parameters
+    ----------
+    moved_from : str, optional
+        The address before a move that is waited for, too.
+    """
     until = time.monotonic() + seconds
+    while page.url == moved_from and time.monotonic() < until:
+        page.wait_for_timeout(50)
     before, same = page.url, 0
     while same < 3 and time.monotonic() < until:
         page.wait_for_timeout(120)

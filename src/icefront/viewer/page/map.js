@@ -58,7 +58,7 @@ export const map = new ol.Map({
 
 function bandStyle(feature, resolution) {
   const width = (2 * feature.get("uncertainty")) / resolution;
-  return new Style({ stroke: new Stroke({ color: rampColour(feature.get("step"), 0.35), width, lineCap: "butt", lineJoin: "round" }) });
+  return new Style({ stroke: new Stroke({ color: rampColour(feature.get("step"), 0.28), width, lineCap: "butt", lineJoin: "round" }) });
 }
 
 function currentStyle(feature) {

@@ -10,12 +10,12 @@ import { exported } from "./server.js";
 import { changed, correctionOf, current, datedScenes, frontOf, gradeOf, neighbour, on, sceneOf, span, state, title } from "./state.js";
 
 const REMARKS = ["cloud or shadow", "partial front", "compared with another image"];
-const SOURCES = { smoothed: "through time", provisional: "through time, newest date", corrected: "drawn by a person" };
+const SOURCES = { smoothed: "smoothed", provisional: "provisional", corrected: "corrected" };
 
 const LAYERS = [
   ["image", "Scene", null],
   ["fronts", "Fronts of all dates", ["M0 7 5 2l6 6 7-5", rampColour(40), null]],
-  ["band", "Uncertainty", ["M0 5h18", rampColour(40, 0.4), null, 9]],
+  ["band", "Uncertainty", ["M0 5h18", rampColour(40, 0.35), null, 9]],
   ["single", "Single-date front", ["M0 5h18", "var(--b)", "2 4"]],
   ["shore", "Shore", ["M0 5h18", "#f0e442", null]],
   ["lines", "Centreline and box", ["M0 5h18", "var(--ink)", "5 3"]],
@@ -73,8 +73,8 @@ function showGlaciers(choose) {
     const button = el("button", { type: "button", "aria-current": glacier.id === state.glacier?.id ? "true" : null, onclick: () => choose(glacier.id) },
       el("span", { class: "name" }, glacier.name || "Glacier without a name"),
       el("span", { class: open ? "count some" : "count" }, open === null ? "…" : open ? `${open} to review` : "reviewed"),
-      el("span", { class: "newest" }, `${glacier.newest ?? "no date"} · ${glacier.fronts} ${glacier.fronts === 1 ? "front" : "fronts"}`),
-      el("span", { class: "count" }, glacier.corrections ? `${glacier.corrections} corrected` : ""));
+      el("span", { class: "newest" }, [glacier.newest ?? "no date", `${glacier.fronts} ${glacier.fronts === 1 ? "front" : "fronts"}`,
+        glacier.corrections ? `${glacier.corrections} corrected` : ""].filter(Boolean).join(" · ")));
     button.title = `${glacier.fronts} fronts of ${glacier.scenes} scenes, newest ${glacier.newest ?? "–"}`;
     return el("li", {}, button);
   });
@@ -159,12 +159,12 @@ function showScene() {
   const head = el("div", { class: "facts-head" }, title(scene));
   if (grade) head.append(el("span", { class: `grade ${grade}` }, grade));
   const rows = [
-    ["Scene", [scene.sensor, scene.polarisation, scene.orbit && `orbit ${scene.orbit}`].filter(Boolean).join(", ") || scene.name],
-    ["State", scene.state === "done" ? SOURCES[front?.through_time] ?? "from this image alone" : scene.state],
+    ["Scene", [scene.sensor, scene.polarisation, scene.orbit].filter(Boolean).join(" ") || scene.name],
+    ["State", scene.state === "done" ? SOURCES[front?.through_time] ?? "single-date" : scene.state],
     ["Position", point ? `${metres(point.position_m)}${point.outlier ? " (outlier)" : ""}` : null],
     ["Uncertainty", front?.uncertainty_m ? `± ${metres(front.uncertainty_m)}` : null],
     ["Length", front?.length_m ? `${(front.length_m / 1000).toFixed(2)} km` : null],
-    ["Moved in time", front?.moved_m ? metres(front.moved_m) : null],
+    ["Moved by the pass", front?.moved_m ? metres(front.moved_m) : null],
     ["Interpolated", front?.interpolated ? `${Math.round(front.interpolated * 100)} %` : null],
     ["Verdict", scene.verdict ? `${scene.verdict}${scene.person ? ` by ${scene.person}` : ""}` : null],
   ].filter(([, value]) => value);

@@ -131,13 +131,14 @@ function drawPositions(root, points, top, bottom) {
   const margin = Math.max((high - low) * 0.06, 10);
   [low, high] = [low - margin, high + margin];
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
-  for (const value of valueTicks(low, high, 4)) {
+  const ticks = valueTicks(low, high, 4);
+  for (const value of ticks) {
+    const unit = value === ticks.at(-1) ? " m" : "";
     root.append(
       svg("line", { class: "gridline", x1: LEFT, x2: width - RIGHT, y1: f(y(value)), y2: f(y(value)) }),
-      svg("text", { x: LEFT - 6, y: f(y(value) + 4), "text-anchor": "end" }, String(value).replace("-", "−")),
+      svg("text", { x: LEFT - 6, y: f(y(value) + 4), "text-anchor": "end" }, String(value).replace("-", "−") + unit),
     );
   }
-  root.append(svg("text", { x: 4, y: top + 8 }, "m"));
   for (const event of curve.events ?? []) {
     const [from, to] = [axis.x(dayOf(event.before)), axis.x(dayOf(event.after))];
     root.append(svg("rect", { class: "event", x: f(from), width: f(Math.max(to - from, 2)), y: top, height: bottom - top },
