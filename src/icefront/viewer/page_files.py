@@ -25,9 +25,7 @@ _POLICY = (
 
 _ALL = re.compile(r'^import \* as (\w+) from "\./([\w.]+)";\n', re.MULTILINE)
 _NAMES = re.compile(r'^import \{([^}]*)\} from "\./([\w.]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(
-    r"^export (?=(?:async )?(?:function|class|const) (?P<name>\w+))", re.MULTILINE
-)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (?P<name>\w+))", re.MULTILINE)
 
 
 def export_page(folder: Path) -> None:
@@ -100,7 +98,4 @@ def _as_function(path: Path) -> str:
     text = _ALL.sub(r'const \1 = modules["\2"];\n', text)
     text = _NAMES.sub(r'const {\1} = modules["\2"];\n', text)
     text = _EXPORT.sub("", text)
-    return (
-        f'modules["{path.name}"] = (() => {{\n{text}\n'
-        f"return {{ {', '.join(names)} }};\n}})();\n"
-    )
+    return f'modules["{path.name}"] = (() => {{\n{text}\nreturn {{ {", ".join(names)} }};\n}})();\n'
