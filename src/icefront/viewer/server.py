@@ -79,7 +79,8 @@ def _listen(port: int | None, before: int | None) -> socket.socket:
     """Return a socket of this machine that listens on the port asked for, or on a free one."""
     wishes = [port] if port is not None else [before, 0] if before else [0]
     for wish in wishes:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With the protocol named, asyncio sends small answers at once (TCP_NODELAY).
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         # A port that a server had until just now can be taken again; on Windows another would be.
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

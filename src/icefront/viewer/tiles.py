@@ -194,8 +194,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def grey_png(tile: np.ndarray) -> bytes:
-    """Return grey values as a PNG whose pixels without data are transparent."""
-    return _saved(Image.fromarray(tile), "PNG", compress_level=1, transparency=_NOT_SEEN)
+    """Return grey values as a PNG whose pixels without data are transparent.
+
+    It is not compressed: speckle hardly can be, and the browser is on the same machine.
+    """
+    return _saved(Image.fromarray(tile), "PNG", compress_level=0, transparency=_NOT_SEEN)
 
 
 def grey_webp(tile: np.ndarray) -> bytes:
