@@ -515,3 +515,50 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["view", str(tmp_path), "--no-browser"])
     assert done.exit_code == 2
     assert "name the folder of a project" in done.output
+
+
+# --- without a server -----------------------------------------------------------------------
+
+
+def test_an_export_holds_the_answers_and_tiles_of_the_server(
+    browser: Browser, project: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["view", str(project), "--export", str(out)])
+    assert done.exit_code == 0, done.output
+    assert str(out / "index.html") in done.output
+    text = (out / "data" / "project.js").read_text()
+    about = json.loads(text.removeprefix("window.icefrontExport = ").removesuffix(";\n"))
+    assert about["project"]["read_only"] is True
+    number = about["project"]["glaciers"][0]["id"]
+    text = (out / "data" / f"glacier-{number}.js").read_text()
+    start = "Object.assign(window.icefrontExport.answers, "
+    answers = json.loads(text.removeprefix(start).removesuffix(");\n"))
+    glacier = answers[f"glaciers/{number}"]
+    assert glacier["fronts"] == browser.glacier()["fronts"]
+    assert glacier["can_correct"] is False
+    assert answers[f"glaciers/{number}/curve"]["points"]
+    for scene in glacier["scenes"]:
+        assert scene["tiles"]
+        for tile in scene["tiles"]:
+            z, x, y = tile.split("/")
+            address = glacier["tiles"]["scenes"].format(scene=scene["id"], z=z, x=x, y=y)
+            assert Image.open(out / address).size == (256, 256)
+    page = (out / "index.html").read_text()
+    assert "{{" not in page
+    assert 'src="data/project.js"' in page
+    assert "http://" not in page
+    # Nothing tells where the files of the project lie.
+    assert not any(str(tmp_path) in path.read_text() for path in (out / "data").iterdir())
+    again = CliRunner().invoke(app, ["view", str(project), "--export", str(out)])
+    assert again.exit_code == 2
+    assert "is not an empty folder" in again.output
+
+
+def test_an_export_names_the_scenes_without_a_picture(project: Path, tmp_path: Path) -> None:
+    change(project, path="/nowhere/x.tif")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["view", str(project), "--export", str(out)])
+    assert done.exit_code == 0
+    assert "/nowhere/x.tif is gone" in done.output
+    assert not any("nowhere" in path.read_text() for path in (out / "data").iterdir())
