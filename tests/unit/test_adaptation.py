@@ -1,13 +1,23 @@
 """What teaches a network that adapts to a site, and what judges it."""
 
 import datetime as dt
+import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from icefront.models.registry import build
 from icefront.series.evidence import SILENT
-from icefront.training.adaptation import agreement, dates_kept_out, pass_without, sure_zones
+from icefront.training.adaptation import (
+    AdaptationConfig,
+    adapt_network,
+    agreement,
+    dates_kept_out,
+    pass_without,
+    sure_zones,
+)
 from icefront.training.losses import zone_loss
 from icefront.zones import GLACIER, OCEAN, ROCK
 
@@ -77,3 +87,21 @@ def test_agreement_is_the_mean_iou_where_the_reference_speaks():
     assert agreement(zones, reference) == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert agreement(reference, reference) == 1
     assert np.isnan(agreement(zones, np.full_like(zones, SILENT)))
+
+
+class Stopped(list):
+    """Images of which none can be read before Ctrl-C is pressed."""
+
+    def __getitem__(self, number):
+        signal.raise_signal(signal.SIGINT)
+        return super().__getitem__(number)
+
+
+def test_ctrl_c_stays_an_interruption():
+    network = build({"family": "unet", "widths": (2, 4)})
+    network.card = replace(network.card, window=16)
+    pair = (np.full((16, 16), 9, np.uint8), np.full((16, 16), OCEAN, np.uint8))
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        adapt_network(network, Stopped([pair]), [], AdaptationConfig(crops=8))
+    assert signal.getsignal(signal.SIGINT) is handler

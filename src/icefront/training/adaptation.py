@@ -32,6 +32,7 @@ from icefront.series.evidence import SILENT
 from icefront.series.smoothing import days_of, through_time
 from icefront.training.augmentation import AugmentationConfig
 from icefront.training.config import AveragingOptimiserConfig, DataConfig, TrainingConfig
+from icefront.training.loop import interruptible, make_loader
 from icefront.training.module import ZoneTraining
 from icefront.zones import N_ZONES, NO_DATA, ROCK
 
@@ -265,10 +266,8 @@ def adapt_network(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(
-            module,
-            torch.utils.data.DataLoader(crops, config.batch, sampler=range(count * config.batch)),
-        )
+        with interruptible(trainer):
+            trainer.fit(module, make_loader(crops, settings, range(count * config.batch)))
     return module.evaluated.eval()
 
 
@@ -308,6 +307,7 @@ def _settings(card: ModelCard, config: AdaptationConfig) -> TrainingConfig:
         minutes=None,
         crops_per_epoch=count * config.batch,
         batch=config.batch,
+        workers=0,
         seed=config.seed,
         input_mapping=card.input_mapping,
         centre_loss=bool(recipe.get("centre_loss", False)),

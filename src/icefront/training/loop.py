@@ -7,7 +7,8 @@ import logging
 import shutil
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,6 +182,28 @@ def write_result(out: Path, result: dict[str, Any]) -> None:
         part.write_text(json.dumps(json_values(result), indent=1) + "\n")
 
 
+@contextmanager
+def interruptible(trainer: L.Trainer) -> Iterator[None]:
+    """Make an interruption of the loop one of Python again, and keep Ctrl-C as it was.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the loop was interrupted.
+    """
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        # Lightning has the process ignore Ctrl-C after the first one.
+        if on_interrupt is not None and signal.getsignal(signal.SIGINT) is not on_interrupt:
+            signal.signal(signal.SIGINT, on_interrupt)
+
+
 def fit(
     trainer: L.Trainer,
     module: L.LightningModule,
@@ -199,16 +222,18 @@ def fit(
     KeyboardInterrupt
         If the run was interrupted; it can be resumed, too.
     """
-    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, train, validation, ckpt_path=state, weights_only=True)
-    except (SystemExit, RuntimeError, OSError) as error:
-        # Lightning ends the process on Ctrl-C. A stop that reaches the whole group of processes
-        # ends those that read images first.
-        if isinstance(error, SystemExit) or "by signal: Terminated" in str(error):
+        with interruptible(trainer):
+            trainer.fit(module, train, validation, ckpt_path=state, weights_only=True)
+    except KeyboardInterrupt:
+        _stopped(out)
+        raise
+    except (RuntimeError, OSError) as error:
+        # A stop that reaches the whole group of processes ends those that read images first.
+        if "by signal: Terminated" in str(error):
             if not trainer.interrupted:
                 raise
-            log.info("%s was stopped; --resume goes on after the last epoch that ended", out)
+            _stopped(out)
             raise KeyboardInterrupt from None
         if (sentence := _explanation(error, out)) is None:
             raise
@@ -216,10 +241,10 @@ def fit(
     except IcefrontError as error:
         # One of a process that reads images comes with its traceback.
         raise IcefrontError(str(error).rpartition("IcefrontError: ")[2].strip()) from error
-    finally:
-        # Lightning has the process ignore Ctrl-C after the first one.
-        if on_interrupt is not None and signal.getsignal(signal.SIGINT) is not on_interrupt:
-            signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _stopped(out: Path) -> None:
+    log.info("%s was stopped; --resume goes on after the last epoch that ended", out)
 
 
 def _explanation(error: BaseException, out: Path) -> str | None:
