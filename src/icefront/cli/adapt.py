@@ -33,7 +33,7 @@ def adapt(
         ),
     ] = None,
     crops: Annotated[
-        int | None, typer.Option(min=8, help="How many crops it learns from.", show_default="2000")
+        int | None, typer.Option(min=8, help="How many crops it learns from.", show_default="640")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same network.")] = 0,
     overwrite: Annotated[

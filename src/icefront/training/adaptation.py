@@ -77,11 +77,11 @@ class AdaptationConfig(Strict):
     seed : int
     """
 
-    crops: int = Field(2000, gt=0)
+    crops: int = Field(640, gt=0)
     batch: int = Field(8, gt=0)
     site_fraction: float = Field(1 / 3, gt=0, le=1)
     learning_rate: float = Field(1e-3, gt=0)
-    averaging: float = Field(0.98, ge=0, lt=1)
+    averaging: float = Field(0.95, ge=0, lt=1)
     views: Literal[1, 4, 8] = 8
     sure: float = Field(0.9, ge=0, le=1)
     least_agreement: float = Field(0.3, ge=0, le=1)
