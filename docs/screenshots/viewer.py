@@ -1,17 +1,15 @@
 """Take the pictures of `docs/viewer.md`: look, correct, and the curve after a correction.
 
-    icefront simulate scenes --out scenes/Kronebreen --glacier Kronebreen --start 2017-03-01 \
-        --end 2020-02-01 --count 24 --pixel-size 20
-    icefront monitor run scenes --out project
-    python docs/screenshots/viewer.py project scenes/Kronebreen/truth.gpkg docs/images
+    python docs/screenshots/viewer.py docs/images
 
-The project is copied; the line that is drawn in it is the true front of the date. Needs Chromium
-and `icefront[servers]`.
+simulates a glacier, extracts its fronts, opens the page and draws the true front of the worst date.
+With `--project FOLDER` what it made before is used again. Needs Chromium and `icefront[servers]`.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import io
 import os
 import shutil
@@ -28,23 +26,28 @@ import shapely
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from icefront.projects.run import run_monitoring
+from icefront.simulation.archives import simulate_scenes
+
 SIZE = {"width": 1280, "height": 720}
 READY = "body[data-ready=yes][data-image=ready][data-curve]"
 VERTICES = 9
+GLACIER = "Kronebreen"
 
 
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("project", type=Path)
-    parser.add_argument("truth", type=Path, help="GeoPackage with the true fronts and the box")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--project", type=Path, help="folder that this program made before")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
-    parser.add_argument("--glacier", default="Kronebreen")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        project = Path(scratch) / "project"
-        shutil.copytree(options.project, project)
+        made = options.project or Path(scratch) / "made"
+        if not (made / "project").exists():
+            make_project(made)
+        project = Path(scratch) / GLACIER
+        shutil.copytree(made / "project", project)
         server = subprocess.Popen(
             [sys.executable, "-m", "icefront", "view", str(project), "--no-browser"],
             stdout=subprocess.PIPE,
@@ -60,27 +63,43 @@ def main() -> None:
                 )
                 page = browser.new_page(viewport=SIZE, color_scheme="dark")
                 page.goto(address)
-                take(page, options)
+                take(page, made / "scenes" / GLACIER / "truth.gpkg", options.out)
                 browser.close()
         finally:
             server.terminate()
             server.wait()
 
 
-def take(page: Any, options: argparse.Namespace) -> None:
+def make_project(folder: Path) -> None:
+    """Simulate scenes of three years and extract their fronts, looked for in the terminus box."""
+    scenes = folder / "scenes" / GLACIER
+    simulate_scenes(
+        scenes, GLACIER, seed=0, start=dt.date(2017, 3, 1), end=dt.date(2020, 2, 1), count=20,
+        pixel_m=20.0,
+    )  # fmt: skip
+    gpd.read_file(scenes / "truth.gpkg", layer="box").to_file(folder / "box.gpkg")
+    config = folder / "project.yaml"
+    config.write_text("scenes: [scenes]\naoi: box.gpkg\n", "utf-8")
+    run_monitoring(config, folder / "project", workers=1)
+
+
+def take(page: Any, truth: Path, out: Path) -> None:
     """Take the pictures from the page of a project."""
     page.wait_for_selector(READY)
-    page.click(f"#glaciers button:has-text('{options.glacier}')")
-    page.wait_for_selector(READY)
     page.wait_for_timeout(1500)
-    truth = gpd.read_file(options.truth, layer="fronts")
-    box = gpd.read_file(options.truth, layer="box").geometry.iloc[0]
-    truth = truth.set_geometry(truth.intersection(box))
+    number = parse_qs(urlparse(page.url).fragment)["g"][0]
+    glacier = page.evaluate(
+        f"fetch(`/api/glaciers/{number}${{location.search}}`).then((answer) => answer.json())"
+    )
+    crs = glacier["crs"]["code"]
+    lines = gpd.read_file(truth, layer="fronts").to_crs(crs)
+    box = gpd.read_file(truth, layer="box").to_crs(crs).geometry.iloc[0]
+    lines = lines.set_geometry(lines.intersection(box))
     page.keyboard.press("w")
     page.wait_for_selector(READY)
-    keep(page.screenshot(), options.out / "viewer_look.png")
+    keep(page.screenshot(), out / "viewer_look.webp")
     date = page.inner_text("#chip .date")
-    line = truth[truth["date"].astype(str).str[:10] == date].geometry.iloc[0]
+    line = lines[lines["date"].astype(str).str[:10] == date].geometry.iloc[0]
     line = max(shapely.get_parts(line), key=shapely.length)
     page.keyboard.press("d")
     for part in np.linspace(0, 1, VERTICES):
@@ -88,14 +107,14 @@ def take(page: Any, options: argparse.Namespace) -> None:
         page.mouse.click(*pixel_of(page, place.x, place.y))
     page.keyboard.press("Enter")
     page.keyboard.press("]")
-    keep(page.screenshot(), options.out / "viewer_correct.png")
+    keep(page.screenshot(), out / "viewer_correct.webp")
     before = page.get_attribute("body", "data-curve")
     page.click("#save")
     page.fill("#name", "Ada")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"body[data-busy=no]:not([data-curve='{before}'])", timeout=120_000)
     page.wait_for_timeout(1000)
-    keep(page.locator("footer").screenshot(), options.out / "viewer_curve.png")
+    keep(page.locator("footer").screenshot(), out / "viewer_curve.webp")
 
 
 def pixel_of(page: Any, x: float, y: float) -> tuple[float, float]:
@@ -110,10 +129,9 @@ def pixel_of(page: Any, x: float, y: float) -> tuple[float, float]:
 
 
 def keep(png: bytes, path: Path) -> None:
-    """Write a picture with 256 colours: a third of the size, and no difference to the eye."""
+    """Write a picture as WebP: a third of the size of PNG, and no difference to the eye."""
     with Image.open(io.BytesIO(png)) as image:
-        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        few.save(path, optimize=True)
+        image.convert("RGB").save(path, quality=88, method=6)
 
 
 if __name__ == "__main__":

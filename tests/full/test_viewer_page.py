@@ -382,8 +382,6 @@ def test_verdict_flags_and_note_are_kept_and_taken_back(view, context):
     assert verdict() == "rejected"
     page.check("#flag-1")
     page.fill("#note", "ice <mélange> before it")
-    page.click("#save-note")
-    page.wait_for_selector("#save-note", state="hidden")
     page.click("#reject")
     page.wait_for_selector("#reject[aria-pressed=false]")
     assert verdict() is None

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlparse
 CHROMIUM = "/usr/bin/chromium"
 SIZE = {"width": 1280, "height": 720}
 READY = "body[data-ready=yes][data-image=ready][data-curve]"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 def missing() -> str | None:

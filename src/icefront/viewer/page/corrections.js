@@ -114,7 +114,9 @@ function finished(scene, before, answer, undone = false) {
   editor.stop();
   dismiss("conflict");
   dismiss("refused");
+  const points = state.curve?.points ?? null;
   take(answer.glacier);
+  state.before = points;
   const fronts = new Map();
   for (const { scene: id } of answer.moved) if (before.has(id)) fronts.set(id, before.get(id));
   state.moved = { by: scene.id, list: answer.moved, notes: answer.notes ?? [], fronts, undone };
@@ -209,12 +211,20 @@ export async function takeBack() {
 
 // --- verdicts --------------------------------------------------------------------------------
 
-/** Record what the person says of the current front. */
-export async function judge(changes) {
-  const scene = current();
-  if (!scene || state.project.read_only || busy) return;
+let judging = Promise.resolve();
+
+/** Record what the person says of the current front, after what was said before. */
+export function judge(changes) {
+  const id = state.scene;
+  judging = judging.then(() => judged(id, changes));
+  return judging;
+}
+
+async function judged(id, changes) {
+  if (!sceneOf(id) || state.project.read_only || busy) return;
   const name = await person();
-  if (!name) return changed("scene");
+  const scene = sceneOf(id);
+  if (!name || !scene) return changed("scene");
   const { verdict, remarks, note } = { ...scene, ...changes };
   const body = { scene: scene.id, seen: scene.verdict_revision, verdict, remarks, note: note || null, person: name };
   for (;;) {

@@ -15,6 +15,7 @@ import * as takeAlong from "./take_along.js";
 import * as timeline from "./timeline.js";
 
 const PLAY_MS = 700;
+const ADDRESS_MS = 80;
 
 const KEYS = [
   ["← →", "previous, next date"], ["Home End", "first, last date"], ["W", "the front that most likely is wrong; again: the next"],
@@ -79,7 +80,6 @@ async function loadCurve() {
   const mine = ++curveTurn;
   const curve = await answered(() => load(`glaciers/${id}/curve`));
   if (!curve || state.glacier.id !== id || mine !== curveTurn) return;
-  state.before = state.moved ? state.curve?.points ?? null : null;
   state.curve = curve;
   document.body.dataset.curve = curve.revision ?? "";
   changed("curve");
@@ -102,7 +102,7 @@ async function refreshed() {
   const glacier = await answered(() => load(`glaciers/${known.id}`));
   if (!glacier || glacier.id !== state.glacier.id || corrections.isBusy() || editor.isActive()) return;
   if (glacier.revision !== state.glacier.revision) {
-    state.moved = null;
+    state.moved = state.before = null;
     changed("moved");
   }
   corrections.take(glacier);
@@ -117,7 +117,16 @@ function hashed() {
   return { glacier: number("g"), scene: number("s"), place: place.includes(null) || place[2] <= 0 ? null : place };
 }
 
+let addressTimer = null;
+
+/** Browsers mind an address that changes many times a second, as it would while a key is held. */
+function noteAddressSoon() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(noteAddress, ADDRESS_MS);
+}
+
 function noteAddress() {
+  clearTimeout(addressTimer);
   if (!state.glacier) return;
   const [x, y, r] = mapView.place() ?? [];
   const values = new URLSearchParams({ g: state.glacier.id, ...(state.scene !== null && { s: state.scene }) });
@@ -267,7 +276,8 @@ async function begin() {
   connection.start();
   on("project", refreshed);
   on("stale", loadCurve);
-  on("scene place", noteAddress);
+  on("scene place", noteAddressSoon);
+  addEventListener("pagehide", noteAddress);
   on("scene", () => { if (!editor.isActive()) corrections.resumeDraft(); });
   byId("previous").addEventListener("click", () => choose(neighbour(-1)));
   byId("next").addEventListener("click", () => choose(neighbour(1)));

@@ -34,8 +34,7 @@ export function start(chooseGlacier) {
   on("stretch", showStretch);
   byId("accept").addEventListener("click", () => verdict("accepted"));
   byId("reject").addEventListener("click", () => verdict("rejected"));
-  byId("note").addEventListener("input", () => show(byId("save-note"), (byId("note").value || null) !== (current()?.note || null)));
-  byId("save-note").addEventListener("click", () => corrections.judge({ note: byId("note").value.trim() || null }));
+  byId("note").addEventListener("change", () => corrections.judge({ note: byId("note").value.trim() || null }));
   for (const [id, act] of [["edit", corrections.edit], ["draw", corrections.draw], ["undo", editor.undo], ["redo", editor.redo],
     ["save", corrections.save], ["cancel", corrections.discard], ["take-back", corrections.takeBack]]) {
     byId(id).addEventListener("click", () => act());
@@ -177,7 +176,6 @@ function showScene() {
   for (const remark of REMARKS) byId(`flag-${REMARKS.indexOf(remark)}`).checked = scene.remarks?.includes(remark) ?? false;
   if (document.activeElement !== byId("note") || byId("note").dataset.scene !== String(scene.id)) byId("note").value = scene.note ?? "";
   byId("note").dataset.scene = scene.id;
-  show(byId("save-note"), (byId("note").value || null) !== (scene.note || null));
 }
 
 function makeFlags() {

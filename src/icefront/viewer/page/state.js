@@ -10,6 +10,7 @@ export const state = {
   scene: null, // id of the scene that is shown, and edited
   hovered: null, // id of the scene under the mouse
   moved: null, // {by: scene, fronts: Map of scene to the front before}, after a correction
+  before: null, // points of the curve before a correction
   playing: false,
   layers: {
     image: true, fronts: true, band: true, single: false, zones: false, shore: true, lines: true,
