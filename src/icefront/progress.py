@@ -11,7 +11,9 @@ __all__ = ["steps"]
 
 
 @contextmanager
-def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+def steps(
+    title: str, total: int, *, show: bool, note: Callable[[], str] | None = None
+) -> Iterator[Callable[[int], None]]:
     """Count steps, with a bar on stderr if `show` holds and stderr is a terminal.
 
     Parameters
@@ -22,6 +24,8 @@ def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], Non
         How many steps there are.
     show : bool
         False keeps silent in any case.
+    note : callable, optional
+        Returns a few words that stand behind the bar, such as how many bytes came.
 
     Yields
     ------
@@ -33,12 +37,25 @@ def steps(title: str, total: int, *, show: bool) -> Iterator[Callable[[int], Non
 
         console = Console(stderr=True)
         if console.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                Progress,
+                ProgressColumn,
+                Task,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.text import Text
+
+            class Note(ProgressColumn):
+                def render(self, task: Task) -> Text:
+                    return Text(printable(note()) if note is not None else "")
 
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total}"),
+                Note(),
                 TimeRemainingColumn(),
             )
             with Progress(*columns, console=console, transient=True) as bar:

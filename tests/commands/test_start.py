@@ -40,7 +40,7 @@ COMMANDS = (
     *("extract", "info", "models", "train", "pretrain", "benchmark", "annotators", "compare"),
     *("download", "demo", "simulate", "simulate caffe", "experiment pretraining"),
     *("monitor", "monitor run", "monitor measure", "monitor import", "monitor products"),
-    *("monitor review", "glaciers", "search"),
+    *("monitor review", "glaciers", "search", "acquire"),
 )
 
 

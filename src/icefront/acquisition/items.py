@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import shapely
@@ -76,7 +77,9 @@ class Item:
     processed : str
         When, as text that sorts.
     raw : dict
-        The item itself.
+        The item itself; empty for a product on this machine.
+    local : Path or None
+        A product on this machine: a SAFE folder or a zip of one.
     """
 
     id: str
@@ -94,6 +97,7 @@ class Item:
     key: str
     processed: str
     raw: dict[str, Any]
+    local: Path | None = None
 
 
 def read_item(raw: object) -> Item:

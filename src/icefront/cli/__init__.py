@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.acquire import AREA_SETTINGS, glaciers, search
+from icefront.cli.acquire import AREA_SETTINGS, acquire, glaciers, search
 from icefront.cli.adapt import adapt
 from icefront.cli.annotators import annotators
 from icefront.cli.benchmark import benchmark
@@ -72,6 +72,7 @@ for command in (
     demo,
     glaciers,
     view,
+    acquire,
 ):
     app.command()(command)
 app.command(context_settings=AREA_SETTINGS)(search)

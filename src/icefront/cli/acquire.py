@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import echo, job
+from icefront.cli.options import Out, Overwrite, echo, job
 
 # So that "-38.2,66.4" is a place and no option.
 AREA_SETTINGS = {"ignore_unknown_options": True}
@@ -152,6 +152,112 @@ def search(
     if save is not None:
         found.save(save)
         echo(f"Saved in {save}: icefront acquire {save} --out FOLDER fetches them.")
+
+
+@job
+def acquire(
+    scenes: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SCENES...",
+            help="A recipe of icefront search --save; or Sentinel-1 GRD products on this machine, "
+            "SAFE folders or zips.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    area: Annotated[
+        str | None,
+        typer.Option(help="Of products on this machine: a glacier or an area, as for search."),
+    ] = None,
+    pixel_size: Annotated[float, typer.Option(help="Side of a pixel in metres.")] = 20.0,
+    polarisation: Annotated[
+        str | None, typer.Option(help="Polarisations, such as HH or HH,HV; default: all.")
+    ] = None,
+    radiometry: Annotated[
+        str, typer.Option(help="Of GRD images: sigma0, gamma0 or beta0.")
+    ] = "sigma0",
+    dem: Annotated[
+        Path | None, typer.Option(help="Elevation model for the terrain of GRD images.")
+    ] = None,
+    dem_datum: Annotated[
+        str | None,
+        typer.Option(
+            help="What its heights are counted from, where its CRS does not say: egm2008 "
+            "(Copernicus), ellipsoid (ArcticDEM, REMA) or egm96."
+        ),
+    ] = None,
+    height: Annotated[
+        float,
+        typer.Option(help="Without --dem: height of all ground above the sea, in metres."),
+    ] = 0.0,
+    workers: Annotated[int, typer.Option(help="Scenes that are fetched at a time.")] = 4,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fetch scenes as GeoTIFFs of backscatter on the glacier's grid, ready for monitor run."""
+    from icefront.acquisition.areas import area_of
+    from icefront.acquisition.fetch import Settings
+    from icefront.acquisition.fetch import acquire as fetch
+    from icefront.acquisition.local_products import recipe_of_products
+    from icefront.acquisition.search import read_recipe_of_scenes
+    from icefront.errors import IcefrontError
+    from icefront.files.downloads import readable
+
+    recipes = [path for path in scenes if path.suffix.lower() == ".json"]
+    if recipes and len(scenes) > 1:
+        raise IcefrontError("Give one recipe at a time, or products without a recipe.")
+    if recipes:
+        if area is not None:
+            raise IcefrontError("The recipe states its area: leave --area out.")
+        recipe = read_recipe_of_scenes(recipes[0])
+    else:
+        if area is None:
+            raise IcefrontError("Say with --area which glacier or area of the products is meant.")
+        recipe = recipe_of_products(scenes, area_of(area))
+    settings = Settings(
+        pixel_size_m=pixel_size,
+        polarisations=tuple(polarisation.upper().split(",")) if polarisation else (),
+        radiometry=_radiometry(radiometry),
+        heights=_heights(dem, dem_datum, height),
+    )
+    done = fetch(recipe, out, settings=settings, workers=workers, overwrite=overwrite)
+    for note in done.notes:
+        echo(note)
+    for failed in done.failed:
+        echo(failed.sentence, err=True)
+    there = f", {len(done.present)} were there" if done.present else ""
+    missing = f", {len(done.failed)} failed: the same command tries again" if done.failed else ""
+    echo(
+        f"{len(done.written)} scenes written{there}{missing}; {readable(done.received)} fetched. "
+        f"icefront monitor run {out} --out PROJECT goes on from here."
+    )
+    if done.failed:
+        raise typer.Exit(1 if done.written or done.present else 2)
+
+
+def _radiometry(text: str) -> Any:
+    from typing import get_args
+
+    from icefront.acquisition.annotations import Radiometry
+    from icefront.errors import IcefrontError
+
+    known = get_args(Radiometry)
+    if text.lower() not in known:
+        raise IcefrontError(f"The radiometry {text!r} is unknown: give {', '.join(known)}.")
+    return text.lower()
+
+
+def _heights(dem: Path | None, datum: str | None, height: float) -> Any:
+    from icefront.acquisition.heights import DATUMS, ConstantHeight, ElevationModel
+    from icefront.errors import IcefrontError
+
+    if datum is not None and datum not in DATUMS:
+        raise IcefrontError(f"The datum {datum!r} is unknown: give {', '.join(DATUMS)}.")
+    if dem is None:
+        if datum is not None:
+            raise IcefrontError("--dem-datum is that of an elevation model: give it with --dem.")
+        return ConstantHeight(height)
+    return ElevationModel(dem, datum)  # type: ignore[arg-type]
 
 
 def _tell(found: Any) -> None:

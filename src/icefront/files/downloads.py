@@ -94,8 +94,28 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-class _Passing(Exception):
-    """A refusal that may pass: too many requests, or trouble in the server."""
+class RefusedError(IcefrontError):
+    """A refusal of a server that does not pass.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Passing(Exception):
+    """A refusal that may pass: too many requests, or trouble in the server.
+
+    Attributes
+    ----------
+    wait : float or None
+        Seconds to wait, where the server says so.
+    """
 
     def __init__(self, status: int, wait: float | None) -> None:
         super().__init__(f"HTTP {status}")
@@ -103,7 +123,32 @@ class _Passing(Exception):
 
 
 @contextmanager
-def _open(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[Any]:
+def opened_url(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[Any]:
+    """Ask a server once.
+
+    Parameters
+    ----------
+    url : str
+    headers : dict of str
+    method : str
+
+    Yields
+    ------
+    http.client.HTTPResponse
+
+    Raises
+    ------
+    RefusedError
+        If the server refuses for good.
+    Passing
+        If it refuses for now.
+    IcefrontError
+        If the URL is none.
+    urllib.error.HTTPError
+        With 416, if there is no such range.
+    OSError
+        If the connection fails.
+    """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise IcefrontError(f"{url} is no web address.")
     agent = {"User-Agent": f"icefront/{__version__}", "Accept-Encoding": "identity"}
@@ -115,12 +160,13 @@ def _open(url: str, headers: dict[str, str], method: str = "GET") -> Iterator[An
     except urllib.error.HTTPError as error:
         if error.code in (408, 425, 429) or error.code >= 500:
             after = error.headers.get("Retry-After", "")
-            raise _Passing(error.code, float(after) if after.isdigit() else None) from None
+            raise Passing(error.code, float(after) if after.isdigit() else None) from None
         if error.code == 416:
             raise
-        raise IcefrontError(
-            f"{url} is refused by the server (HTTP {error.code}): the file may have moved; look at "
-            "its page."
+        raise RefusedError(
+            f"{url.partition('?')[0]} is refused by the server (HTTP {error.code}): the file may "
+            "have moved, or an account is needed; look at its page.",
+            error.code,
         ) from None
 
 
@@ -128,12 +174,18 @@ PAUSE_S = 1.0
 """The first wait after a break; it doubles each time."""
 
 
-def _wait(attempt: int, error: Exception) -> None:
+def waiting_s(attempt: int, error: Exception) -> float:
+    """Return how long to wait after a break, in seconds: as the server asks, or ever longer."""
     asked = getattr(error, "wait", None)
-    time.sleep(min(asked if asked is not None else PAUSE_S * 2**attempt, LONGEST_WAIT_S))
+    return min(asked if asked is not None else PAUSE_S * 2**attempt, LONGEST_WAIT_S)
 
 
-def _gone(url: str, error: Exception) -> IcefrontError:
+def _wait(attempt: int, error: Exception) -> None:
+    time.sleep(waiting_s(attempt, error))
+
+
+def sentence_of_silence(url: str, error: Exception) -> IcefrontError:
+    """Return the error for a server that does not send a file."""
     reason = getattr(error, "reason", None) or error
     words = " ".join(str(reason).split()) or type(error).__name__
     host = urllib.parse.urlsplit(url).netloc
@@ -277,13 +329,13 @@ def _fetch(file: RemoteFile, folder: Path, progress: bool) -> tuple[Path, str, l
             except urllib.error.HTTPError as problem:  # 416: the range begins beyond the end
                 part.drop()
                 error = problem
-            except (_Passing, OSError, http.client.HTTPException) as problem:
+            except (Passing, OSError, http.client.HTTPException) as problem:
                 error = problem
             breaks += 1
             attempt = 0 if part.size > furthest else attempt + 1
             furthest = max(furthest, part.size)
             if attempt >= TRIES or breaks >= MOST_BREAKS:
-                raise _gone(file.url, error) from None
+                raise sentence_of_silence(file.url, error) from None
             _wait(attempt, error)
     with explained_writing(folder, remedy=_GO_ON):
         digest = _checked(file, part)
@@ -310,7 +362,7 @@ def _continue(
         headers["Range"] = f"bytes={start}-"
         if part.validator is not None:
             headers["If-Range"] = part.validator
-    with _open(file.url, headers) as answer:
+    with opened_url(file.url, headers) as answer:
         total = file.size
         if start and answer.status == 206:
             placed = re.fullmatch(
@@ -390,9 +442,9 @@ def ask_json(url: str) -> Any:
     """
     for attempt in range(TRIES):
         try:
-            with _open(url, {"Accept": "application/json"}) as answer:
+            with opened_url(url, {"Accept": "application/json"}) as answer:
                 return json.load(answer)
-        except _Passing as error:
+        except Passing as error:
             _wait(attempt, error)
             last: Exception = error
         except ValueError:
@@ -400,14 +452,14 @@ def ask_json(url: str) -> Any:
         except (OSError, http.client.HTTPException) as error:
             _wait(attempt, error)
             last = error
-    raise _gone(url, last) from None
+    raise sentence_of_silence(url, last) from None
 
 
 def size_of(url: str) -> int | None:
     """Ask for the size of a file; None if the server does not state it."""
     try:
-        with _open(url, {}, method="HEAD") as answer:
+        with opened_url(url, {}, method="HEAD") as answer:
             length = answer.headers.get("Content-Length", "")
             return int(length) if length.isdigit() else None
-    except (_Passing, IcefrontError, OSError, http.client.HTTPException):
+    except (Passing, IcefrontError, OSError, http.client.HTTPException):
         return None  # some servers refuse the question; the download itself will show it

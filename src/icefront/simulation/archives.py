@@ -23,9 +23,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 import shapely
 from PIL import Image
+from pyproj import CRS
 from rasterio.features import rasterize
 
 from icefront import __version__
@@ -35,6 +35,7 @@ from icefront.files.atomic import explained_writing, remove_unfinished, writing
 from icefront.fronts.vector_files import vector_file
 from icefront.grid import Grid
 from icefront.progress import steps
+from icefront.scenes.cog import write_cog
 from icefront.simulation.glacier import Glacier
 from icefront.simulation.optical import CHANNELS, as_archive, sentinel2
 from icefront.simulation.presets import Acquisitions, Preset, arctic_presets, caffe_presets, preset
@@ -201,29 +202,9 @@ def _write_raster(
     bands: Sequence[str] = (),
 ) -> None:
     """Write (H, W) or (bands, H, W) as a cloud-optimised GeoTIFF with tags."""
-    stack = values if values.ndim == 3 else values[None]
-    floating = np.issubdtype(stack.dtype, np.floating)
-    with (
-        writing(path, remedy=_GO_ON) as part,
-        rasterio.open(
-            part,
-            "w",
-            driver="COG",
-            height=stack.shape[1],
-            width=stack.shape[2],
-            count=stack.shape[0],
-            dtype=stack.dtype.name,
-            nodata=float("nan") if floating else None,
-            crs=f"EPSG:{epsg}",
-            transform=grid.transform,
-            compress="deflate",
-            predictor="YES",
-        ) as raster,
-    ):
-        raster.write(stack)
-        for number, name in enumerate(bands, 1):
-            raster.set_band_description(number, name)
-        raster.update_tags(software=f"icefront {__version__} (simulated)", **tags)
+    tags = {"software": f"icefront {__version__} (simulated)", **tags}
+    with writing(path, remedy=_GO_ON) as part:
+        write_cog(part, values, replace(grid, crs=CRS.from_epsg(epsg)), tags, bands)
 
 
 def _run(folder: _Folder, tasks: Sequence[Task], workers: int, progress: bool) -> None:

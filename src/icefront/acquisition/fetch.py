@@ -1,0 +1,385 @@
+"""Fetching scenes: the windows of an area from images on servers, as files for `monitor run`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+
+from icefront import __version__
+from icefront.acquisition.annotations import Radiometry
+from icefront.acquisition.areas import Area
+from icefront.acquisition.backscatter import GrdFiles, grd_backscatter
+from icefront.acquisition.heights import ConstantHeight, Heights
+from icefront.acquisition.items import POLARISATIONS, Item, Pass
+from icefront.acquisition.remote_images import Source
+from icefront.acquisition.safe_products import grd_files, names_beside
+from icefront.acquisition.search import Recipe
+from icefront.acquisition.signing import Signer, check_keys, signer_of
+from icefront.errors import FullDiskError, IcefrontError, failure
+from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.files.downloads import readable
+from icefront.files.names import file_name
+from icefront.files.ranges import Traffic
+from icefront.grid import Grid
+from icefront.progress import steps
+from icefront.scenes.cog import write_cog
+
+DEFAULT_PIXEL_M = 20.0
+"""Side of a pixel, as most images of CaFFe have."""
+
+MOST_WORKERS = 16
+
+SCRATCH = ".icefront-downloads"
+"""Hidden folder in which whole files lie while they are fetched."""
+
+_RECIPE_TAG = "ICEFRONT_ACQUISITION"
+_FORMAT = 1
+_GO_ON = (
+    "name another folder with --out; scenes that are finished stay, and the same command goes on"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How scenes are made.
+
+    Attributes
+    ----------
+    pixel_size_m : float
+    polarisations : tuple of str
+        Those that are wanted; empty for all there are.
+    radiometry : "sigma0", "gamma0" or "beta0"
+        Of GRD images; RTC images are gamma0 of their terrain.
+    heights : Heights
+        Of the ground under GRD images.
+    """
+
+    pixel_size_m: float = DEFAULT_PIXEL_M
+    polarisations: tuple[str, ...] = ()
+    radiometry: Radiometry = "sigma0"
+    heights: Heights = field(default_factory=ConstantHeight)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.polarisations if name not in POLARISATIONS]
+        if unknown:
+            raise IcefrontError(
+                f"The polarisation {unknown[0]!r} is unknown: give one of "
+                f"{', '.join(POLARISATIONS)}."
+            )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scene that was not fetched, and why in one sentence."""
+
+    scene: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """What a run fetched.
+
+    Attributes
+    ----------
+    written : tuple of Path
+        In the order of time.
+    present : tuple of Path
+        Scenes that were there before.
+    failed : tuple of Failure
+    received : int
+        Bytes that came from servers.
+    notes : tuple of str
+        What was decided, a sentence each.
+    """
+
+    written: tuple[Path, ...]
+    present: tuple[Path, ...]
+    failed: tuple[Failure, ...]
+    received: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One file to make: a polarisation of a pass."""
+
+    one: Pass
+    polarisation: str
+    path: Path
+    identity: str
+
+
+def acquire(
+    recipe: Recipe,
+    out: Path,
+    *,
+    settings: Settings | None = None,
+    workers: int = 4,
+    overwrite: bool = False,
+    signer: Signer | None = None,
+    progress: bool = True,
+) -> Acquired:
+    """Fetch the scenes of a recipe, each as a Cloud Optimised GeoTIFF on the grid of its area.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        See `icefront.acquisition.search.read_recipe_of_scenes`.
+    out : Path
+        Folder of the scenes, one file for each pass and polarisation. Those that are there are not
+        fetched again.
+    settings : Settings, optional
+    workers : int
+        Scenes that are fetched at a time.
+    overwrite : bool
+        Fetch anew what is there.
+    signer : callable, optional
+        Returns the address of a file as it can be read; by default what the catalogue needs.
+    progress : bool
+
+    Returns
+    -------
+    Acquired
+        A scene that failed is told there, and the others are made.
+
+    Raises
+    ------
+    IcefrontError
+        If nothing can be fetched at all: keys are missing, the disk is full, or the folder holds
+        the same scenes made otherwise.
+    """
+    settings = settings or Settings()
+    if not 1 <= workers <= MOST_WORKERS:
+        raise IcefrontError(f"{workers} workers are not possible: give 1 to {MOST_WORKERS}.")
+    grid = recipe.area.grid(settings.pixel_size_m)
+    notes: list[str] = []
+    tasks = _tasks(recipe, out, grid, settings, notes)
+    with explained_writing(out, remedy=_GO_ON):
+        out.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(out)
+    there = {task.path for task in tasks if not overwrite and _is_there(task)}
+    present = [task for task in tasks if task.path in there]
+    missing = [task for task in tasks if task.path not in there]
+    traffic = Traffic()
+    signer = signer or signer_of(recipe.catalogue)
+    hrefs = (item.images[task.polarisation] for task in missing for item in task.one.items)
+    check_keys(recipe.catalogue, hrefs, signer)
+    source = Source(signer, traffic, out / SCRATCH)
+    make = _Maker(source, recipe, grid, settings)
+    failed: dict[Path, str] = {}
+    with steps(
+        "Fetching scenes",
+        len(missing),
+        show=progress,
+        note=lambda: readable(traffic.received),
+    ) as advance:
+        _run(missing, make, workers, failed, advance, traffic)
+    with explained_writing(out, remedy=_GO_ON):
+        if source.scratch.exists() and not any(source.scratch.iterdir()):
+            source.scratch.rmdir()
+    return Acquired(
+        tuple(task.path for task in missing if task.path not in failed),
+        tuple(task.path for task in present),
+        tuple(
+            Failure(task.path.stem, failed[task.path]) for task in missing if task.path in failed
+        ),
+        traffic.received,
+        (*notes, *sorted(make.notes)),
+    )
+
+
+def _tasks(
+    recipe: Recipe, out: Path, grid: Grid, settings: Settings, notes: list[str]
+) -> list[_Task]:
+    tasks: dict[Path, _Task] = {}
+    for one in recipe.passes:
+        if one.first.product == "s2":
+            notes.append(f"{one.first.id} is an optical image, which is not fetched as a scene.")
+            continue
+        here = tuple(item for item in one.items if recipe.area.covered_by([item.outline]) > 0)
+        if not here:
+            notes.append(f"{one.first.id} lies beside {recipe.area.name}.")
+            continue
+        one = replace(one, items=here)
+        names = [
+            name
+            for name in one.polarisations
+            if not settings.polarisations or name in settings.polarisations
+        ]
+        if not names:
+            wanted = " or ".join(settings.polarisations) or "one that all its images share"
+            notes.append(f"{one.first.id} has no polarisation {wanted}.")
+        for name in names:
+            path = out / f"{_name(recipe.area, one, name)}.tif"
+            task = _Task(one, name, path, _identity(recipe.area, one, name, grid, settings))
+            if path in tasks:
+                notes.append(f"{one.first.id} is there twice.")
+            tasks.setdefault(path, task)
+    if not tasks:
+        reason = f" ({notes[0]})" if notes else ""
+        raise IcefrontError(f"The recipe holds no scene that can be fetched{reason}.")
+    return list(tasks.values())
+
+
+def _name(area: Area, one: Pass, polarisation: str) -> str:
+    glacier = "-".join(area.name.split())
+    return file_name(f"{glacier}_{one.label}_{one.first.product}_{polarisation}")
+
+
+def _identity(area: Area, one: Pass, polarisation: str, grid: Grid, settings: Settings) -> str:
+    """Return what a file is made from and how, in a few letters."""
+    known: dict[str, Any] = {
+        "format": _FORMAT,
+        "area": area.to_json(),
+        "items": [(item.id, item.images[polarisation].partition("?")[0]) for item in one.items],
+        "pixel_size_m": grid.pixel_size_m,
+    }
+    if one.first.product == "grd":
+        known |= {"radiometry": settings.radiometry, "heights": repr(settings.heights)}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_there(task: _Task) -> bool:
+    """Tell whether a scene was made before.
+
+    Raises
+    ------
+    IcefrontError
+        If a file of its name was made otherwise.
+    """
+    if not task.path.exists():
+        return False
+    try:
+        with rasterio.open(task.path, driver="GTiff") as raster:
+            found = raster.tags().get(_RECIPE_TAG)
+    except RasterioError:
+        found = None
+    if found == task.identity:
+        return True
+    raise IcefrontError(
+        f"{task.path} is there, made from other images or in another way: name another folder with "
+        "--out, or give --overwrite to make such scenes anew."
+    )
+
+
+def _run(
+    tasks: Sequence[_Task],
+    make: Callable[[_Task], None],
+    workers: int,
+    failed: dict[Path, str],
+    advance: Callable[[int], None],
+    traffic: Traffic,
+) -> None:
+    """Make all files; those that fail are told, but a full disk ends it."""
+    with ThreadPoolExecutor(max(1, min(workers, len(tasks)))) as pool:
+        jobs = {pool.submit(make, task): task for task in tasks}
+        try:
+            for job in as_completed(jobs):
+                try:
+                    job.result()
+                except FullDiskError:
+                    raise
+                except Exception as error:
+                    failed[jobs[job].path] = failure(jobs[job].path.stem, error)
+                advance(1)
+        except BaseException:
+            traffic.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+class _Maker:
+    """Makes the file of a task."""
+
+    def __init__(self, source: Source, recipe: Recipe, grid: Grid, settings: Settings) -> None:
+        self._source = source
+        self._recipe = recipe
+        self._grid = grid
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.notes: set[str] = set()
+
+    def __call__(self, task: _Task) -> None:
+        """Fetch the windows of a pass, put them together and write them."""
+        product = task.one.first.product
+        part = self._of_rtc if product == "rtc" else self._of_grd
+        name = task.polarisation
+        values: np.ndarray | None = None
+        told: list[str] = []
+        for item in task.one.items:
+            found, notes = part(item, name)
+            told += [note for note in notes if note not in told]
+            if found is None:
+                continue
+            if values is None:
+                values = found
+            else:
+                np.copyto(values, found, where=np.isnan(values))
+        if values is None or not np.isfinite(values).any():
+            raise IcefrontError(
+                f"The images of {task.path.stem} hold no data over {self._recipe.area.name}."
+            )
+        with self._lock:
+            self.notes.update(told)
+        radiometry = "gamma0" if product == "rtc" else self._settings.radiometry
+        tags = self._tags(task, radiometry, told)
+        with writing(task.path, sync=True, remedy=_GO_ON) as path:
+            band = f"{task.polarisation} {radiometry} power"
+            write_cog(path, values, self._grid, tags, [band])
+
+    def _tags(self, task: _Task, radiometry: str, notes: Sequence[str]) -> dict[str, str]:
+        first = task.one.first
+        tags = {
+            "GLACIER": self._recipe.area.name,
+            "ACQUISITION_DATE": f"{first.start:%Y-%m-%dT%H:%M:%SZ}",
+            "SENSOR": first.satellite[:2],
+            "SATELLITE": first.satellite,
+            "MODE": first.mode,
+            "POLARISATION": task.polarisation,
+            "RELATIVE_ORBIT": "" if first.relative_orbit is None else f"{first.relative_orbit:03d}",
+            "ORBIT_DIRECTION": first.direction or "",
+            "PRODUCT": first.product,
+            "RADIOMETRY": f"{radiometry} power",
+            "ITEMS": " ".join(item.id for item in task.one.items),
+            "CATALOGUE": self._recipe.catalogue.url,
+            "NOTES": "; ".join(notes),
+            "SOFTWARE": f"icefront {__version__}",
+            _RECIPE_TAG: task.identity,
+        }
+        return {name: value for name, value in tags.items() if value}
+
+    def _of_rtc(self, item: Item, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        with self._source.image(item.images[name]) as image:
+            return image.on_grid(self._grid, positive=True), ()
+
+    def _of_grd(self, item: Item, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        if item.local is not None:
+            return self._calibrated(grd_files(item.local, name))
+        beside = names_beside(item.images[name])
+        with self._source.image(item.images[name]) as image:
+            files = GrdFiles(
+                name=item.id,
+                measurement=image.name,
+                annotation=self._source.content(beside.annotation),
+                calibration=self._source.content(beside.calibration),
+                noise=self._source.content(beside.noise),
+            )
+            with image.telling():
+                return self._calibrated(files)
+
+    def _calibrated(self, files: GrdFiles) -> tuple[np.ndarray, tuple[str, ...]]:
+        found = grd_backscatter(
+            files, self._grid, self._settings.heights, self._settings.radiometry
+        )
+        return found.values, found.notes
