@@ -153,6 +153,7 @@ class OpenProject:
         self._later = ThreadPoolExecutor(1, thread_name_prefix="later")
         self._queued: set[int] = set()
         self._quiet = threading.Event()
+        self._beside: int | None = None
         # All values are checked once; what is read later was written by this program.
         Catalogue(self.folder).close()
 
@@ -555,6 +556,9 @@ class OpenProject:
 
     def picture_soon(self, scene: int) -> None:
         """Have the pictures of the dates beside a scene made when nothing else is to be done."""
+        if scene == self._beside:
+            return
+        self._beside = scene
         glacier, _ = self.scene(scene)
         fids = list(glacier.rows)
         at = fids.index(scene)
