@@ -29,7 +29,7 @@ export function start(chooseGlacier) {
   on("glacier", () => {
     showGlaciers(chooseGlacier);
     showRamp();
-    show(byId("layer-zones").parentNode, Boolean(state.glacier.tiles.zones)); // an export has none
+    show(layerLabels.get("zones"), Boolean(state.glacier.tiles.zones)); // an export has none
   });
   on("scene curve glacier", showScene);
   on("editing scene glacier connection", showTools);
@@ -84,6 +84,8 @@ function showGlaciers(choose) {
   byId("glaciers").replaceChildren(...items);
 }
 
+const layerLabels = new Map();
+
 function makeLayers() {
   byId("layers").replaceChildren(...LAYERS.map(([name, text, key]) => {
     const box = el("input", { type: "checkbox", id: `layer-${name}` });
@@ -94,6 +96,7 @@ function makeLayers() {
       const [d, stroke, dashes, width] = key;
       label.append(svg("svg", { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" }, svg("path", { d, stroke, fill: "none", "stroke-width": width ?? 2, "stroke-dasharray": dashes })));
     }
+    layerLabels.set(name, label);
     return label;
   }));
 }
