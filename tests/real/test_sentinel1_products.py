@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 from pyproj import CRS, Transformer
+from rasterio.windows import Window
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
@@ -280,3 +281,37 @@ def test_ground_beside_the_image_has_no_data(product):
     )
     # 300 by 300 pixels of 10 m are there, the rest of the image is zeros.
     assert result.covered == pytest.approx(150**2 / 400**2, rel=0.05)
+
+
+def as_early(noise):
+    """Return a noise file in the form of processors before version 2.9."""
+    text = noise.decode()
+    for new, old in (
+        ("noiseRangeVectorList", "noiseVectorList"),
+        ("noiseRangeVector", "noiseVector"),
+        ("noiseRangeLut", "noiseLut"),
+    ):
+        text = text.replace(new, old)
+    return text.encode()
+
+
+def test_noise_that_early_processors_left_in_the_margin_is_no_data(tmp_path):
+    window = (6_000, 0, 400, 400)
+    product = simulated_product(IW, tmp_path, {"VV": lambda x, y: 0 * x + 0.05}, window)
+    files = grd_files(product, "VV")
+    with rasterio.open(files.measurement, "r+") as raster:
+        # 60 pixels of 10 m: far below the thermal noise, which is some 50 here.
+        margin = np.random.default_rng(0).integers(1, 15, (400, 60), dtype=np.uint16)
+        raster.write(margin, 1, window=Window(0, 6_000, 60, 400))
+    longitude, latitude = Annotated(next((product / "annotation").glob("*vv*.xml"))).ground(
+        np.array([6_200.0]), np.array([100.0]), 0.0
+    )
+    grid = grid_about(float(longitude[0, 0]), float(latitude[0, 0]), 32631, 10.0, 200)
+    kept = grd_backscatter(files, grid, ConstantHeight()).values
+    cut = grd_backscatter(
+        replace(files, noise=as_early(files.noise)), grid, ConstantHeight()
+    ).values
+    lost = np.isfinite(kept) & np.isnan(cut)
+    # The grid is turned by some degrees; its rows cross 60 pixels of margin.
+    assert np.median(lost.sum(axis=1)) == pytest.approx(60, abs=5)
+    assert np.nanmin(cut) > 0.02

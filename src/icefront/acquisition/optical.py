@@ -13,6 +13,7 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import rasterio
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 
 from icefront.datasets.ssl4sar import CHANNELS
@@ -62,6 +64,10 @@ _HIDDEN = (CLOUD_SHADOW, LIKELY_CLOUD, CLOUD, CIRRUS)
 _UNSEEN = (NO_DATA, SATURATED)
 
 
+Opener = Callable[[str], AbstractContextManager[DatasetReader]]
+"""Opens an image by its address."""
+
+
 @dataclass(frozen=True)
 class OpticalImage:
     """One Sentinel-2 L2A image (a tile), as a catalogue describes it.
@@ -71,7 +77,7 @@ class OpticalImage:
     name : str
     start : datetime
     channels : mapping of str to str
-        What GDAL can open, for each of the 14 `icefront.datasets.ssl4sar.CHANNELS`.
+        Addresses, for each of the 14 `icefront.datasets.ssl4sar.CHANNELS`.
     added : float or None
         What the catalogue says was added to the numbers, 0 or 1000; None where it does not say.
     early : bool
@@ -117,15 +123,13 @@ def channels_of(assets: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def optical_image(raw: Mapping[str, Any], address: Callable[[str], str]) -> OpticalImage:
+def optical_image(raw: Mapping[str, Any]) -> OpticalImage:
     """Describe the image of a STAC item.
 
     Parameters
     ----------
     raw : dict
         The item as JSON.
-    address : callable
-        From the address of an asset to what GDAL opens.
 
     Raises
     ------
@@ -147,7 +151,7 @@ def optical_image(raw: Mapping[str, Any], address: Callable[[str], str]) -> Opti
         return OpticalImage(
             name,
             start,
-            {channel: address(href) for channel, href in channels.items()},
+            channels,
             stated_offset(properties, assets),
             is_early(properties),
         )
@@ -188,11 +192,11 @@ def stated_offset(properties: Mapping[str, Any], assets: Mapping[str, Any]) -> f
     return 0.0 if applied is True else _ADDED
 
 
-def classes_on(images: Sequence[OpticalImage], grid: Grid) -> np.ndarray:
+def classes_on(images: Sequence[OpticalImage], grid: Grid, opener: Opener = opened) -> np.ndarray:
     """Return the scene classification of images of one pass on a grid, uint8 (H, W)."""
     found = np.zeros(grid.shape, np.uint8)
     for image in images:
-        part = _warped(image.channels["SCL"], grid, Resampling.nearest)
+        part = _warped(image.channels["SCL"], grid, Resampling.nearest, opener)
         np.copyto(found, np.nan_to_num(part).astype(np.uint8), where=found == NO_DATA)
     return found
 
@@ -218,7 +222,11 @@ def clearness(classes: np.ndarray) -> Clearness:
 
 
 def clearest(
-    candidates: Sequence[Sequence[OpticalImage]], grid: Grid, *, most_lost: float = 0.5
+    candidates: Sequence[Sequence[OpticalImage]],
+    grid: Grid,
+    *,
+    most_lost: float = 0.5,
+    opener: Opener = opened,
 ) -> tuple[int, Clearness]:
     """Choose the pass that shows most of an area, by the scene classification over the area.
 
@@ -230,6 +238,8 @@ def clearest(
         Read at a coarser pixel size.
     most_lost : float
         Fraction of the area that may be under cloud or not seen.
+    opener : callable
+        By default for files on this machine.
 
     Returns
     -------
@@ -246,7 +256,7 @@ def clearest(
     coarse = grid.resampled(max(side, _COARSE_M))
     best: tuple[int, Clearness] | None = None
     for index, images in enumerate(candidates):
-        found = clearness(classes_on(images, coarse))
+        found = clearness(classes_on(images, coarse, opener))
         if best is None or found.lost < best[1].lost:
             best = index, found
         if not found.lost:
@@ -262,7 +272,7 @@ def clearest(
 
 
 def optical_channels(
-    images: Sequence[OpticalImage], grid: Grid
+    images: Sequence[OpticalImage], grid: Grid, opener: Opener = opened
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Put the 14 channels of the images of one pass on a grid.
 
@@ -271,6 +281,8 @@ def optical_channels(
     images : sequence of OpticalImage
         Tiles; where they overlap, the first counts.
     grid : Grid
+    opener : callable
+        By default for files on this machine.
 
     Returns
     -------
@@ -288,14 +300,14 @@ def optical_channels(
     result = np.full((len(CHANNELS), *grid.shape), np.nan, np.float32)
     notes = []
     for image in images:
-        dark = _warped(image.channels["B12"], grid, Resampling.nearest)
+        dark = _warped(image.channels["B12"], grid, Resampling.nearest, opener)
         added, note = _added(image, dark)
         if note:
             notes.append(note)
             log.warning(note)
         for number, channel in enumerate(CHANNELS):
             kind = Resampling.nearest if channel == "SCL" else None
-            part = _warped(image.channels[channel], grid, kind)
+            part = _warped(image.channels[channel], grid, kind, opener)
             if channel == "WVP":
                 part /= _VAPOUR
             elif channel != "SCL":
@@ -332,11 +344,11 @@ def _added(image: OpticalImage, dark: np.ndarray) -> tuple[float, str]:
     )
 
 
-def _warped(name: str, grid: Grid, kind: Resampling | None) -> np.ndarray:
+def _warped(name: str, grid: Grid, kind: Resampling | None, opener: Opener) -> np.ndarray:
     """Return the first band of a file on a grid, float32 (H, W); NaN where it is 0 or beyond."""
     assert grid.crs is not None
     values = np.full(grid.shape, np.nan, np.float32)
-    with opened(name) as raster:
+    with opener(name) as raster:
         if raster.crs is None:
             raise IcefrontError(f"{name} has no coordinate system: fetch it anew.")
         if kind is None:

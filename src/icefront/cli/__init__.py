@@ -17,6 +17,7 @@ import typer
 from icefront.cli.acquire import AREA_SETTINGS, acquire, glaciers, search
 from icefront.cli.adapt import adapt
 from icefront.cli.annotators import annotators
+from icefront.cli.archive import archive
 from icefront.cli.benchmark import benchmark
 from icefront.cli.compare import compare
 from icefront.cli.download import download
@@ -73,6 +74,7 @@ for command in (
     glaciers,
     view,
     acquire,
+    archive,
 ):
     app.command()(command)
 app.command(context_settings=AREA_SETTINGS)(search)

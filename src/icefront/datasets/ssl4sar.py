@@ -61,7 +61,8 @@ _CAFFE_GLACIERS = {
 }
 """Glaciers of CaFFe by their names there, and how other archives may spell them."""
 
-_TEST_GLACIERS = ("Mapple", "COL")
+TEST_GLACIERS = ("Mapple", "COL")
+"""Those of CaFFe's test split."""
 
 
 def caffe_glacier(name: str) -> str:
@@ -181,7 +182,7 @@ class Ssl4SarArchive:
         ]
         if not self.indices("train"):
             raise IcefrontError(f"{self.root} has no images in {FOLDERS['train']} for this choice.")
-        self.leaked = tuple(shared_glaciers(self.glaciers, _TEST_GLACIERS))
+        self.leaked = tuple(shared_glaciers(self.glaciers, TEST_GLACIERS))
         if self.leaked:
             log.warning(self.leakage)
 
