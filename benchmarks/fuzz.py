@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 import warnings
@@ -86,6 +87,7 @@ def run() -> list[dict]:
             longest, most = max(longest, time.monotonic() - start), max(most, taken)
             if problem is not None:
                 problems.append(f"{name} {FIRST_SEED + number}: {problem}")
+                print(problems[-1], file=sys.stderr, flush=True)
         worker.end()
     seconds = time.monotonic() - begun
     rows = [

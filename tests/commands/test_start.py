@@ -99,6 +99,7 @@ def test_help_loads_no_library_for_data(folder: Path) -> None:
         ("monitor products project --no-animation", 0),
         ("monitor run scenes --out project-packaged", 0),
         ("monitor review project", 0),
+        ("view project --export page", 0),
         ("monitor review project --reject Crane_20160110", 0),
         ("compare --runs ours=300,310,305 --runs theirs=350,340,360 --resamples 100", 0),
         ("annotators --data people --flow people/flow.gpkg --out agreement", 0),

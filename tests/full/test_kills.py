@@ -1,4 +1,4 @@
-"""Forty kills with signal 9 at random moments, over the commands that write."""
+"""Over forty kills with signal 9 at random moments, over the commands that write."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 import yaml
 
 from icefront.models.card import ModelCard
@@ -20,12 +22,15 @@ from icefront.simulation.archives import simulate_caffe
 from tests.helpers.kills import (
     Command,
     Whole,
+    draw_small_gallery,
     fetch_from,
     know_grey_levels,
     load_beforehand,
     run_killed,
     run_whole,
+    show_small_demo,
 )
+from tests.helpers.scenes import ORIGIN, SIZE_M
 from tests.helpers.simulated_annotators import write_study
 from tests.helpers.simulated_caffe import make_caffe
 from tests.helpers.simulated_projects import config, made_fronts, write_series
@@ -34,6 +39,7 @@ from tests.helpers.simulated_ssl4sar import make_ssl4sar
 KILLS = {
     "extract": 4,
     "monitor run": 5,
+    "monitor correct": 2,
     "monitor products": 4,
     "monitor review": 2,
     "monitor measure": 2,
@@ -41,23 +47,29 @@ KILLS = {
     "simulate caffe": 3,
     "simulate ssl4sar": 2,
     "simulate scenes": 2,
+    "simulate gallery": 1,
     "train": 4,
     "pretrain": 3,
     "benchmark": 3,
     "compare": 1,
     "annotators": 1,
     "download": 2,
+    "demo": 2,
+    "experiment": 2,
 }
-assert sum(KILLS.values()) == 40
+assert sum(KILLS.values()) >= 40
 
 load_beforehand(
     "icefront.annotators.report",
+    "icefront.demo.demonstration",
     "icefront.evaluation.benchmark",
     "icefront.evaluation.comparison_report",
+    "icefront.pretraining.experiment",
     "icefront.pretraining.run",
     "icefront.products.folder",
     "icefront.products.review_pages",
     "icefront.simulation.archives",
+    "icefront.simulation.gallery",
     "icefront.training.run",
 )
 
@@ -111,6 +123,8 @@ def commands(work: Path, server: str) -> dict[str, Command]:
     people = {"Ada": (20.0, 8.0), "Bo": (-20.0, 8.0), "Cem": (0.0, 8.0)}
     write_study(inputs / "people", 3, people)
     project = _project(work, source)
+    drawn = inputs / "drawn.gpkg"
+    _front_by_hand().to_file(drawn)
 
     def home(name: str) -> Path:
         return work / name.replace(" ", "-") / "home"
@@ -154,6 +168,23 @@ def commands(work: Path, server: str) -> dict[str, Command]:
         "data": {"root": str(archive), "stride": 32, "windows": 3},
         "pictures_every": 1,
     }
+    question = {
+        "out": str(home("experiment")),
+        "name": "out",
+        "archive": {"root": str(archive)},
+        "pretraining": {**pretraining, "epochs": 1},
+        "training": {
+            **training,
+            "epochs": 1,
+            "model": "tyrion",
+            "architecture": pretraining["architecture"],
+        },
+        "starts": {"random": {}, "optsimmim": {"pretraining": {}}},
+        "references": ["random"],
+        "seeds": [0],
+    }
+    answer = ["experiment", "pretraining", "--config", str(inputs / "experiment.yaml")]
+    (inputs / "experiment.yaml").write_text(yaml.safe_dump(question))
     learn = ["train", "--config", recipe("train", training)]
     before = ["pretrain", "--config", recipe("pretrain", pretraining)]
     score = ["benchmark", "--data", test, "--model", inputs / "small.safetensors", "--out"]
@@ -167,6 +198,10 @@ def commands(work: Path, server: str) -> dict[str, Command]:
         simple(
             "monitor run", "monitor", "run", source, "--out", home("monitor run") / "out",
             "--workers", 2, prepare=know_grey_levels, exact=r"_zones\.tif$",
+        ),
+        simple(
+            "monitor correct", "monitor", "correct", home("monitor correct") / "out",
+            "--fronts", drawn, "--by", "Ada", start=project.parent,
         ),
         simple(
             "monitor products", "monitor", "products", home("monitor products"),
@@ -196,6 +231,11 @@ def commands(work: Path, server: str) -> dict[str, Command]:
             "simulate scenes", "simulate", "scenes", "--glacier", "Kronebreen", "--count", 4,
             "--pixel-size", 150, "--out", home("simulate scenes") / "out", exact=r"\.(tif|json)$",
         ),
+        simple(
+            "simulate gallery", "simulate", "gallery",
+            "--out", home("simulate gallery") / "sheet.png",
+            out=home("simulate gallery") / "sheet.png", prepare=draw_small_gallery, exact=".",
+        ),
         Command(learn, [[*learn, "--resume"], learn], home("train") / "out"),
         Command(before, [[*before, "--resume"], before], home("pretrain") / "out"),
         Command(
@@ -211,6 +251,11 @@ def commands(work: Path, server: str) -> dict[str, Command]:
             "download", "download", "caffe", "--yes", "--out", home("download") / "out",
             prepare=functools.partial(fetch_from, server), exact="data_raw/",
         ),
+        simple(
+            "demo", "demo", "--out", home("demo") / "out", "--overwrite",
+            prepare=show_small_demo, exact=r"scenes/.*\.(tif|json)$|_zones\.tif$",
+        ),
+        simple("experiment", *answer),
     ]  # fmt: skip
     return dict(zip(KILLS, found, strict=True))
 
@@ -221,6 +266,14 @@ def _project(work: Path, source: str) -> Path:
     call = ["monitor", "run", source, "--out", str(out), "--workers", "1"]
     run_whole(Command(call, [], out, prepare=know_grey_levels), work / "project")
     return out
+
+
+def _front_by_hand() -> gpd.GeoDataFrame:
+    """Return a front on the second date of the project, from one wall of the fjord to the other."""
+    x, top = ORIGIN[0] + 100 * SIZE_M, ORIGIN[1]
+    line = shapely.LineString([(x, top - 28 * SIZE_M), (x, top - 122 * SIZE_M)])
+    found = {"glacier": ["Crane"], "date": ["2018-01-29"]}
+    return gpd.GeoDataFrame(found, geometry=[line], crs=3413)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from icefront.projects.run import run_monitoring
 from tests.helpers.scenes import ORIGIN, SIZE_M, GreyLevels
 from tests.helpers.simulated_projects import Inline, write_series
 
-KILLS = 8
+KILLS = 5
 
 
 @pytest.fixture(scope="module")

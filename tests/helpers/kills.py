@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,11 +31,13 @@ from safetensors import safe_open
 
 from icefront.cli import main
 from icefront.datasets import sources
+from icefront.demo import demonstration
 from icefront.extraction import pipeline
 from icefront.files.atomic import STAGING_PREFIX
 from icefront.files.downloads import RemoteFile
 from icefront.models.checkpoints import read_own
 from icefront.projects import run as runs
+from icefront.simulation import gallery
 from tests.helpers.scenes import GreyLevels
 
 # Forked from a process in which libraries are loaded: a kill at a random moment shall meet a
@@ -241,6 +244,23 @@ def know_grey_levels() -> None:
     """Let commands use a network that knows the zones of small scenes by their greys."""
     pipeline.load_model = lambda name: GreyLevels()
     runs.Loader = lambda name: GreyLevels  # type: ignore[assignment,misc]
+
+
+def show_small_demo() -> None:
+    """Let the demonstration work on three small scenes, with the same network."""
+    demonstration.load_model = lambda name: GreyLevels()  # type: ignore[assignment]
+    demonstration.PIXEL_SIZE_M = 150.0
+    _by_default(demonstration.make_demo, scenes=3)
+
+
+def draw_small_gallery() -> None:
+    """Let the sheet have two sensors with small scenes."""
+    gallery.SENSORS = {name: gallery.SENSORS[name] for name in ("S1", "ERS")}  # type: ignore[misc]
+    _by_default(gallery.draw_gallery, pixels=100)
+
+
+def _by_default(function: Callable, **values: Any) -> None:
+    function.__kwdefaults__ |= values  # type: ignore[attr-defined]
 
 
 def fetch_from(address: str) -> None:

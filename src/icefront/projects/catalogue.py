@@ -172,6 +172,24 @@ def kept_file(project: Path, glacier: str | None, name: str) -> Path:
     return next((project / SCENES).glob(f"*/{glob.escape(name)}"), path)
 
 
+def change_counter(project: Path) -> int:
+    """Return a number that each transaction on the catalogue of a project changes.
+
+    It stands in the header of SQLite's files ("file change counter", bytes 24 to 27).
+
+    Raises
+    ------
+    IcefrontError
+        If there is no catalogue.
+    """
+    path = project / CATALOGUE
+    try:
+        with path.open("rb") as file:
+            return int.from_bytes(file.read(28)[24:], "big")
+    except OSError as error:
+        raise IcefrontError(f"{path} cannot be read: name the folder of a project.") from error
+
+
 class Catalogue:
     """The catalogue of one project, open for reading and writing.
 

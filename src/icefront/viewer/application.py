@@ -8,11 +8,11 @@ request names.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,7 +35,7 @@ from icefront.errors import IcefrontError, failure
 from icefront.projects.corrections import ConflictError
 from icefront.projects.review import VerdictConflictError
 from icefront.text import printable
-from icefront.viewer.open_project import OpenProject, UnknownError
+from icefront.viewer.open_project import OpenGlacier, OpenProject, UnknownError
 from icefront.viewer.tiles import EMPTY_PNG, grey_png, picture_tile, zones_png, zones_tile
 from icefront.viewer.whole_numbers import WholeNumber
 
@@ -78,6 +78,9 @@ _ALWAYS = {
 
 _KEEP = {"cache-control": "private, max-age=31536000, immutable"}
 _ASK_AGAIN = {"cache-control": "no-store"}
+
+LONGEST_WAIT_S = 300.0
+"""For the picture of a scene."""
 
 _MOST_VERTICES = 20_000
 _FARTHEST_M = 1e8
@@ -335,19 +338,22 @@ class _Answers:
         return Response(text, media_type="application/geo+json", headers=_ASK_AGAIN | named)
 
     async def picture(self, request: Request) -> Response:
-        return await run_in_threadpool(self._picture, **_tile_of(request))
-
-    def _picture(self, scene: int, z: int, x: int, y: int) -> Response:
+        tile = _tile_of(request)
+        glacier, made = await run_in_threadpool(self.open.picture, tile["scene"])
         try:
-            glacier, path = self.open.picture(scene)
-        except FutureTimeoutError:
+            # No thread waits: those that answer other requests are few.
+            path = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(made)), LONGEST_WAIT_S)
+        except TimeoutError:
             raise HTTPException(503, "The picture is still being made: ask again.") from None
-        except UnknownError:
-            raise
         except IcefrontError as error:
             raise HTTPException(404, str(error)) from None
+        return await run_in_threadpool(self._picture, glacier, path, **tile)
+
+    def _picture(
+        self, glacier: OpenGlacier, path: Path, scene: int, z: int, x: int, y: int
+    ) -> Response:
         tile = picture_tile(path, glacier.tiles.bounds(z, x, y))
-        self.open.picture_soon(scene)
+        self.open.pictures_beside(scene)
         return _png(grey_png(tile) if tile.any() else EMPTY_PNG)
 
     async def zones(self, request: Request) -> Response:

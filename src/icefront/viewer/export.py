@@ -118,7 +118,8 @@ def _levels(tiles: TileGrid, extent: list[float]) -> int:
 def _write_tiles(opened: OpenProject, scene: dict[str, Any], folder: Path, notes: list[str]) -> int:
     """Write the tiles of the picture of a scene, and note which there are; return their number."""
     try:
-        glacier, path = opened.picture(scene["id"])
+        glacier, made = opened.picture(scene["id"])
+        path = made.result()
     except IcefrontError as error:
         notes.append(str(error))
         # Where the file lay is nobody's business who gets the page.

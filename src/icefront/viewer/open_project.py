@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import numpy as np
 import rasterio
 import shapely
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
 from rasterio.errors import RasterioError
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
@@ -38,20 +36,16 @@ from icefront.projects.catalogue import (
     NO_FRONT,
     SCENES,
     Catalogue,
+    change_counter,
     line_of,
-    scene_folder,
 )
 from icefront.projects.config import Areas
 from icefront.projects.corrections import list_corrections, revision_of, user_name
 from icefront.projects.pictures import (
     READING,
-    file_in_project,
-    is_plain_name,
     kept_in_project,
-    make_picture,
     open_picture,
 )
-from icefront.projects.pictures import SUFFIX as PICTURE
 from icefront.projects.probabilities import SMOOTHED_SUFFIX, SUFFIX
 from icefront.projects.review import Verdict, judge, newest_verdicts
 from icefront.projects.smoothing import (
@@ -63,7 +57,7 @@ from icefront.projects.smoothing import (
 )
 from icefront.viewer.curves import curve_of
 from icefront.viewer.geojson import Answer, Mover, collection, feature, finite
-from icefront.viewer.picture_maker import PictureMaker
+from icefront.viewer.scene_pictures import ScenePictures
 from icefront.viewer.shores import shore_of
 from icefront.viewer.tiles import Bounds, TileGrid, tile_grid
 
@@ -74,6 +68,9 @@ _EXTENT_SCENES = 40
 """Number of scenes of a glacier from which its extent is taken."""
 
 _ZONES = "_zones.tif"
+
+_BEFOREHAND = 100
+"""Number of glaciers whose curves are computed before they are looked at."""
 
 _AT_ONCE = 500
 """Rows that one query asks for by their numbers."""
@@ -118,7 +115,7 @@ class _Known:
     curves: dict[int, tuple[str, Answer]] = field(default_factory=dict)
     shores: dict[int, tuple[str, Answer]] = field(default_factory=dict)
     grids: dict[Path, tuple[int, tuple[CRS, Bounds] | None]] = field(default_factory=dict)
-    pictures: dict[Path, tuple[int, str]] = field(default_factory=dict)
+    project: tuple[int, list[Answer]] | None = None
 
 
 class OpenProject:
@@ -141,8 +138,7 @@ class OpenProject:
     def __init__(self, folder: Path, *, writable: bool = True, scratch: Path | None = None) -> None:
         self.folder = folder.resolve()
         self.writable = writable
-        self.scratch = scratch
-        self.maker = PictureMaker()
+        self.pictures = ScenePictures(self.folder, scratch)
         self._known = _Known()
         self._opened: dict[int, OpenGlacier] = {}
         self._of_scene: dict[int, int] = {}
@@ -153,12 +149,13 @@ class OpenProject:
         self._later = ThreadPoolExecutor(1, thread_name_prefix="later")
         self._queued: set[int] = set()
         self._quiet = threading.Event()
+        self._beside: int | None = None
         # All values are checked once; what is read later was written by this program.
         Catalogue(self.folder).close()
 
     def close(self) -> None:
         """Start nothing more; what is being written is finished."""
-        self.maker.close()
+        self.pictures.close()
         self._quiet.set()
         self._later.shutdown(wait=False, cancel_futures=True)
         with self._changing:
@@ -322,31 +319,43 @@ class OpenProject:
 
     def project_answer(self) -> Answer:
         """Return the glaciers of the project and what is to be reviewed."""
-        with Catalogue(self.folder, check=False) as catalogue:
-            counts: dict[str | None, int] = {}
-            for correction in list_corrections(catalogue):
-                counts[correction.glacier] = counts.get(correction.glacier, 0) + 1
-            listed = self._listed(catalogue)
-            glaciers = [
-                {
-                    "id": number,
-                    "name": name or NAMELESS,
-                    **facts,
-                    "to_review": self._to_review(number),
-                    "corrections": counts.get(name, 0),
-                    "revision": revision_of(catalogue, name),
-                }
-                for number, name, facts in listed
-            ]
-        self._compute_later([number for number, _, _ in listed])
+        glaciers = self._glaciers_now()
+        numbers = [known["id"] for known in glaciers[:_BEFOREHAND]]
+        self._compute_later([n for n in numbers if n not in self._known.curves])
         return {
             "name": self.folder.name,
             "version": __version__,
             "read_only": not self.writable,
             "person": user_name(),
-            "glaciers": glaciers,
+            "glaciers": [known | {"to_review": self._to_review(known["id"])} for known in glaciers],
             "notes": [],
         }
+
+    def _glaciers_now(self) -> list[Answer]:
+        """Return what the catalogue says of the glaciers; it is read only if it has changed.
+
+        Pages ask every few seconds.
+        """
+        state = change_counter(self.folder)
+        known = self._known.project
+        if known is not None and known[0] == state:
+            return known[1]
+        with Catalogue(self.folder, check=False) as catalogue:
+            counts: dict[str | None, int] = {}
+            for correction in list_corrections(catalogue):
+                counts[correction.glacier] = counts.get(correction.glacier, 0) + 1
+            glaciers = [
+                {
+                    "id": number,
+                    "name": name or NAMELESS,
+                    **facts,
+                    "corrections": counts.get(name, 0),
+                    "revision": revision_of(catalogue, name),
+                }
+                for number, name, facts in self._listed(catalogue)
+            ]
+        self._known.project = (state, glaciers)
+        return glaciers
 
     def _to_review(self, number: int) -> int | None:
         known = self._known.curves.get(number)
@@ -439,7 +448,7 @@ class OpenProject:
 
     def _scene_answer(self, row: Mapping[str, Any], verdict: Verdict | None) -> Answer:
         zones = self._zones_file(row)
-        picture, note = self._picture_state(row)
+        picture, note = self.pictures.state(row)
         names = ("name", "date", "sensor", "orbit", "polarisation", "state", "flag", "verdict")
         return {
             "id": row["fid"],
@@ -514,80 +523,33 @@ class OpenProject:
 
     # --- pictures and zones -----------------------------------------------------------------
 
-    def _picture_file(self, row: Mapping[str, Any]) -> Path | None:
-        """Return the picture of a scene if it is there."""
-        if not is_plain_name(row["name"]):
-            return None
-        if self.scratch is not None:
-            path = self.scratch / str(row["fid"]) / f"{row['name']}{PICTURE}"
-            return path if path.is_file() else None
-        path = scene_folder(self.folder, row["glacier"]) / f"{row['name']}{PICTURE}"
-        return file_in_project(self.folder, path)
+    def picture(self, scene: int) -> tuple[OpenGlacier, Future[Path]]:
+        """Return the glacier of a scene, and its picture once it is there.
 
-    def _picture_state(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
-        if self._picture_file(row) is not None:
-            return "ready", None
-        if row["state"] not in (DONE, NO_FRONT):
-            return "gone", "This scene was not extracted, so that there is no picture of it."
-        try:
-            there = Path(row["path"]).is_file()
-        except (OSError, ValueError):
-            there = False
-        if there:
-            return "later", None
-        return "gone", f"The file {row['path']} is gone, so that there is no picture of it."
-
-    def picture(self, scene: int, *, wait_s: float = 300.0) -> tuple[OpenGlacier, Path]:
-        """Return the glacier of a scene and its picture, which is made first if need be.
+        Returns
+        -------
+        OpenGlacier
+        Future of Path
+            Raises an `IcefrontError` if the file of the scene is gone, changed or damaged.
 
         Raises
         ------
         UnknownError
             If there is no such scene.
-        IcefrontError
-            If its file is gone, changed or damaged.
         """
         glacier, row = self.scene(scene)
-        path = self._current_picture(glacier, row)
-        if path is None:
-            path = self._ask_picture(glacier, row).result(wait_s)
-        return glacier, path
+        return glacier, self.pictures.of(row, glacier.crs)
 
-    def picture_soon(self, scene: int) -> None:
+    def pictures_beside(self, scene: int) -> None:
         """Have the pictures of the dates beside a scene made when nothing else is to be done."""
+        if scene == self._beside:
+            return
+        self._beside = scene
         glacier, _ = self.scene(scene)
         fids = list(glacier.rows)
         at = fids.index(scene)
         for fid in (*fids[at + 1 : at + 3], *fids[max(at - 1, 0) : at]):
-            row = glacier.rows[fid]
-            if self._picture_state(row)[0] == "later":
-                self._ask_picture(glacier, row, later=True)
-
-    def _ask_picture(
-        self, glacier: OpenGlacier, row: Mapping[str, Any], *, later: bool = False
-    ) -> Future[Path]:
-        config, _ = configuration_of(self.folder)
-        folder = None if self.scratch is None else self.scratch / str(row["fid"])
-        make = partial(make_picture, self.folder, row, glacier.crs, config, folder)
-        return self.maker.ask(row["fid"], make, later=later)
-
-    def _current_picture(self, glacier: OpenGlacier, row: Mapping[str, Any]) -> Path | None:
-        """Return the picture of a scene if it is there and was made from the scene as it is now."""
-        path = self._picture_file(row)
-        if path is None:
-            return None
-        changed = path.stat().st_mtime_ns
-        known = self._known.pictures.get(path)
-        if known is None or known[0] != changed:
-            made_from = ""
-            try:
-                with rasterio.Env(**READING), open_picture(path) as raster:
-                    if CRS.from_user_input(raster.crs) == glacier.crs and raster.count == 1:
-                        made_from = raster.tags().get("SCENE_SHA256", "")
-            except (IcefrontError, RasterioError, CRSError, ValueError, TypeError) as error:
-                _log.warning("%s", error)
-            known = self._known.pictures[path] = (changed, made_from)
-        return path if known[1] == row["sha256"] else None
+            self.pictures.later(glacier.rows[fid], glacier.crs)
 
     def _zones_file(self, row: Mapping[str, Any]) -> Path | None:
         """Return the raster that tells the zones of a scene: through time, if there is one."""

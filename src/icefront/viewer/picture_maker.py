@@ -76,6 +76,10 @@ class PictureMaker:
                         return
                     self._changed.wait()
                 key, make = self._pile.pop()
+                future = self._futures[key]
+                if not future.set_running_or_notify_cancel():
+                    del self._futures[key]
+                    continue
             made: Path | None = None
             error: IcefrontError | None = None
             try:
@@ -86,7 +90,7 @@ class PictureMaker:
                 _log.exception("A picture could not be made.")
                 error = IcefrontError(failure("The picture", unknown))
             with self._changed:
-                future = self._futures.pop(key)
+                del self._futures[key]
             if error is None:
                 assert made is not None
                 future.set_result(made)

@@ -26,7 +26,11 @@ export function start(chooseGlacier) {
   makeLayers();
   makeFlags();
   on("project", () => showGlaciers(chooseGlacier));
-  on("glacier", () => { showGlaciers(chooseGlacier); showRamp(); });
+  on("glacier", () => {
+    showGlaciers(chooseGlacier);
+    showRamp();
+    show(layerLabels.get("zones"), Boolean(state.glacier.tiles.zones)); // an export has none
+  });
   on("scene curve glacier", showScene);
   on("editing scene glacier connection", showTools);
   on("moved", showMoved);
@@ -80,6 +84,8 @@ function showGlaciers(choose) {
   byId("glaciers").replaceChildren(...items);
 }
 
+const layerLabels = new Map();
+
 function makeLayers() {
   byId("layers").replaceChildren(...LAYERS.map(([name, text, key]) => {
     const box = el("input", { type: "checkbox", id: `layer-${name}` });
@@ -90,6 +96,7 @@ function makeLayers() {
       const [d, stroke, dashes, width] = key;
       label.append(svg("svg", { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" }, svg("path", { d, stroke, fill: "none", "stroke-width": width ?? 2, "stroke-dasharray": dashes })));
     }
+    layerLabels.set(name, label);
     return label;
   }));
 }
@@ -141,7 +148,7 @@ function showRamp() {
   const scenes = datedScenes();
   const bars = Array.from({ length: RAMP_STEPS }, (_, step) => svg("rect", { x: step, y: 0, width: 1.05, height: 1, fill: rampColour(step) }));
   byId("ramp").replaceChildren(
-    svg("svg", { viewBox: `0 0 ${RAMP_STEPS} 1`, preserveAspectRatio: "none" }, ...bars),
+    svg("svg", { viewBox: `0 0 ${RAMP_STEPS} 1`, preserveAspectRatio: "none", "shape-rendering": "crispEdges" }, ...bars),
     el("div", {}, el("span", {}, scenes[0]?.date ?? ""), el("span", {}, scenes[scenes.length - 1]?.date ?? "")),
   );
 }

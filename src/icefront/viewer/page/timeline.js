@@ -116,8 +116,9 @@ function drawCurve() {
   if (points.length) drawPositions(root, points, top, bottom);
   else root.append(svg("text", { x: width / 2, y: (top + bottom) / 2, "text-anchor": "middle" }, curve ? curve.note ?? "No front could be measured yet." : "The curve is being made …"));
   box.replaceChildren(root);
-  byId("series").textContent = curve?.summary ?? "";
-  byId("series").title = curve?.summary ?? "";
+  const summary = (curve?.summary ?? "").replace(/-(?=\d)/g, "−");
+  byId("series").textContent = summary;
+  byId("series").title = summary;
 }
 
 function drawPositions(root, points, top, bottom) {
