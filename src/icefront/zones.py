@@ -43,10 +43,10 @@ LOGIT_LIMIT = 6.0
 
 
 class ZoneProbabilities(np.ndarray):
-    """Probabilities of the zones, with the pixel size at which the network worked.
+    """Probabilities of the zones, with the front and the pixel size at which the network worked.
 
     An array float32 (4, H, W) by class code like any other; slices, copies and pickles keep the
-    attribute, `numpy.asarray` gives the plain array.
+    pixel size, arrays of the same shape also the front. `numpy.asarray` gives the plain array.
 
     Parameters
     ----------
@@ -54,31 +54,45 @@ class ZoneProbabilities(np.ndarray):
         The probabilities; not copied if they are float32.
     pixel_size_m : float, optional
         Side of the pixels of the grid on which the network worked, in metres.
+    front : float32 (H, W), optional
+        Probability that the boundary of glacier and ocean at a place is calving front.
 
     Attributes
     ----------
     pixel_size_m : float or None
         None if it is unknown: then the grid of the scene counts.
+    front : float32 (H, W) or None
+        None where the network does not tell.
     """
 
     pixel_size_m: float | None
+    front: np.ndarray | None
 
-    def __new__(cls, values: ArrayLike, pixel_size_m: float | None = None) -> ZoneProbabilities:
+    def __new__(
+        cls,
+        values: ArrayLike,
+        pixel_size_m: float | None = None,
+        front: np.ndarray | None = None,
+    ) -> ZoneProbabilities:
         """Take an array for probabilities."""
         probabilities = np.asarray(values, dtype=np.float32).view(cls)
         probabilities.pixel_size_m = pixel_size_m
+        probabilities.front = front
         return probabilities
 
     def __array_finalize__(self, source: Any) -> None:
         self.pixel_size_m = getattr(source, "pixel_size_m", None)
+        same = np.shape(source) == self.shape
+        self.front = getattr(source, "front", None) if same else None
 
     def __reduce__(self) -> tuple:
         reduced = super().__reduce__()
         assert isinstance(reduced, tuple)
-        return *reduced[:2], (reduced[2], self.pixel_size_m)
+        return *reduced[:2], (reduced[2], self.pixel_size_m, self.front)
 
     def __setstate__(self, state: Any) -> None:
-        plain, self.pixel_size_m = state
+        plain, self.pixel_size_m, *front = state
+        self.front = front[0] if front else None
         super().__setstate__(plain)
 
 

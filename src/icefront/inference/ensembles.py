@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.inference.network import BATCHES, FoldedNetwork, prepared
+from icefront.inference.network import BATCHES, FoldedNetwork, answering, has_front, prepared
 from icefront.inference.precision import choose_device, computing, evaluating
 from icefront.inference.settings import Precision
 from icefront.inference.symmetries import views
@@ -51,6 +51,8 @@ class EnsembleZones:
     logit_std : float32 (H, W)
         Standard deviation of log(P(glacier) / P(ocean)), bounded to +-6 in each view: divided by
         its gradient across the front it is the standard deviation of the front's place.
+    front : float32 (H, W) or None
+        Mean of the front probabilities, if all models give them.
     views : int
         Models times symmetries.
     """
@@ -59,6 +61,7 @@ class EnsembleZones:
     std: np.ndarray
     logit_std: np.ndarray
     views: int
+    front: np.ndarray | None = None
 
 
 def check_models(cards: Sequence[ModelCard]) -> None:
@@ -144,9 +147,13 @@ def predict_ensemble(
         surrounded = np.zeros((card.window, card.window), np.float32)
         surrounded[inside] = np.nan_to_num(image, nan=0.0)
         image, layout = surrounded, Layout(card.window, card.window, card.window)
-    running = _Running(image.shape, bell_of(layout.target))
+    with_front = all(has_front(model) for model in models)
+    channels = N_ZONES + 1 + with_front
+    running = _Running(image.shape, bell_of(layout.target), channels)
     # The coarse windows once more, each as a whole, for the windows that are not predicted.
-    instead = _Running(image.shape, tent_of(layout.window)) if layout.coarse > 1 else None
+    instead = None
+    if layout.coarse > 1:
+        instead = _Running(image.shape, tent_of(layout.window), channels)
     axes = axes_of_windows(image.shape, layout)
 
     def zones() -> np.ndarray:
@@ -164,13 +171,13 @@ def predict_ensemble(
         for model in models:
             stack.enter_context(evaluating(model, where))
         stack.enter_context(computing(where, precision))
-        networks: Sequence[Network] = models
+        networks: Sequence[Network] = [answering(model) for model in models]
         if not (exact or taken_whole):
             networks = [FoldedNetwork(model) for model in models]
         for part in parts:
             whole = instead is not None and part.everywhere
             mean, variance = _over_views(
-                networks, part.windows, 0 if whole else margin, symmetries, where
+                networks, part.windows, 0 if whole else margin, symmetries, where, with_front
             )
             if instead is not None and whole:
                 corners = [(top - margin, left - margin) for top, left in part.places]
@@ -188,11 +195,12 @@ def _over_views(
     margin: int,
     symmetries: int,
     device: torch.device,
+    with_front: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance over models and symmetries, float32 (B, 5, side, side) each.
+    """Return mean and variance over models and symmetries, float32 (B, 5 or 6, side, side) each.
 
-    Without `margin` pixels at each edge of the windows. Channels are the four probabilities and the
-    log odds of glacier against ocean.
+    Without `margin` pixels at each edge of the windows. Channels are the four probabilities, the
+    log odds of glacier against ocean and, if asked for, the probability of the front.
     """
     least = torch.finfo(torch.float32).tiny
     count = 0
@@ -200,11 +208,12 @@ def _over_views(
     with torch.inference_mode():
         given = torch.from_numpy(windows[:, None]).to(device)
         for network in networks:
-            for zones in views(network, given, symmetries, margin):
+            for found in views(network, given, symmetries, margin):
+                zones, front = found[:, :N_ZONES], found[:, N_ZONES:]
                 glacier, ocean = zones[:, GLACIER], zones[:, OCEAN]
                 odds = torch.log(glacier.clamp_min(least) / ocean.clamp_min(least))
                 odds = odds.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-                value = torch.cat([zones, odds[:, None]], dim=1)
+                value = torch.cat([zones, odds[:, None], front[:, : int(with_front)]], dim=1)
                 count += 1
                 if count == 1:
                     mean, squares = value.clone(), torch.zeros_like(value)
@@ -218,11 +227,11 @@ def _over_views(
 class _Running:
     """Weighted running mean and sum of squared deviations of overlapping squares."""
 
-    def __init__(self, shape: tuple[int, ...], bell: np.ndarray) -> None:
+    def __init__(self, shape: tuple[int, ...], bell: np.ndarray, channels: int) -> None:
         self.shape, self.bell = (shape[0], shape[1]), bell
         self.weight = np.zeros(shape, np.float32)
-        self.mean = np.zeros((N_ZONES + 1, *shape), np.float32)
-        self.squares = np.zeros((N_ZONES + 1, *shape), np.float32)
+        self.mean = np.zeros((channels, *shape), np.float32)
+        self.squares = np.zeros((channels, *shape), np.float32)
 
     def add(self, places: list[tuple[int, int]], mean: np.ndarray, variance: np.ndarray) -> None:
         for number, place in enumerate(places):
@@ -256,7 +265,8 @@ class _Running:
         std = np.sqrt(np.maximum(self.squares, 0, out=self.squares), out=self.squares)
         std = std[(slice(None), *inside)]
         mean = self.mean[(slice(None), *inside)]
-        return EnsembleZones(mean[:N_ZONES], std[:N_ZONES], std[N_ZONES], count)
+        front = mean[N_ZONES + 1] if len(mean) > N_ZONES + 1 else None
+        return EnsembleZones(mean[:N_ZONES], std[:N_ZONES], std[N_ZONES], count, front)
 
 
 def _missing(running: _Running, axes: tuple[Axis, Axis]) -> np.ndarray:

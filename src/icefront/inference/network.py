@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from icefront.inference.windows import Network
+from icefront.inference.windows import Network, probabilities_of
 from icefront.models.card import ModelCard
 from icefront.models.compact import CompactTyrion
 from icefront.models.folding import folded
@@ -32,7 +32,7 @@ def predict_whole(
     image : float (H, W)
         Grey values in 0..1 with NaN for no data, at most `window` on each side.
     network : callable
-        From (1, 1, window, window) to logits (1, 4, window, window).
+        From (1, 1, window, window) to logits (1, 4, window, window), or five with the front's.
     window : int
         Side of the window in pixels.
     device : str or torch.device
@@ -40,8 +40,8 @@ def predict_whole(
 
     Returns
     -------
-    float32 (4, H, W)
-        Probabilities of the zones.
+    float32 (4, H, W) or (5, H, W)
+        Probabilities of the zones, then that of the front where the network has it.
     """
     height, width = image.shape
     top, left = (window - height) // 2, (window - width) // 2
@@ -49,9 +49,37 @@ def predict_whole(
     given = np.zeros((1, 1, window, window), np.float32)
     given[0, 0][inside] = np.nan_to_num(image, nan=0.0)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(given).to(device)).float()
-        zones = torch.softmax(logits[0], dim=0).cpu().numpy()
-    return np.ascontiguousarray(zones[:, inside[0], inside[1]])
+        logits = network(torch.from_numpy(given).to(device))
+        found = probabilities_of(logits)[0].cpu().numpy()
+    return np.ascontiguousarray(found[:, inside[0], inside[1]])
+
+
+def has_front(model: object) -> bool:
+    """Tell whether a network gives the probability of the front beside the zones."""
+    return getattr(model, "front", None) is not None and hasattr(model, "zones_and_front")
+
+
+class WithFront:
+    """A network with a head for the front, asked for zones and front at once.
+
+    Parameters
+    ----------
+    model : nn.Module
+        One for which `has_front` holds.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return logits of windows, (B, 5, side, side)."""
+        found: torch.Tensor = self.model.zones_and_front(windows)  # type: ignore[operator]
+        return found
+
+
+def answering(model: nn.Module) -> Network:
+    """Return a network as it is, or asked for the front too where it has a head for it."""
+    return WithFront(model) if has_front(model) else model
 
 
 class FoldedNetwork:
@@ -70,12 +98,15 @@ class FoldedNetwork:
         self.model = folded(model)
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
-        """Return logits of windows."""
+        """Return logits of windows, of the front too where the network has a head for it."""
         return self.centre(windows, 0)
 
     def centre(self, windows: torch.Tensor, margin: int) -> torch.Tensor:
         """Return logits without `margin` pixels at each edge of the windows."""
         if isinstance(self.model, CompactTyrion):
-            return self.model(windows.contiguous(memory_format=torch.channels_last), margin)
+            windows = windows.contiguous(memory_format=torch.channels_last)
+            if self.model.front is not None:
+                return self.model.zones_and_front(windows, margin)
+            return self.model(windows, margin)
         inside = slice(margin, windows.shape[-1] - margin)
         return self.model(windows)[:, :, inside, inside]

@@ -10,7 +10,13 @@ from torch import nn
 
 from icefront.grid import pixel_sides
 from icefront.inference.ensembles import predict_ensemble
-from icefront.inference.network import BATCHES, FoldedNetwork, predict_whole, prepared
+from icefront.inference.network import (
+    BATCHES,
+    FoldedNetwork,
+    answering,
+    predict_whole,
+    prepared,
+)
 from icefront.inference.precision import choose_device, computing, evaluating
 from icefront.inference.settings import Precision, PredictionSettings, Windows
 from icefront.inference.symmetries import SymmetryAverage
@@ -39,6 +45,9 @@ class Predicted:
         Of an ensemble: see `icefront.inference.ensembles.EnsembleZones`.
     logit_std : float32 (h, w) or None
         Likewise.
+    front : float32 (h, w) or None
+        Probability that the boundary of glacier and ocean at a place is calving front, on the
+        grid of `for_model`; None where a model does not tell.
     note : str or None
         What was done to the scene, in one sentence.
     """
@@ -48,16 +57,19 @@ class Predicted:
     probabilities: np.ndarray
     std: np.ndarray | None = None
     logit_std: np.ndarray | None = None
+    front: np.ndarray | None = None
     note: str | None = None
 
     def on_scene(self) -> ZoneProbabilities:
         """Return the probabilities on the grid of the scene, float32 (4, H, W)."""
-        found = self.probabilities
+        found, front = self.probabilities, self.front
         if self.for_model is not self.scene:
             found = resample_to(found, self.for_model, self.scene)
-        return ZoneProbabilities(found, pixel_size_m=self.for_model.grid.side_m)
+            if front is not None:
+                front = resample_to(front[None], self.for_model, self.scene)[0]
+        return ZoneProbabilities(found, self.for_model.grid.side_m, front)
 
-    def for_front(self, *, bare: bool = False) -> tuple[np.ndarray, np.ndarray, Scene]:
+    def for_front(self, *, bare: bool = False) -> tuple[np.ndarray, ZoneProbabilities, Scene]:
         """Return what a front is drawn from, without the probabilities of the scene as a whole.
 
         Parameters
@@ -69,8 +81,8 @@ class Predicted:
         -------
         zones : uint8 (H, W)
             What `likeliest_zones` makes of `on_scene`.
-        probabilities : float32 (4, h, w)
-            What `icefront.scenes.resample_to` makes of `on_scene` for:
+        probabilities : ZoneProbabilities (4, h, w)
+            What `icefront.scenes.resample_to` makes of `on_scene`, the front likewise, for:
         scene : Scene
             On the pixels on which the models saw it, where these are larger, else as it was given.
         """
@@ -80,15 +92,23 @@ class Predicted:
             zones = likeliest_zones(found, self.scene, bare=bare)
             return zones, found, coarser
         zones = np.empty(self.scene.shape, np.uint8)
-        averaged = np.empty((N_ZONES, *coarser.shape), np.float32)
+        stacked = self.probabilities
+        if self.front is not None:
+            stacked = np.concatenate([stacked, self.front[None]])
+        averaged = np.empty((len(stacked), *coarser.shape), np.float32)
         for rows, fine, coarse_rows, coarse in resample_through(
-            self.probabilities, self.for_model, self.scene, coarser
+            stacked, self.for_model, self.scene, coarser
         ):
-            zones[rows] = likeliest(fine)
+            zones[rows] = likeliest(fine[:N_ZONES])
             if not bare:
                 zones[rows][~np.isfinite(self.scene.image[rows])] = NO_DATA
             averaged[:, coarse_rows] = coarse
-        return zones, averaged, coarser
+        found = ZoneProbabilities(
+            averaged[:N_ZONES],
+            pixel_size_m=self.for_model.grid.side_m,
+            front=None if self.front is None else averaged[N_ZONES],
+        )
+        return zones, found, coarser
 
 
 def predict(
@@ -149,20 +169,22 @@ def predict(
             exact=settings.exact,
             progress=progress,
         )
-        return Predicted(scene, for_model, found.mean, found.std, found.logit_std, note)
+        return Predicted(
+            scene, for_model, found.mean, found.std, found.logit_std, found.front, note
+        )
     image = prepared(for_model, card)
     where = choose_device(settings.device)
     at_once = whole and card.whole and max(image.shape) <= card.window
     with evaluating(models[0], where), computing(where, settings.precision):
-        network: Network = models[0]
+        network: Network = answering(models[0])
         if not (at_once or settings.exact):
             network = FoldedNetwork(models[0])
         if settings.symmetries > 1:
             network = SymmetryAverage(network, settings.symmetries)
         if at_once:
-            zones = predict_whole(image, network, window=card.window, device=where)
+            maps = predict_whole(image, network, window=card.window, device=where)
         else:
-            zones = blend_windows(
+            maps = blend_windows(
                 image,
                 network,
                 window=layout.window,
@@ -173,7 +195,8 @@ def predict(
                 device=where,
                 progress=progress,
             )
-    return Predicted(scene, for_model, zones, note=note)
+    front = maps[N_ZONES] if len(maps) > N_ZONES else None
+    return Predicted(scene, for_model, maps[:N_ZONES], front=front, note=note)
 
 
 def predict_zones(
@@ -220,7 +243,7 @@ def predict_zones(
     ZoneProbabilities
         float32 (4, H, W): probabilities of no data, rock, glacier, ocean; they sum to 1
         everywhere, also where the scene has no data. The attribute `pixel_size_m` is that of the
-        grid on which the model saw the scene.
+        grid on which the model saw the scene, `front` the front probability (H, W) or None.
 
     Raises
     ------

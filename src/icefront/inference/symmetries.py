@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 
 from icefront.errors import IcefrontError
-from icefront.inference.windows import Network, centre_of
+from icefront.inference.windows import Network, centre_of, probabilities_of
+from icefront.zones import N_ZONES
 
 SYMMETRIES = (1, 4, 8)
 """Numbers of symmetries there are: none but the window itself, rotations, and reflections too."""
@@ -35,7 +36,7 @@ def views(
     Parameters
     ----------
     network : callable
-        From windows (B, 1, side, side) to logits (B, 4, side, side).
+        From windows (B, 1, side, side) to logits (B, 4 or 5, side, side).
     windows : float32 (B, 1, side, side)
     symmetries : 1, 4 or 8
         The windows as they are; the four rotations; these and their mirror images.
@@ -44,8 +45,8 @@ def views(
 
     Yields
     ------
-    float32 (B, 4, side - 2 margin, side - 2 margin)
-        Probabilities of the zones.
+    float32 (B, 4 or 5, side - 2 margin, side - 2 margin)
+        Probabilities of the zones, then that of the front where the network has it.
 
     Raises
     ------
@@ -57,9 +58,8 @@ def views(
         flipped, quarter = divmod(number, 4)
         seen = windows.flip(-1) if flipped else windows
         logits = centre_of(network, seen.rot90(quarter, (-2, -1)), margin)
-        zones = torch.softmax(logits.float(), dim=1)
-        zones = zones.rot90(-quarter, (-2, -1))
-        yield zones.flip(-1) if flipped else zones
+        found = probabilities_of(logits).rot90(-quarter, (-2, -1))
+        yield found.flip(-1) if flipped else found
 
 
 class SymmetryAverage:
@@ -70,7 +70,7 @@ class SymmetryAverage:
     Parameters
     ----------
     network : callable
-        From windows (B, 1, side, side) to logits (B, 4, side, side).
+        From windows (B, 1, side, side) to logits (B, 4 or 5, side, side).
     symmetries : 1, 4 or 8
         See `views`.
     """
@@ -80,13 +80,15 @@ class SymmetryAverage:
         self.network, self.symmetries = network, symmetries
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
-        """Return the logarithm of the mean probabilities: logits of them, (B, 4, side, side)."""
+        """Return logits of the mean probabilities, (B, 4 or 5, side, side)."""
         return self.centre(windows, 0)
 
     def centre(self, windows: torch.Tensor, margin: int) -> torch.Tensor:
         """Return the same without `margin` pixels at each edge."""
         total: torch.Tensor | None = None
-        for zones in views(self.network, windows, self.symmetries, margin):
-            total = zones if total is None else total + zones
+        for found in views(self.network, windows, self.symmetries, margin):
+            total = found if total is None else total + found
         assert total is not None
-        return torch.log((total / self.symmetries).clamp_min(torch.finfo(torch.float32).tiny))
+        mean = total / self.symmetries
+        zones = torch.log(mean[:, :N_ZONES].clamp_min(torch.finfo(torch.float32).tiny))
+        return torch.cat([zones, torch.logit(mean[:, N_ZONES:], eps=1e-7)], dim=1)

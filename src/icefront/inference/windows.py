@@ -29,7 +29,8 @@ from icefront.progress import steps
 from icefront.zones import GLACIER, N_ZONES, OCEAN
 
 Network = Callable[[torch.Tensor], torch.Tensor]
-"""From windows (B, 1, window, window) in 0..1 to logits (B, 4, window, window)."""
+"""From windows (B, 1, window, window) in 0..1 to logits (B, 4, window, window) of the zones, or
+(B, 5, …) with that of the front."""
 
 SIGMAS_PER_TARGET = 8
 """Standard deviations of the blending Gaussian in one side of the target."""
@@ -403,7 +404,7 @@ def blend_windows(
         Grey values in 0..1; NaN is no data and enters the network as 0.
     network : callable
         From float32 windows (B, 1, window, window) on `device` to logits
-        (B, 4, window, window). Windows without any data look all alike, so it sees one of them.
+        (B, 4, window, window), or five with that of the front. Windows without any data look all alike, so it sees one of them.
     window, target, stride, coarse
         See `Layout`; the published one by default.
     batch : int
@@ -415,8 +416,8 @@ def blend_windows(
 
     Returns
     -------
-    float32 (4, H, W)
-        Probabilities of the zones, summing to 1.
+    float32 (4, H, W) or (5, H, W)
+        Probabilities of the zones, summing to 1, then that of the front where the network has it.
 
     Raises
     ------
@@ -434,8 +435,7 @@ def blend_windows(
         with torch.inference_mode():
             given = torch.from_numpy(part.windows[:, None]).to(device)
             logits = network(given) if whole else centre_of(network, given, layout.margin)
-            # float32 before the softmax: bf16 logits would leave steps in the probabilities.
-            found = torch.softmax(logits.float(), dim=1)
+            found = probabilities_of(logits)
             if whole:
                 blend.stand_in(part, found.cpu().numpy())
                 found = found[:, :, centre, centre]
@@ -456,21 +456,41 @@ def centre_of(network: Network, windows: torch.Tensor, margin: int) -> torch.Ten
     return logits[:, :, inside, inside]
 
 
+def probabilities_of(logits: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities of zones and, where there is a fifth channel, of the front.
+
+    Parameters
+    ----------
+    logits : float (B, 4 or 5, H, W)
+
+    Returns
+    -------
+    float32 (B, 4 or 5, H, W)
+    """
+    # float32 before the softmax: bf16 logits would leave steps in the probabilities.
+    logits = logits.float()
+    zones = torch.softmax(logits[:, :N_ZONES], dim=1)
+    if logits.shape[1] == N_ZONES:
+        return zones
+    return torch.cat([zones, torch.sigmoid(logits[:, N_ZONES:])], dim=1)
+
+
 class _Blend:
     """Weighted sum of the windows that were predicted, and what stands in for the others."""
 
     def __init__(self, shape: tuple[int, ...], layout: Layout, rows: Axis, columns: Axis) -> None:
         self.layout, self.rows, self.columns = layout, rows, columns
         self.shape = shape[0], shape[1]
-        self.sums = np.zeros((N_ZONES, *shape), np.float32)
+        self.sums = np.zeros((0, *self.shape), np.float32)
+        self.instead = np.zeros((0, *self.shape), np.float16)
         if layout.coarse > 1:
             self.bell, self.tent = bell_of(layout.target), tent_of(layout.window)
             self.weight = np.zeros(shape, np.float32)
-            # Half precision is enough: no front lies where these count.
-            self.instead = np.zeros((N_ZONES, *shape), np.float16)
 
     def add(self, part: Batch, weighted: np.ndarray) -> None:
-        """Add the targets of windows, float32 (B, 4, target, target) times their weights."""
+        """Add the targets of windows, float32 (B, C, target, target) times their weights."""
+        if not len(self.sums):
+            self.sums = np.zeros((weighted.shape[1], *self.shape), np.float32)
         for number, place in enumerate(part.places):
             here, there = overlap(place, self.layout.target, self.shape)
             self.sums[:, *here] += weighted[min(number, len(weighted) - 1)][:, *there]
@@ -478,7 +498,10 @@ class _Blend:
                 self.weight[here] += self.bell[there]
 
     def stand_in(self, part: Batch, whole: np.ndarray) -> None:
-        """Take whole windows, float32 (B, 4, window, window), for their neighbours too."""
+        """Take whole windows, float32 (B, C, window, window), for their neighbours too."""
+        if not len(self.instead):
+            # Half precision is enough: no front lies where these count.
+            self.instead = np.zeros((whole.shape[1], *self.shape), np.float16)
         margin = self.layout.margin
         for number, (top, left) in enumerate(part.places):
             here, there = overlap((top - margin, left - margin), self.layout.window, self.shape)
@@ -486,26 +509,26 @@ class _Blend:
             self.instead[:, *here] += found.astype(np.float16)
 
     def _completed(self, rows: slice) -> np.ndarray:
-        """Return the sums in some rows with what stands in for other windows, (4, h, W)."""
+        """Return the sums in some rows with what stands in for other windows, (C, h, W)."""
         all_windows = self.rows.weight[rows, None] * self.columns.weight
         instead = self.instead[:, rows].astype(np.float32)
         # Probabilities sum to one, so the sum over the zones is that of the tents.
-        instead *= missing_weight(all_windows, self.weight[rows]) / instead.sum(axis=0)
+        instead *= missing_weight(all_windows, self.weight[rows]) / instead[:N_ZONES].sum(axis=0)
         return self.sums[:, rows] + instead
 
     def zones(self) -> np.ndarray:
         """Return the most likely zones so far, uint8 (H, W)."""
         found = np.empty(self.shape, np.uint8)
         for rows in self._strips():
-            found[rows] = self._completed(rows).argmax(axis=0)
+            found[rows] = self._completed(rows)[:N_ZONES].argmax(axis=0)
         return found
 
     def result(self) -> np.ndarray:
-        """Return the probabilities, float32 (4, H, W); the sums are overwritten."""
+        """Return the probabilities, float32 (C, H, W); the sums are overwritten."""
         if self.layout.coarse > 1:
             for rows in self._strips():
                 completed = self._completed(rows)
-                self.sums[:, rows] = completed / completed.sum(axis=0)
+                self.sums[:, rows] = completed / completed[:N_ZONES].sum(axis=0)
             return self.sums
         # Each weight is a product of one Gaussian per axis on a lattice: so is their sum.
         self.sums /= self.rows.weight[:, None]

@@ -10,12 +10,14 @@ Tyrion.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from icefront.errors import IcefrontError
 from icefront.models.efficientnet import (
     FEATURES,
     IMAGENET_MEAN,
@@ -42,6 +44,8 @@ class CompactConfig:
         The Swin-V2 blocks at 1/16; `window_size` in tokens of 16 pixels.
     head_width : int
         Features at full resolution.
+    front_width : int
+        Hidden features of the head for the front (`FrontHead`); 0 for a network without one.
     """
 
     image_size: int = 256
@@ -53,6 +57,7 @@ class CompactConfig:
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     head_width: int = 8
+    front_width: int = 0
 
 
 class NormedBlock(nn.Module):
@@ -77,6 +82,75 @@ class NormedBlock(nn.Module):
         """Map (B, `width_in`, H, W) to (B, `width_out`, H, W)."""
         h = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.shortcut(x) + self.norm2(self.conv2(h)))
+
+
+@dataclass(frozen=True)
+class Level:
+    """Features of one resolution.
+
+    Attributes
+    ----------
+    features : float32 (B, C, h, w)
+    pixels : int
+        Side of one of their pixels in pixels of the image.
+    cut : int
+        How many of their pixels are left out at each edge.
+    """
+
+    features: Tensor
+    pixels: int
+    cut: int
+
+
+class FrontHead(nn.Module):
+    """How likely the boundary of glacier and ocean at a place is calving front and not shore.
+
+    Two layers on the features of all levels of the decoder, brought to a quarter of the resolution:
+    what is shore shows in what lies around a place, not in its pixels.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Features at 1/16, 1/8, 1/4 and 1/2.
+    hidden : int
+        Features between the two layers.
+    """
+
+    cell = 4
+    """Side of the squares that get one answer each, in pixels; between them it is interpolated."""
+
+    def __init__(self, widths: tuple[int, ...], hidden: int) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(
+            nn.Conv2d(width, hidden, 1, bias=number == 0) for number, width in enumerate(widths)
+        )
+        self.classify = nn.Conv2d(hidden, 1, 1)
+
+    def cells(self, levels: Sequence[Level]) -> tuple[Tensor, int]:
+        """Return logits (B, 1, h, w) of squares of `cell` pixels, and how many are cut off."""
+        size = self.cell
+        cut = max(-(-level.cut * level.pixels // size) for level in levels)
+        total: Tensor | None = None
+        for level, project in zip(levels, self.project, strict=True):
+            x = level.features
+            if level.pixels < size:
+                x = F.avg_pool2d(x, size // level.pixels)
+            x = project(x)
+            if level.pixels > size:
+                scale = level.pixels // size
+                x = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            x = _without(x, cut - level.cut * level.pixels // size)
+            total = x if total is None else total + x
+        assert total is not None
+        return self.classify(F.relu(total)), cut
+
+    def forward(self, levels: Sequence[Level], margin: int = 0) -> Tensor:
+        """Return logits (B, 1, H - 2 `margin`, W - 2 `margin`)."""
+        found, cut = self.cells(levels)
+        found = F.interpolate(
+            found, scale_factor=self.cell, mode="bilinear", align_corners=False
+        )
+        return _without(found, margin - cut * self.cell)
 
 
 class CompactTyrion(nn.Module):
@@ -128,6 +202,9 @@ class CompactTyrion(nn.Module):
         self.head = nn.Conv2d(c.head_width + 2, c.head_width, 3, 1, 1, bias=False)
         self.head_norm = nn.BatchNorm2d(c.head_width)
         self.classify = nn.Conv2d(c.head_width, N_ZONES, 1)
+        self.front: FrontHead | None = None
+        if c.front_width:
+            self.front = FrontHead((c.deep, *reversed(c.widths)), c.front_width)
 
     token = 4
     """Side of what `features` can mask, in pixels: that of the published network's tokens."""
@@ -143,6 +220,12 @@ class CompactTyrion(nn.Module):
         `margin` leaves out so many pixels at each edge: (B, `head_width`, H - 2 `margin`, …). The
         decoder computes only what the others need of it, and gives them the same values.
         """
+        return self._decoded(image, masked, margin)[0]
+
+    def _decoded(
+        self, image: Tensor, masked: Tensor | None = None, margin: int = 0
+    ) -> tuple[Tensor, list[Level]]:
+        """Return what `features` does, and the features of all coarser levels, deepest first."""
         # What is exactly 0 has no data; a channel of its own tells it from dark water.
         full = torch.cat(
             [(image - IMAGENET_MEAN) / IMAGENET_STD, (image <= 0).to(image.dtype)], dim=1
@@ -152,18 +235,33 @@ class CompactTyrion(nn.Module):
             full = full.masked_fill(squares.unsqueeze(1), 0.0)
         *skips, x = self.stem(full)
         x = self.deepest(self.encoder(self.bridge(x)).feature_maps[0])
+        levels = [Level(x, 16, 0)]
         done = 0
         for step, skip, cut in zip(
             self.steps, reversed(skips), _cuts(margin, len(skips)), strict=True
         ):
             x = F.interpolate(_without(x, cut // 2 - done), scale_factor=2.0, mode="nearest")
             x = step(torch.cat([x, _without(skip, cut)], dim=1))
+            levels.append(Level(x, levels[-1].pixels // 2, cut))
             done = cut
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         beside = min(margin, _REACH_OF_HEAD)
         x = _without(x, margin - beside - 2 * done)
         x = self.head(torch.cat([x, _without(full, margin - beside)], dim=1))
-        return F.relu(self.head_norm(_without(x, beside)))
+        return F.relu(self.head_norm(_without(x, beside))), levels
+
+    def zones_and_front(self, image: Tensor, margin: int = 0) -> Tensor:
+        """Map (B, 1, H, W) to logits (B, 5, H - 2 `margin`, …): those of the zones, then the front.
+
+        Raises
+        ------
+        IcefrontError
+            If the network has no head for the front.
+        """
+        if self.front is None:
+            raise IcefrontError("This network has no head for the front (front_width is 0).")
+        features, levels = self._decoded(image, margin=margin)
+        return torch.cat([self.classify(features), self.front(levels, margin)], dim=1)
 
     def forward(self, image: Tensor, margin: int = 0) -> Tensor:
         """Map (B, 1, H, W) in 0..1 to logits (B, 4, H - 2 `margin`, W - 2 `margin`)."""
