@@ -22,8 +22,10 @@ _TOUCH = 1e-6
 """Fraction of an area by which mending may change it."""
 
 
-def read_area(path: Path) -> gpd.GeoDataFrame:
+def read_area(path: Path, name: str = "area of interest") -> gpd.GeoDataFrame:
     """Read an area of interest: one polygon or several, in any vector format and any CRS.
+
+    `name` says what the polygons are, for the messages.
 
     Raises
     ------
@@ -34,15 +36,17 @@ def read_area(path: Path) -> gpd.GeoDataFrame:
     area = read_vectors(path, "polygons", crs_needed=False)
     polygons = area.geom_type.isin(["Polygon", "MultiPolygon"])
     if not polygons.any():
-        raise IcefrontError(f"The area of interest {path} has no polygon: draw one.")
+        raise IcefrontError(f"The {name} {path} has no polygon: draw one.")
     area = area[polygons]
     for row, whose in enumerate(area["glacier"] if "glacier" in area else [None] * len(area)):
         of = "" if whose is None else f" of {whose}"
-        _whole(area.geometry.iloc[[row]], f"The area of interest{of} in {path}")
+        _whole(area.geometry.iloc[[row]], f"The {name}{of} in {path}")
     return area
 
 
-def area_in_scene(aoi: AreaOfInterest, scene: Scene) -> BaseGeometry:
+def area_in_scene(
+    aoi: AreaOfInterest, scene: Scene, name: str = "area of interest"
+) -> BaseGeometry:
     """Bring an area of interest to the coordinates of a scene.
 
     Parameters
@@ -52,6 +56,8 @@ def area_in_scene(aoi: AreaOfInterest, scene: Scene) -> BaseGeometry:
         another CRS is reprojected.
     scene : Scene
         The scene.
+    name : str
+        What the polygons are, for the messages.
 
     Returns
     -------
@@ -65,15 +71,15 @@ def area_in_scene(aoi: AreaOfInterest, scene: Scene) -> BaseGeometry:
         while the scene has none, or does not touch the scene.
     """
     if isinstance(aoi, BaseGeometry):
-        area = _whole(gpd.GeoSeries([aoi]), "The area of interest")
+        area = _whole(gpd.GeoSeries([aoi]), f"The {name}")
     else:
         series = aoi.geometry
         if series.crs is not None and scene.crs is None:
             raise IcefrontError(
-                f"The area of interest is in {series.crs.name}, but {scene.name} has no CRS: give "
-                "the area in pixels (x = column, y = row) and without a CRS."
+                f"The {name} is in {series.crs.name}, but {scene.name} has no CRS: give "
+                "it in pixels (x = column, y = row) and without a CRS."
             )
-        series = gpd.GeoSeries([_whole(series, "The area of interest")], crs=series.crs)
+        series = gpd.GeoSeries([_whole(series, f"The {name}")], crs=series.crs)
         if series.crs is not None and series.crs != scene.crs:
             series = series.explode(ignore_index=True)
             # Straight edges bend in another projection: follow them by more vertices.
@@ -88,7 +94,7 @@ def area_in_scene(aoi: AreaOfInterest, scene: Scene) -> BaseGeometry:
         if polygons:
             return shapely.unary_union(polygons)
     raise IcefrontError(
-        f"The area of interest does not touch the scene {scene.name}: check its position and CRS."
+        f"The {name} does not touch the scene {scene.name}: check its position and CRS."
     )
 
 

@@ -14,9 +14,11 @@ from shapely.geometry.base import BaseGeometry
 from icefront.errors import IcefrontError
 from icefront.fronts import curves
 from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
+from icefront.fronts.ends import log_odds_of
 from icefront.fronts.minimum_length import MIN_LENGTH_M, MIN_LENGTH_PX
-from icefront.fronts.quality import NO_FRONT, quality_flag
-from icefront.fronts.tracing import Trace, trace_front
+from icefront.fronts.outlines import outline_log_odds
+from icefront.fronts.quality import NO_FRONT, is_loose, quality_flag
+from icefront.fronts.tracing import Evidence, Trace, trace_front
 from icefront.grid import Grid
 from icefront.scenes.resampling import coarsened, resample, resample_to
 from icefront.scenes.scene import Scene
@@ -29,6 +31,7 @@ def extract_front(
     *,
     aoi: AreaOfInterest | None = None,
     front: np.ndarray | None = None,
+    outline: AreaOfInterest | None = None,
     resolution_m: float | None = None,
     disagreement_m: float = 0.0,
 ) -> gpd.GeoDataFrame:
@@ -38,20 +41,26 @@ def extract_front(
     where log(P(glacier) / P(ocean)) is zero. It keeps away from rock, from missing data and from
     the image edge, leaves out bergs, islands, lakes and slivers thinner than 3 pixels, bridges gaps
     of up to 6 pixels, and has no piece shorter than 750 m (12 pixels where the size of a pixel is
-    not known) or than an eighth of the longest piece.
+    not known) or than an eighth of the longest piece. Where front probabilities or outlines tell
+    front from shore, the line ends where they change along it (`icefront.fronts.ends`); what is
+    left out is what `extract_shore` gives.
 
     Parameters
     ----------
     probabilities : float (4, H, W)
         Zone probabilities on the grid of the scene, by class code; as a rule an
-        `icefront.zones.ZoneProbabilities`, which knows at which pixel size the network worked.
+        `icefront.zones.ZoneProbabilities`, which knows at which pixel size the network worked, and
+        the front probabilities where the network gives them.
     scene : Scene
         Grid, missing data and what is known about the image.
     aoi : shapely polygon, GeoDataFrame or GeoSeries, optional
         Area to clip the line to; reprojected to the scene's CRS where it has another one.
     front : float (H, W), optional
-        Probability that the boundary at a place is calving front and not the side of a glacier,
-        on the grid of the scene. Parts of the line where it is below 0.5 are not drawn.
+        Probability that the boundary at a place is calving front and not shore, on the grid of
+        the scene; by default that of `probabilities`, if they have one.
+    outline : polygons, optional
+        Outlines of glaciers, such as those of the Randolph Glacier Inventory, given as `aoi`: where
+        the ice at the boundary lies outside of them, by hundreds of metres, is shore.
     resolution_m : float, optional
         Side of the pixels on which the line is drawn, in metres; probabilities are averaged onto
         them. By default the pixel size at which the network worked, where the probabilities know
@@ -83,9 +92,13 @@ def extract_front(
             Mean standard deviation of the place of the front, along the line, in metres: half the
             distance over which P(glacier) / (P(glacier) + P(ocean)) goes from 16 % to 84 %, see
             `icefront.fronts.uncertainty.uncertainty_along`. NaN without a front or pixel size.
+        start_std_m, end_std_m
+            Standard deviation of the place where the front starts and ends, along the boundary of
+            glacier and ocean, in metres; NaN where it is cut off by the image edge, missing data
+            or the area of interest. Only where front probabilities or outlines are given.
         flag, reason
             ``good``, ``check`` or ``no front``, and why.
-        length_px, uncertainty_px
+        length_px, uncertainty_px, start_std_px, end_std_px
             The same in pixels of the file; only for scenes without CRS.
 
     Raises
@@ -94,7 +107,70 @@ def extract_front(
         If the probabilities are not on the grid of the scene, the area of interest does not touch
         it, or a resolution is asked for where the size of a pixel is not known.
     """
+    return _drawn(
+        probabilities, scene, aoi, front, outline, resolution_m, disagreement_m
+    ).front
+
+
+def extract_shore(
+    probabilities: np.ndarray,
+    scene: Scene,
+    *,
+    aoi: AreaOfInterest | None = None,
+    front: np.ndarray | None = None,
+    outline: AreaOfInterest | None = None,
+    resolution_m: float | None = None,
+) -> gpd.GeoDataFrame:
+    """Draw what `extract_front` leaves out because it is shore.
+
+    Parameters
+    ----------
+    probabilities, scene, aoi, front, outline, resolution_m
+        As for `extract_front`.
+
+    Returns
+    -------
+    GeoDataFrame
+        One row in the CRS of the scene, with the lines where glacier meets ocean without calving,
+        ``glacier``, ``date``, ``sensor``, ``scene`` and ``length_m``; none where there is no shore.
+
+    Raises
+    ------
+    IcefrontError
+        As `extract_front`.
+    """
+    return _drawn(probabilities, scene, aoi, front, outline, resolution_m, 0.0).shore
+
+
+@dataclass(frozen=True)
+class DrawnFront:
+    """What is drawn from probabilities.
+
+    Attributes
+    ----------
+    front : GeoDataFrame
+        As `extract_front` gives it.
+    shore : GeoDataFrame
+        As `extract_shore` gives it.
+    """
+
+    front: gpd.GeoDataFrame
+    shore: gpd.GeoDataFrame
+
+
+def _drawn(
+    probabilities: np.ndarray,
+    scene: Scene,
+    aoi: AreaOfInterest | None,
+    front: np.ndarray | None,
+    outline: AreaOfInterest | None,
+    resolution_m: float | None,
+    disagreement_m: float,
+) -> DrawnFront:
+    """Bring probabilities to the pixels on which the front is drawn, and draw it."""
     worked = getattr(probabilities, "pixel_size_m", None)
+    if front is None:
+        front = getattr(probabilities, "front", None)
     probabilities = np.asarray(probabilities)
     if probabilities.shape != (N_ZONES, *scene.shape):
         raise IcefrontError(
@@ -116,6 +192,7 @@ def extract_front(
         on,
         aoi=aoi,
         front=front,
+        outline=outline,
         side_m=scene.grid.side_m,
         disagreement_m=disagreement_m,
     )
@@ -127,10 +204,11 @@ def draw_front(
     *,
     aoi: AreaOfInterest | None = None,
     front: np.ndarray | None = None,
+    outline: AreaOfInterest | None = None,
     side_m: float | None = None,
     disagreement_m: float = 0.0,
-) -> gpd.GeoDataFrame:
-    """Draw the calving front on the pixels of the probabilities.
+) -> DrawnFront:
+    """Draw the calving front, and the shore, on the pixels of the probabilities.
 
     Parameters
     ----------
@@ -138,28 +216,35 @@ def draw_front(
         Zone probabilities by class code.
     scene : Scene
         On the same pixels.
-    aoi, front, disagreement_m
+    aoi, front, outline, disagreement_m
         As for `extract_front`.
     side_m : float, optional
         Side of a pixel of the scene as it was given, in metres: the column ``pixel_size_m``.
 
     Returns
     -------
-    GeoDataFrame
-        As `extract_front` gives it.
+    DrawnFront
 
     Raises
     ------
     IcefrontError
-        If the area of interest does not touch the scene.
+        If the area of interest or the outline does not touch the scene.
     """
     area = None if aoi is None else area_in_scene(aoi, scene)
     grid = scene.grid
     known = grid.sides_m is not None
     sides = grid.sides_m or (1.0, 1.0)
     min_length = MIN_LENGTH_M if known else MIN_LENGTH_PX
-    trace = trace_front(probabilities, scene.valid, sides, min_length, front)
-    drawn = _on_map(trace, grid, sides, area, disagreement_m)
+    evidence = None
+    if front is not None or outline is not None:
+        evidence = Evidence(
+            front=None if front is None else log_odds_of(front),
+            outline=None
+            if outline is None
+            else outline_log_odds(area_in_scene(outline, scene, "outline"), scene),
+        )
+    trace = trace_front(probabilities, scene.valid, sides, min_length, evidence)
+    drawn = _on_map(trace, scene, sides, area, disagreement_m)
     length_m, ground = _ground_length(drawn.geometry, grid)
     if scene.crs is None and known:
         length_m = drawn.length
@@ -169,50 +254,77 @@ def draw_front(
         flag, reason = quality_flag(
             drawn.geometry, drawn.ends, drawn.length, drawn.uncertainty, scene
         )
-    row = {
+    about = {
         "glacier": scene.glacier,
         "date": None if scene.date is None else scene.date.isoformat(),
         "sensor": scene.sensor,
         "polarisation": scene.polarisation,
         "orbit": scene.orbit,
         "scene": scene.name,
+    }
+    row = {
+        **about,
         "pixel_size_m": np.nan if side_m is None else side_m,
         "length_m": length_m if known or drawn.geometry.is_empty else np.nan,
         "uncertainty_m": drawn.uncertainty * ground if known else np.nan,
-        "flag": flag,
-        "reason": reason,
     }
+    stds = dict(zip(("start_std", "end_std"), drawn.end_stds, strict=True))
+    if evidence is not None:
+        side = grid.side_m
+        row |= {f"{name}_m": np.nan if side is None else std * side for name, std in stds.items()}
+    row |= {"flag": flag, "reason": reason}
     if scene.crs is None:
         row["length_px"] = drawn.geometry.length
         row["uncertainty_px"] = drawn.uncertainty / (grid.side_m or 1.0) * grid.side_on_map
-    return gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[drawn.geometry], crs=scene.crs)
+        if evidence is not None:
+            row |= {f"{name}_px": std * grid.side_on_map for name, std in stds.items()}
+    shore_m = _ground_length(drawn.shore, grid)[0] if grid.crs is not None else drawn.shore_length
+    beside = {**about, "length_m": shore_m if known else np.nan}
+    return DrawnFront(
+        gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[drawn.geometry], crs=scene.crs),
+        gpd.GeoDataFrame(pd.DataFrame([beside]), geometry=[drawn.shore], crs=scene.crs).iloc[
+            : int(not drawn.shore.is_empty)
+        ],
+    )
 
 
 @dataclass(frozen=True)
 class _Front:
-    """A front on the map; length and uncertainty in the unit of the sides of a pixel."""
+    """A front on the map; lengths and uncertainty in the unit of the sides of a pixel."""
 
     geometry: BaseGeometry
     ends: tuple[np.ndarray, ...]
+    end_stds: tuple[float, float]
     length: float
     uncertainty: float
     missing: str
+    shore: BaseGeometry
+    shore_length: float
 
 
 def _on_map(
     trace: Trace,
-    grid: Grid,
+    scene: Scene,
     sides: tuple[float, float],
     area: BaseGeometry | None,
     disagreement_m: float,
 ) -> _Front:
+    grid = scene.grid
     lines, ends = [], []
+    end_stds: list[tuple[float, float]] = []
     length = weighted = 0.0
     for piece in trace.pieces:
-        for part in _clipped(_map_coordinates(piece.line, grid), area, grid):
+        whole = _map_coordinates(piece.line, grid)
+        for part in _clipped(whole, area, grid):
             lines.append(part)
             if not curves.is_closed(part):
                 ends += [part[0], part[-1]]
+            stds = [piece.start_std, piece.end_std]
+            for number, end in enumerate((0, -1)):
+                # Cut off here, a front goes on who knows how far.
+                if not (part[end] == whole[end]).all() or is_loose(part[end], scene):
+                    stds[number] = float("nan")
+            end_stds.append((stds[0], stds[1]))
         step = np.hypot(*(np.diff(piece.dense, axis=0) * sides).T)
         if area is not None:
             middles = (piece.dense[1:] + piece.dense[:-1]) / 2
@@ -223,16 +335,35 @@ def _on_map(
     missing = trace.missing
     if trace.pieces and not lines:
         missing = "the front lies outside the area of interest"
+    shore = [
+        part
+        for line in trace.shore
+        for part in _clipped(_map_coordinates(line, grid), area, grid)
+        if len(part) > 1
+    ]
+    outer = (end_stds[0][0], end_stds[-1][1]) if end_stds else (float("nan"), float("nan"))
     if grid.crs is not None and grid.transform.determinant > 0:
         # A grid whose rows run north shows the mirror image of the map.
         lines = [line[::-1] for line in reversed(lines)]
-    geometry: BaseGeometry
-    if len(lines) > 1:
-        geometry = shapely.MultiLineString(lines)
-    else:
-        geometry = shapely.LineString(lines[0] if lines else None)
+        shore = [line[::-1] for line in reversed(shore)]
+        outer = outer[::-1]
     mean = weighted / length if length > 0 else float("nan")
-    return _Front(geometry, tuple(ends), length, mean, missing)
+    return _Front(
+        geometry=_joined(lines),
+        ends=tuple(ends),
+        end_stds=outer,
+        length=length,
+        uncertainty=mean,
+        missing=missing,
+        shore=_joined(shore),
+        shore_length=sum(curves.length(line, sides) for line in trace.shore),
+    )
+
+
+def _joined(lines: list[np.ndarray]) -> BaseGeometry:
+    if len(lines) > 1:
+        return shapely.MultiLineString(lines)
+    return shapely.LineString(lines[0] if lines else None)
 
 
 def _map_coordinates(points: np.ndarray, grid: Grid) -> np.ndarray:

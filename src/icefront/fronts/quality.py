@@ -58,7 +58,7 @@ def quality_flag(
         reasons.append(f"uncertain by {amount} on average")
     if (pieces := len(shapely.get_parts(geometry))) > 1:
         reasons.append(f"in {pieces} pieces")
-    if any(_is_loose(end, scene) for end in ends):
+    if any(is_loose(end, scene) for end in ends):
         reasons.append("cut off by the image edge or by missing data")
     if not ends:
         reasons.append("a closed line")
@@ -67,7 +67,8 @@ def quality_flag(
     return (CHECK if reasons else GOOD), "; ".join(reasons)
 
 
-def _is_loose(end: np.ndarray, scene: Scene) -> bool:
+def is_loose(end: np.ndarray, scene: Scene) -> bool:
+    """Tell whether an end (x, y) of a front lies at the image edge or at missing data."""
     row, column = scene.grid.rowcol(*end)
     r, c = int(np.floor(row + 0.5)), int(np.floor(column + 0.5))
     rows, columns = scene.shape

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 from skimage.measure import find_contours
 
 from icefront.fronts import curves
+from icefront.fronts.ends import front_and_shore, scene_centred
 from icefront.fronts.minimum_length import is_long_enough
+from icefront.fronts.outlines import inland
 from icefront.fronts.regions import dilate, front_regions
 from icefront.fronts.uncertainty import front_logit, uncertainty_along
 from icefront.zones import GLACIER, OCEAN, likeliest
@@ -41,12 +45,48 @@ class Piece:
         Standard deviation of the place of the front at each dense vertex, in the unit of `sides`.
     length : float
         In the unit of `sides`.
+    start_std, end_std : float
+        Standard deviation of the place of either end along the line, in pixels; NaN where nothing
+        tells, as for a closed line.
     """
 
     line: np.ndarray
     dense: np.ndarray
     uncertainty: np.ndarray
     length: float
+    start_std: float = float("nan")
+    end_std: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What tells calving front from shore, each as log odds float (H, W), or None.
+
+    Attributes
+    ----------
+    front
+        At the boundary of glacier and ocean, by a network.
+    outline
+        Of the ice beside the boundary, by outlines of glaciers.
+    """
+
+    front: np.ndarray | None = None
+    outline: np.ndarray | None = None
+
+    def along(self, lines: Sequence[np.ndarray], corner: np.ndarray) -> list[np.ndarray]:
+        """Return the log odds at the vertices of lines, (row, column) from a corner."""
+        found = [np.zeros(len(line)) for line in lines]
+        if self.front is not None:
+            values = [_at(self.front, line + corner) for line in lines]
+            found = scene_centred(values)
+        if self.outline is not None:
+            for log_odds, line in zip(found, lines, strict=True):
+                log_odds += _at(self.outline, inland(line) + corner)
+        return found
+
+
+def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return ndimage.map_coordinates(values, places.T, output=np.float64, order=1, mode="nearest")
 
 
 @dataclass(frozen=True)
@@ -59,10 +99,13 @@ class Trace:
         In order along the front.
     missing : str
         Why there are no pieces; empty if there are.
+    shore : tuple of float64 (N, 2)
+        Lines where glacier meets ocean without calving, like `Piece.line`.
     """
 
     pieces: tuple[Piece, ...]
     missing: str = ""
+    shore: tuple[np.ndarray, ...] = ()
 
 
 def trace_front(
@@ -70,7 +113,7 @@ def trace_front(
     valid: np.ndarray,
     sides: tuple[float, float],
     min_length: float,
-    front: np.ndarray | None = None,
+    evidence: Evidence | None = None,
 ) -> Trace:
     """Trace the boundary of glacier and ocean.
 
@@ -89,9 +132,9 @@ def trace_front(
     min_length : float
         Shorter pieces are dropped, in the unit of `sides`, as are those below an eighth of the
         longest one.
-    front : float (H, W), optional
-        Probability that the boundary at a place is calving front; the line keeps to pixels where
-        it is at least 0.5.
+    evidence : Evidence, optional
+        For what is calving front and what is shore: the lines are divided by
+        `icefront.fronts.ends.front_and_shore`.
 
     Returns
     -------
@@ -115,10 +158,6 @@ def trace_front(
     corner = np.array([box[0].start, box[1].start], dtype=np.float64)
     logit = front_logit(probabilities[GLACIER][box], probabilities[OCEAN][box])
     allowed = drawable[box]
-    if front is not None:
-        allowed &= front[box] >= 0.5
-        if not (allowed & meeting[box]).any():
-            return Trace((), "nowhere where glacier meets ocean is a calving front likely")
     contours = find_contours(
         _consistent(logit, regions[box]), 0.0, mask=allowed, positive_orientation="high"
     )
@@ -129,18 +168,69 @@ def trace_front(
     lines = list(itertools.compress(lines, is_long_enough(lengths, min_length)))
     if not lines:
         return Trace((), "glacier and ocean meet only in short pieces")
+    smoothed = [curves.smooth(line, SMOOTHING_PX) for line in curves.in_order(lines)]
+    parts = [_Part(dense) for dense in smoothed]
+    shore: list[np.ndarray] = []
+    if evidence is not None:
+        parts = []
+        for dense, log_odds in zip(smoothed, evidence.along(smoothed, corner), strict=True):
+            found, beside = _divided(dense, log_odds)
+            parts += found
+            shore += beside
+    if not parts:
+        return _trace((), shore, corner, "nowhere where glacier meets ocean is a front likely")
+    kept = is_long_enough([curves.length(part.dense, sides) for part in parts], min_length)
     pieces = []
-    for line in curves.in_order(lines):
-        dense = curves.smooth(line, SMOOTHING_PX)
+    for part, is_kept in zip(parts, kept, strict=True):
+        if not is_kept:
+            shore.append(part.dense)
+            continue
         pieces.append(
             Piece(
-                line=curves.thin_out(dense, TOLERANCE_PX) + corner,
-                dense=dense + corner,
-                uncertainty=uncertainty_along(logit, dense, sides),
-                length=curves.length(dense, sides),
+                line=curves.thin_out(part.dense, TOLERANCE_PX) + corner,
+                dense=part.dense + corner,
+                uncertainty=uncertainty_along(logit, part.dense, sides),
+                length=curves.length(part.dense, sides),
+                start_std=part.start_std,
+                end_std=part.end_std,
             )
         )
-    return Trace(tuple(pieces))
+    missing = "" if pieces else "a front is likely only along short pieces"
+    return _trace(pieces, shore, corner, missing)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a line that is front."""
+
+    dense: np.ndarray
+    start_std: float = float("nan")
+    end_std: float = float("nan")
+
+
+def _divided(dense: np.ndarray, evidence: np.ndarray) -> tuple[list[_Part], list[np.ndarray]]:
+    """Divide a line with a vertex every half pixel into its parts of front and of shore."""
+    closed = curves.is_closed(dense)
+    if closed:
+        # A ring starts where it is shore most clearly, so that no front is cut there.
+        first = int(np.argmin(ndimage.gaussian_filter1d(evidence[:-1], 20.0, mode="wrap")))
+        dense = np.concatenate([dense[first:-1], dense[: first + 1]])
+        evidence = np.concatenate([evidence[first:-1], evidence[: first + 1]])
+    runs = front_and_shore(evidence, curves.length(dense) / (len(dense) - 1))
+    if closed and len(runs) == 1 and runs[0].front:
+        return [_Part(dense)], []
+    lines = [dense[run.first : run.last + 1] for run in runs]
+    return (
+        [_Part(x, r.start_std, r.end_std) for r, x in zip(runs, lines, strict=True) if r.front],
+        [x for r, x in zip(runs, lines, strict=True) if not r.front and len(x) > 1],
+    )
+
+
+def _trace(
+    pieces: Sequence[Piece], shore: Sequence[np.ndarray], corner: np.ndarray, missing: str
+) -> Trace:
+    lines = tuple(curves.thin_out(line, TOLERANCE_PX) + corner for line in shore)
+    return Trace(tuple(pieces), missing, lines)
 
 
 def _consistent(logit: np.ndarray, regions: np.ndarray) -> np.ndarray:
