@@ -32,7 +32,7 @@ def extract(
 
     chosen = extraction_settings(settings)
     check_folder(out, overwrite=overwrite)
-    chosen = chosen.model_copy(update={"aoi": chosen.area()})
+    chosen = chosen.model_copy(update={"aoi": chosen.area(), "outline": chosen.outlines()})
 
     from icefront.extraction.pipeline import extract_scenes
 

@@ -32,6 +32,8 @@ FRONTS_PIXELS_GPKG = "fronts_pixels.gpkg"
 RUN_JSON = "run.json"
 FRONTS_LAYER = "fronts"
 SINGLE_DATES_LAYER = "single_dates"
+SHORE_LAYER = "shore"
+"""Lines where glacier meets ocean without calving, which fronts leave out."""
 
 BLOCK = 512
 """Side of the tiles of a raster in pixels."""
@@ -68,9 +70,10 @@ def write_tables(
     latitudes: Sequence[float | None],
     folder: Path,
     single_dates: Sequence[gpd.GeoDataFrame] = (),
+    shores: Sequence[gpd.GeoDataFrame] = (),
 ) -> None:
     """Write the files of `table_files` into a folder."""
-    for name, content in table_files(tables, latitudes, single_dates).items():
+    for name, content in table_files(tables, latitudes, single_dates, shores).items():
         (folder / name).write_bytes(content)
 
 
@@ -78,6 +81,7 @@ def table_files(
     tables: Sequence[gpd.GeoDataFrame],
     latitudes: Sequence[float | None],
     single_dates: Sequence[gpd.GeoDataFrame] = (),
+    shores: Sequence[gpd.GeoDataFrame] = (),
 ) -> dict[str, bytes]:
     """Return the files with the rows of all scenes: GeoPackage and GeoJSON, and one in pixels.
 
@@ -90,6 +94,8 @@ def table_files(
     single_dates : sequence of GeoDataFrame
         Fronts that each date's image alone gave, where others stand in `tables`: a layer of
         ``fronts.gpkg``.
+    shores : sequence of GeoDataFrame
+        What the fronts leave out, with or without CRS, empty ones too: the layer ``shore``.
 
     Returns
     -------
@@ -106,12 +112,23 @@ def table_files(
         if single_dates:
             alone = [single.to_crs(table.crs) for single in single_dates]
             layers[SINGLE_DATES_LAYER] = joined(alone, latitudes)
+        _add_shore(layers, [shore for shore in shores if shore.crs is not None])
         files[FRONTS_GPKG] = vector_file(layers)
         files[FRONTS_GEOJSON] = vector_file({FRONTS_LAYER: table}, "GeoJSON")
     if drawn:
         table = joined(drawn, [])
-        files[FRONTS_PIXELS_GPKG] = vector_file({FRONTS_LAYER: table})
+        layers = {FRONTS_LAYER: table}
+        _add_shore(layers, [shore for shore in shores if shore.crs is None])
+        files[FRONTS_PIXELS_GPKG] = vector_file(layers)
     return files
+
+
+def _add_shore(layers: dict[str, gpd.GeoDataFrame], shores: Sequence[gpd.GeoDataFrame]) -> None:
+    """Add the layer of shores in the CRS of the fronts, where there is any."""
+    crs = layers[FRONTS_LAYER].crs
+    found = [shore if crs is None else in_crs(shore, crs) for shore in shores if len(shore)]
+    if found:
+        layers[SHORE_LAYER] = gpd.GeoDataFrame(pd.concat(found, ignore_index=True), crs=crs)
 
 
 def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) -> None:

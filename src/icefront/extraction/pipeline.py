@@ -71,6 +71,8 @@ class SceneReport:
         The scene's file, or another name GDAL understands.
     front : GeoDataFrame or None
         Its row of the table of fronts; None if the scene failed.
+    shore : GeoDataFrame or None
+        What its front leaves out: see `icefront.fronts.extract_shore`.
     single_date : GeoDataFrame or None
         The row that its image alone gave, where the pass through time gave another front.
     notes : tuple of str
@@ -85,6 +87,7 @@ class SceneReport:
 
     path: str
     front: gpd.GeoDataFrame | None = None
+    shore: gpd.GeoDataFrame | None = None
     single_date: gpd.GeoDataFrame | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
@@ -200,7 +203,7 @@ def extract(
     if not scenes:
         raise IcefrontError("No scene was given: name at least one image.")
     chosen = extraction_settings(settings)
-    chosen = chosen.model_copy(update={"aoi": chosen.area()})
+    chosen = chosen.model_copy(update={"aoi": chosen.area(), "outline": chosen.outlines()})
     network = model if isinstance(model, nn.Module) else load_model(model)
     fronts, latitudes = [], []
     series = GlacierSeries()
@@ -211,8 +214,8 @@ def extract(
         series.add(index, done.scene, done.lattice)
         fronts.append(done.front)
         latitudes.append(done.facts["latitude"])
-    for index, front in series.revised(chosen.aoi):
-        fronts[index] = with_front_through_time(fronts[index], front)
+    for index, through in series.revised(chosen.aoi, chosen.outline):
+        fronts[index] = with_front_through_time(fronts[index], through.front)
     if len({front.crs is None for front in fronts}) > 1:
         raise IcefrontError(
             "Some scenes have a coordinate system and some have none: extract them apart, since "
@@ -270,7 +273,7 @@ def extract_scenes(
         raise IcefrontError("No scene was named: name at least one image file.")
     check_folder(folder, overwrite=overwrite)
     chosen = extraction_settings(choices) if settings is None else settings
-    chosen = chosen.model_copy(update={"aoi": chosen.area()})
+    chosen = chosen.model_copy(update={"aoi": chosen.area(), "outline": chosen.outlines()})
     network = model if isinstance(model, nn.Module) else load_model(model)
     begun = time.monotonic()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -292,7 +295,8 @@ def extract_scenes(
                 tables = [report.front for report in done if report.front is not None]
                 latitudes = [report.facts["latitude"] for report in done]
                 single = [report.single_date for report in done if report.single_date is not None]
-                write_tables(tables, latitudes, unfinished, single)
+                shores = [report.shore for report in done if report.shore is not None]
+                write_tables(tables, latitudes, unfinished, single, shores)
                 names = sorted([*(file.name for file in unfinished.iterdir()), RUN_JSON])
                 record = run_record(
                     card=card_of(network),
@@ -318,6 +322,8 @@ class Extraction:
         Zone codes on the scene's grid.
     front : GeoDataFrame
         One row, as `icefront.extract_front` gives it, with the model's identity.
+    shore : GeoDataFrame
+        As `icefront.fronts.extract_shore` gives it.
     notes : tuple of str
         What was decided on the way, a sentence each.
     facts : dict
@@ -329,6 +335,7 @@ class Extraction:
     scene: Scene
     zones: np.ndarray
     front: gpd.GeoDataFrame
+    shore: gpd.GeoDataFrame
     notes: tuple[str, ...]
     facts: dict[str, Any]
     lattice: tuple[np.ndarray, Grid] | None = None
@@ -372,10 +379,20 @@ def extract_scene(
         area = settings.area()
         if area is not None:
             area_in_scene(area, opened)  # Refused before the network runs.
+        outline = settings.outlines()
+        if outline is not None:
+            area_in_scene(outline, opened, "outline")
         _check_memory(opened, card)
         predicted = predict([model], opened, settings, progress=progress)
         zones, probabilities, on = predicted.for_front(bare=settings.exact)
-        front = draw_front(probabilities, on, aoi=area, side_m=opened.grid.side_m)
+        drawn = draw_front(
+            probabilities,
+            on,
+            aoi=area,
+            front=probabilities.front,
+            outline=outline,
+            side_m=opened.grid.side_m,
+        )
         crs = None if lattice_of is None or opened.crs is None else lattice_of(opened)
         lattice = None if crs is None else zones_on_lattice(predicted, crs)
     except MemoryError as error:
@@ -385,7 +402,8 @@ def extract_scene(
     return Extraction(
         scene=opened,
         zones=zones,
-        front=_identified(front, opened, predicted.for_model, card),
+        front=_identified(drawn.front, opened, predicted.for_model, card),
+        shore=drawn.shore,
         notes=(*opened.notes, *([predicted.note] if predicted.note else [])),
         facts=_facts(opened, predicted.for_model),
         lattice=lattice,
@@ -425,6 +443,7 @@ def _extract_to(
     return SceneReport(
         path=path,
         front=done.front,
+        shore=done.shore,
         notes=done.notes,
         files=files,
         seconds=time.monotonic() - begun,
@@ -442,11 +461,13 @@ def _revise(
 ) -> None:
     """Put fronts through time in place of single-date ones."""
     with explained_writing(out, lost=NOTHING_WRITTEN):
-        for index, through in series.revised(settings.aoi, progress=progress):
+        for index, through in series.revised(settings.aoi, settings.outline, progress=progress):
             report = reports[index]
             assert report.front is not None
-            front = with_front_through_time(report.front, through)
-            reports[index] = replace(report, front=front, single_date=report.front)
+            front = with_front_through_time(report.front, through.front)
+            reports[index] = replace(
+                report, front=front, shore=through.shore, single_date=report.front
+            )
             zones = read_zones(unfinished / report.files["zones"])
             # A scene that has gone since keeps the picture of its date alone.
             with suppress(IcefrontError):

@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 from pyproj import CRS
+from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.fronts.area_of_interest import AreaOfInterest
 from icefront.fronts.distances import mean_distance, points_along
-from icefront.fronts.lines import extract_front
+from icefront.fronts.ends import log_odds_of
+from icefront.fronts.lines import END_COLUMNS, DrawnFront, draw_front
 from icefront.grid import Grid, working_crs
 from icefront.scenes.scene import Scene
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
-from icefront.series.lattice import WHOLE, lattice_grid, nowhere, onto, window_of
+from icefront.series.lattice import WHOLE, lattice_grid, map_onto, nowhere, onto, window_of
 from icefront.series.rates import ChangeRates
-from icefront.zones import N_ZONES, NO_DATA, ROCK
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, ROCK
 
 if TYPE_CHECKING:
     from icefront.inference.predict import Predicted
@@ -37,6 +39,9 @@ THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
 
 USUAL_DATES = 50
 """Number of dates whose mean is taken for what is usual at a place."""
+
+BOUNDARY_PX = 2
+"""A front probability tells something this close to the boundary of its date, in pixels."""
 
 ALONE_DAYS = 730
 """A date this long before or after all others has no part in a series, in days."""
@@ -70,6 +75,8 @@ class DatedZones:
     read : callable
         Returns the probabilities, uint8 (4, h, w), 255 for 1.
     glacier, sensor, polarisation, orbit : str or None
+    read_front : callable
+        Returns the front probability, uint8 (h, w), 255 for 1, or None where the model gave none.
     """
 
     name: str
@@ -80,6 +87,7 @@ class DatedZones:
     sensor: str | None = None
     polarisation: str | None = None
     orbit: str | None = None
+    read_front: Callable[[], np.ndarray | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,15 @@ class SmoothedDate:
     probabilities : uint8 (4, H, W)
         On `grid`; 0 for no data where any date has some.
     grid : Grid
+    shore : GeoDataFrame
+        As `icefront.fronts.extract_shore` gives it.
     """
 
     index: int
     front: gpd.GeoDataFrame
     probabilities: np.ndarray
     grid: Grid
+    shore: gpd.GeoDataFrame
 
 
 def glacier_crs(crs: CRS, scene: Grid) -> CRS:
@@ -122,8 +133,8 @@ def zones_on_lattice(predicted: Predicted, crs: CRS) -> tuple[np.ndarray, Grid]:
 
     Returns
     -------
-    uint8 (4, h, w)
-        255 for 1.
+    uint8 (4, h, w) or (5, h, w)
+        255 for 1; zones, then the front where the model tells.
     Grid
         The part of the lattice that the scene covers, in pixels of the size that the model saw.
     """
@@ -132,7 +143,11 @@ def zones_on_lattice(predicted: Predicted, crs: CRS) -> tuple[np.ndarray, Grid]:
     probabilities[:, ~seen.valid] = 0
     probabilities[NO_DATA, ~seen.valid] = 1
     grid = lattice_grid([seen.grid], crs, float(round(seen.grid.side_m or 1.0, 3)))
-    return onto(probabilities, seen.grid, grid), grid
+    values = onto(probabilities, seen.grid, grid)
+    if predicted.front is not None:
+        front = map_onto(predicted.front, seen.grid, grid)
+        values = np.concatenate([values, front[None]])
+    return values, grid
 
 
 def smooth_dates(
@@ -141,6 +156,7 @@ def smooth_dates(
     corrections: Mapping[int, np.ndarray] | None = None,
     rates: ChangeRates | None = None,
     aoi: AreaOfInterest | None = None,
+    outline: AreaOfInterest | None = None,
     folder: Path | None = None,
     wanted: Callable[[int, np.ndarray], bool] | None = None,
     progress: bool = False,
@@ -157,6 +173,8 @@ def smooth_dates(
         Estimated from the dates by default.
     aoi : polygons, optional
         Outside of which no front is drawn.
+    outline : polygons, optional
+        As for `icefront.extract_front`.
     folder : Path, optional
         Where temporary files lie.
     wanted : callable, optional
@@ -179,12 +197,14 @@ def smooth_dates(
     ):
         every = slice(0, grid.height)
         data = _DataMasks(members, grid.shape)
+        evidence = _FrontEvidence(members, grid)
         for index, member in enumerate(members):
             values = nowhere(grid)
             rows, columns = window_of(member.grid, grid)
             values[:, rows, columns] = member.read()
             single[index, :, every] = values
             data.add(values[NO_DATA] < WHOLE)
+            evidence.add(index, values)
         smooth_series(
             single,
             dates,
@@ -194,16 +214,18 @@ def smooth_dates(
             out=smoothed,
             progress=progress,
         )
-        apart = _disagreement(members, single, smoothed, grid, data, aoi)
+        pencil = _Pencil(members, grid, evidence, aoi, outline)
+        apart = _disagreement(pencil, single, smoothed, data)
         newest = max(dates)
         for index, member in enumerate(members):
             probabilities = smoothed.date(index)
             if wanted is not None and not wanted(index, probabilities):
                 continue
-            front = _drawn(member, probabilities, grid, data.near(index), aoi, apart)
+            drawn = pencil.draw(index, probabilities, data.near(index), apart)
+            front = drawn.front
             front["through_time"] = PROVISIONAL if member.date == newest else SMOOTHED
             front["interpolated"] = _fraction_on(front.geometry.iloc[0], ~data.of(index), grid)
-            yield SmoothedDate(index, front, probabilities, grid)
+            yield SmoothedDate(index, front, probabilities, grid, drawn.shore)
 
 
 def in_series(dates: Sequence[dt.date]) -> list[bool]:
@@ -249,29 +271,35 @@ class GlacierSeries:
         assert scene.glacier is not None
         assert scene.date is not None
         values, grid = lattice
+        front = values[N_ZONES] if len(values) > N_ZONES else None
         member = DatedZones(
             scene.name,
             scene.date,
             grid,
-            lambda: values,
+            lambda: values[:N_ZONES],
             scene.glacier,
             scene.sensor,
             scene.polarisation,
             scene.orbit,
+            lambda: front,
         )
         self._members.setdefault(scene.glacier, []).append((index, member))
 
     def revised(
-        self, aoi: AreaOfInterest | None = None, *, progress: bool = False
-    ) -> Iterator[tuple[int, gpd.GeoDataFrame]]:
-        """Yield the front through time of each scene of a glacier with several dates.
+        self,
+        aoi: AreaOfInterest | None = None,
+        outline: AreaOfInterest | None = None,
+        *,
+        progress: bool = False,
+    ) -> Iterator[tuple[int, SmoothedDate]]:
+        """Yield what the pass gives for each scene of a glacier with several dates.
 
         Yields
         ------
         int
             The index of the scene.
-        GeoDataFrame
-            As `SmoothedDate.front`, in the CRS of the lattice.
+        SmoothedDate
+            In the CRS of the lattice.
         """
         for glacier, found in self._members.items():
             usual = on_one_lattice([member for _, member in found])
@@ -282,8 +310,8 @@ class GlacierSeries:
                 continue
             indices, members = zip(*found, strict=True)
             try:
-                for done in smooth_dates(members, aoi=aoi, progress=progress):
-                    yield indices[done.index], done.front
+                for done in smooth_dates(members, aoi=aoi, outline=outline, progress=progress):
+                    yield indices[done.index], done
             except IcefrontError as error:
                 _log.warning("%s stays as its dates alone: %s", glacier, error)
 
@@ -312,8 +340,10 @@ def with_front_through_time(
         single.geometry.to_crs(through.crs).iloc[0], through.geometry.iloc[0], spacing
     )
     row = single.set_geometry(through.geometry.to_crs(single.crs).to_numpy(), crs=single.crs)
-    for name in ("length_m", "uncertainty_m", "flag", "reason", "through_time", "interpolated"):
-        row[name] = through[name].to_numpy()
+    names = ("length_m", "uncertainty_m", *END_COLUMNS, "flag", "reason")
+    for name in (*names, "through_time", "interpolated"):
+        if name in through:
+            row[name] = through[name].to_numpy()
     row["moved_m"] = moved
     return row
 
@@ -347,30 +377,97 @@ def usual_probabilities(members: Sequence[DatedZones]) -> np.ndarray:
     return total / np.maximum(weight + total[NO_DATA], 1)
 
 
-def _drawn(
-    member: DatedZones,
-    probabilities: np.ndarray,
-    grid: Grid,
-    seen: np.ndarray,
-    aoi: AreaOfInterest | None,
-    disagreement_m: float = 0.0,
-) -> gpd.GeoDataFrame:
-    """Draw the front of one date from probabilities in 8 bits."""
-    scene = Scene(
-        np.where(seen, np.float32(0), np.float32(np.nan)),
-        grid.transform,
-        grid.crs,
-        grid.pixel_size_m,
-        name=member.name,
-        glacier=member.glacier,
-        date=member.date,
-        sensor=member.sensor,
-        orbit=member.orbit,
-        polarisation=member.polarisation,
-    )
-    return extract_front(
-        probabilities.astype(np.float32) / WHOLE, scene, aoi=aoi, disagreement_m=disagreement_m
-    )
+class _FrontEvidence:
+    """What the front probabilities of the dates say of places on the boundary.
+
+    A shore stays where it is, so that each date whose boundary runs there is a witness.
+    """
+
+    def __init__(self, members: Sequence[DatedZones], grid: Grid) -> None:
+        self._members, self._grid = members, grid
+        self._sum = np.zeros(grid.shape, np.float32)
+        self._count = np.zeros(grid.shape, np.uint16)
+        self._bits: dict[int, np.ndarray] = {}
+
+    def add(self, index: int, zones: np.ndarray) -> None:
+        """Add a date with its probabilities, uint8 (4, H, W)."""
+        log_odds = self._own(index)
+        if log_odds is None:
+            return
+        likeliest = zones.argmax(axis=0)
+        near = np.ones((2 * BOUNDARY_PX + 1,) * 2, bool)
+        boundary = ndimage.binary_dilation(likeliest == GLACIER, near)
+        boundary &= ndimage.binary_dilation(likeliest == OCEAN, near)
+        self._sum[boundary] += log_odds[boundary]
+        self._count[boundary] += 1
+        self._bits[index] = np.packbits(boundary)
+
+    def of(self, index: int) -> np.ndarray | None:
+        """Return the front probability for a date, float32 (H, W); None if no date has one.
+
+        Where its own boundary runs, its own log odds and the mean of all dates count alike.
+        """
+        if not self._bits:
+            return None
+        mean = self._sum / np.maximum(self._count, 1)
+        own = self._own(index)
+        if own is not None:
+            size = self._count.size
+            boundary = np.unpackbits(self._bits[index], count=size).view(bool)
+            boundary = boundary.reshape(self._count.shape)
+            mean = np.where(boundary, (own + mean) / 2, np.where(self._count > 0, mean, own))
+        return (1 / (1 + np.exp(-mean))).astype(np.float32)
+
+    def _own(self, index: int) -> np.ndarray | None:
+        member = self._members[index]
+        values = member.read_front()
+        if values is None:
+            return None
+        found = np.zeros(self._grid.shape, np.float32)
+        found[window_of(member.grid, self._grid)] = log_odds_of(values / np.float32(WHOLE))
+        return found
+
+
+@dataclass(frozen=True)
+class _Pencil:
+    """Draws the fronts of the dates of a glacier from probabilities in 8 bits."""
+
+    members: Sequence[DatedZones]
+    grid: Grid
+    evidence: _FrontEvidence
+    aoi: AreaOfInterest | None
+    outline: AreaOfInterest | None
+
+    def draw(
+        self,
+        index: int,
+        probabilities: np.ndarray,
+        seen: np.ndarray,
+        disagreement_m: float = 0.0,
+    ) -> DrawnFront:
+        """Draw the front and the shore of one date where it was seen, bool (H, W)."""
+        member, grid = self.members[index], self.grid
+        scene = Scene(
+            np.where(seen, np.float32(0), np.float32(np.nan)),
+            grid.transform,
+            grid.crs,
+            grid.pixel_size_m,
+            name=member.name,
+            glacier=member.glacier,
+            date=member.date,
+            sensor=member.sensor,
+            orbit=member.orbit,
+            polarisation=member.polarisation,
+        )
+        return draw_front(
+            probabilities.astype(np.float32) / WHOLE,
+            scene,
+            aoi=self.aoi,
+            front=self.evidence.of(index),
+            outline=self.outline,
+            side_m=grid.side_m,
+            disagreement_m=disagreement_m,
+        )
 
 
 class _DataMasks:
@@ -401,12 +498,7 @@ class _DataMasks:
 
 
 def _disagreement(
-    members: Sequence[DatedZones],
-    single: ByteSeries,
-    smoothed: ByteSeries,
-    grid: Grid,
-    data: _DataMasks,
-    aoi: AreaOfInterest | None,
+    pencil: _Pencil, single: ByteSeries, smoothed: ByteSeries, data: _DataMasks
 ) -> float:
     """Return the standard deviation of fronts that the disagreement of the dates shows, in metres.
 
@@ -415,13 +507,13 @@ def _disagreement(
     `DISAGREEMENT`.
     """
     apart = []
-    chosen = np.linspace(0, len(members) - 1, DISAGREEMENT_DATES).astype(int)
+    chosen = np.linspace(0, len(pencil.members) - 1, DISAGREEMENT_DATES).astype(int)
     for index in sorted(set(chosen.tolist())):
         alone, through = (
-            _drawn(members[index], series.date(index), grid, data.of(index), aoi).geometry.iloc[0]
+            pencil.draw(index, series.date(index), data.of(index)).front.geometry.iloc[0]
             for series in (single, smoothed)
         )
-        distance = mean_distance(alone, through, grid.transform.a)
+        distance = mean_distance(alone, through, pencil.grid.transform.a)
         if np.isfinite(distance):
             apart.append(distance)
     return DISAGREEMENT * float(np.median(apart)) if apart else 0.0

@@ -36,6 +36,9 @@ class ExtractionSettings(PredictionSettings):
     aoi : path, GeoDataFrame, shapely polygon or None
         Area of interest: polygons outside of which no front is drawn, in any CRS (a bare polygon:
         in that of the scene).
+    outline : path, GeoDataFrame, shapely polygon or None
+        Outlines of glaciers, such as those of the Randolph Glacier Inventory: where the ice at the
+        boundary lies outside of them is shore.
     glacier, date : str, datetime.date or None
         Instead of what the file says.
     through_time : bool
@@ -65,6 +68,10 @@ class ExtractionSettings(PredictionSettings):
     )
     aoi: Any = Field(
         None, description="Polygons outside of which no front is drawn; any vector file and CRS."
+    )
+    outline: Any = Field(
+        None,
+        description="Outlines of glaciers; where ice outside of them meets water is shore.",
     )
     glacier: str | None = Field(None, description="Name, instead of the file's.")
     date: dt.date | None = Field(
@@ -96,9 +103,9 @@ class ExtractionSettings(PredictionSettings):
 
         return parse_pixel_size(value) if isinstance(value, str) else check_pixel_size(value)
 
-    @field_validator("aoi")
+    @field_validator("aoi", "outline")
     @classmethod
-    def _aoi(cls, value: Any) -> Any:
+    def _polygons(cls, value: Any) -> Any:
         # Tables and polygons have `geom_type`; a file is named by its path.
         if not (value is None or isinstance(value, (str, Path)) or hasattr(value, "geom_type")):
             raise ValueError("give a vector file, a GeoDataFrame or a polygon")
@@ -121,20 +128,37 @@ class ExtractionSettings(PredictionSettings):
 
         return read_area(Path(self.aoi)) if isinstance(self.aoi, (str, Path)) else self.aoi
 
+    def outlines(self) -> Any:
+        """Return the outlines of glaciers, read if they are a file, or None.
+
+        Raises
+        ------
+        IcefrontError
+            As `icefront.fronts.area_of_interest.read_area`.
+        """
+        from icefront.fronts.area_of_interest import read_area
+
+        if isinstance(self.outline, (str, Path)):
+            return read_area(Path(self.outline), "outline")
+        return self.outline
+
     def record(self) -> dict[str, Any]:
         """Return the settings as plain types, under the names that ``run.json`` has for them."""
-        found = self.model_dump(exclude={"aoi", "pixel_size"})
+        found = self.model_dump(exclude={"aoi", "outline", "pixel_size"})
         found |= {"tta": self.symmetries == 8, "exact": self.exact}
         found["pixel_size_m"] = self.pixel_size
-        if isinstance(self.aoi, (str, Path)):
-            found["area"] = str(self.aoi)
-        elif self.aoi is not None:
-            crs = getattr(self.aoi, "crs", None)
-            whole = self.aoi.union_all() if hasattr(self.aoi, "union_all") else self.aoi
-            found["area"] = {"crs": crs and crs.to_string(), "wkt": whole.wkt}
-        else:
-            found["area"] = None
+        found["area"] = _recorded(self.aoi)
+        found["outline"] = _recorded(self.outline)
         return found
+
+
+def _recorded(polygons: Any) -> Any:
+    """Return the path of polygons, or what they are."""
+    if polygons is None or isinstance(polygons, (str, Path)):
+        return None if polygons is None else str(polygons)
+    crs = getattr(polygons, "crs", None)
+    whole = polygons.union_all() if hasattr(polygons, "union_all") else polygons
+    return {"crs": crs and crs.to_string(), "wkt": whole.wkt}
 
 
 def extraction_settings(values: Mapping[str, Any]) -> ExtractionSettings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from icefront.fronts.cleaning import clean_zones
 from icefront.fronts.external_fronts import join_fronts, read_fronts
-from icefront.fronts.lines import extract_front
+from icefront.fronts.lines import extract_front, extract_shore
 from icefront.fronts.pixels import blank_outside, distance_errors, front_pixels
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "clean_zones",
     "distance_errors",
     "extract_front",
+    "extract_shore",
     "front_pixels",
     "join_fronts",
     "read_fronts",

@@ -8,6 +8,7 @@ from all of the line, so that a front is not cut where a few pixels look otherwi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,8 +52,7 @@ def log_odds_of(probability: np.ndarray) -> np.ndarray:
 
 
 def scene_centred(log_odds: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Bring the log odds along the lines of one scene to a common level: placeholder.
-    """
+    """Bring the log odds along the lines of one scene to a common level: placeholder."""
     return [np.array(values, np.float64) for values in log_odds]
 
 
@@ -77,7 +77,7 @@ def front_and_shore(log_odds: np.ndarray, step: float) -> list[Run]:
     bounds = [0, *changes.tolist(), len(states) - 1]
     sums = np.concatenate([[0.0], np.cumsum(weighted)])
     runs = []
-    for number, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for number, (first, last) in enumerate(itertools.pairwise(bounds)):
         if not states[first]:
             runs.append(Run(first, last, False))
             continue

@@ -24,6 +24,9 @@ from icefront.scenes.resampling import coarsened, resample, resample_to
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES
 
+END_COLUMNS = ("start_std_m", "end_std_m")
+"""Columns of a front that say how sure its ends are, where something tells front from shore."""
+
 
 def extract_front(
     probabilities: np.ndarray,
@@ -107,9 +110,7 @@ def extract_front(
         If the probabilities are not on the grid of the scene, the area of interest does not touch
         it, or a resolution is asked for where the size of a pixel is not known.
     """
-    return _drawn(
-        probabilities, scene, aoi, front, outline, resolution_m, disagreement_m
-    ).front
+    return _drawn(probabilities, scene, aoi, front, outline, resolution_m, disagreement_m).front
 
 
 def extract_shore(

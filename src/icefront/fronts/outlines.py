@@ -1,4 +1,4 @@
-"""Outlines of glaciers as evidence for what is calving front: ice outside of them ends at a shore."""
+"""Outlines of glaciers as evidence: ice outside of them ends at a shore, not at a front."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ INSIDE_LOG_ODDS = 2.0
 """What lies inside of an outline is front by these log odds, if nothing else speaks."""
 
 METRES_PER_LOG_ODDS = 125.0
-"""Outside, the log odds fall by one for each of these metres: to nothing after 250 m, since outlines
-are of another date and a front may have advanced."""
+"""Outside, the log odds fall by one over this distance: to nothing after 250 m, since outlines are
+of another date and a front may have advanced."""
 
 INLAND_PX = 3.0
 """The outlines are asked this far on the side of the ice, in pixels of the scene."""

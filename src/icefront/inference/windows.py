@@ -404,7 +404,8 @@ def blend_windows(
         Grey values in 0..1; NaN is no data and enters the network as 0.
     network : callable
         From float32 windows (B, 1, window, window) on `device` to logits
-        (B, 4, window, window), or five with that of the front. Windows without any data look all alike, so it sees one of them.
+        (B, 4, window, window), or five with that of the front. Windows without any data look all
+        alike, so it sees one of them.
     window, target, stride, coarse
         See `Layout`; the published one by default.
     batch : int

@@ -147,9 +147,7 @@ class FrontHead(nn.Module):
     def forward(self, levels: Sequence[Level], margin: int = 0) -> Tensor:
         """Return logits (B, 1, H - 2 `margin`, W - 2 `margin`)."""
         found, cut = self.cells(levels)
-        found = F.interpolate(
-            found, scale_factor=self.cell, mode="bilinear", align_corners=False
-        )
+        found = F.interpolate(found, scale_factor=self.cell, mode="bilinear", align_corners=False)
         return _without(found, margin - cut * self.cell)
 
 

@@ -87,6 +87,8 @@ COLUMNS: dict[str, str] = {
     "through_time": "TEXT",
     "interpolated": "REAL",
     "moved_m": "REAL",
+    "start_std_m": "REAL",
+    "end_std_m": "REAL",
 }
 """Columns of the layer beside ``fid`` and ``geom``; `docs/monitoring.md` says what they mean."""
 
@@ -113,10 +115,12 @@ RESULTS = (
     "through_time",
     "interpolated",
     "moved_m",
+    "start_std_m",
+    "end_std_m",
 )
 """Columns that a scene has when it is done, and only then."""
 
-_LATER = ("through_time", "interpolated", "moved_m")
+_LATER = ("through_time", "interpolated", "moved_m", "start_std_m", "end_std_m")
 """Columns that catalogues of version 0.1.0 do not have; they are added when one is written to."""
 
 CORRECTED = "corrected"

@@ -68,6 +68,8 @@ class MonitoringConfig(ExtractionSettings):
     aoi : str or None
         For all glaciers without one of their own. Where the file has a column ``glacier``, each
         takes its own polygons.
+    outline : str or None
+        Vector file with outlines of glaciers: where the ice lies outside of them is shore.
     model : str or None
         Name of a model or path of a checkpoint.
     band, radiometry, pixel_size, glacier, date, windows, symmetries, precision, device, tta, exact
@@ -83,8 +85,9 @@ class MonitoringConfig(ExtractionSettings):
     def extraction(self) -> ExtractionSettings:
         """Return how a scene is extracted; areas of interest are each glacier's own."""
         fields = ExtractionSettings.model_fields
-        values = {name: getattr(self, name) for name in fields if name != "aoi"}
-        return ExtractionSettings.model_construct(**values, aoi=None)
+        own = ("aoi", "outline")
+        values = {name: getattr(self, name) for name in fields if name not in own}
+        return ExtractionSettings.model_construct(**values, aoi=None, outline=None)
 
 
 def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
@@ -115,12 +118,17 @@ def read_config(source: str | Path) -> tuple[MonitoringConfig, Path]:
 
 
 class Areas:
-    """Areas of interest by glacier, read once each.
+    """Areas of interest by glacier, and outlines of glaciers, read once each.
 
     Parameters
     ----------
     config : MonitoringConfig
     root : Path
+
+    Attributes
+    ----------
+    outline : GeoDataFrame or None
+        For all glaciers.
 
     Raises
     ------
@@ -135,6 +143,9 @@ class Areas:
             if about.aoi is not None
         }
         self._common = None if config.aoi is None else read_area(root / config.aoi)
+        self.outline = None
+        if config.outline is not None:
+            self.outline = read_area(root / config.outline, "outline")
         self._digests: dict[str | None, str] = {}
 
     def of(self, glacier: str | None) -> gpd.GeoDataFrame | None:
@@ -151,9 +162,13 @@ class Areas:
         """Return what tells one area from another."""
         if glacier not in self._digests:
             area = self.of(glacier)
-            text = "" if area is None else f"{area.crs}{[g.wkt for g in area.geometry]}"
+            text = _text_of(area) + _text_of(self.outline)
             self._digests[glacier] = hashlib.sha256(text.encode()).hexdigest()
         return self._digests[glacier]
+
+
+def _text_of(area: gpd.GeoDataFrame | None) -> str:
+    return "" if area is None else f"{area.crs}{[g.wkt for g in area.geometry]}"
 
 
 def settings_digest(parameters: dict[str, Any], area: str) -> str:

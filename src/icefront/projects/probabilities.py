@@ -2,7 +2,8 @@
 
 One GeoTIFF a scene beside its other files, on the lattice of its glacier
 (`icefront.series.lattice`): bands rock, glacier and ocean in 8 bits, 255 for 1; what is missing to
-255 is no data.
+255 is no data. A fourth band, where the model gives it, is the probability that the boundary of
+glacier and ocean is calving front.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
 from icefront.grid import Grid
 from icefront.series.lattice import WHOLE
-from icefront.zones import NO_DATA, ROCK, ZONE_NAMES
+from icefront.zones import N_ZONES, NO_DATA, ROCK, ZONE_NAMES
 
 SUFFIX = "_probabilities.tif"
 SMOOTHED_SUFFIX = "_through_time.tif"
@@ -32,8 +33,8 @@ def write_probabilities(path: Path, values: np.ndarray, grid: Grid, tags: dict[s
     Parameters
     ----------
     path : Path
-    values : uint8 (4, H, W)
-        255 for 1.
+    values : uint8 (4, H, W) or (5, H, W)
+        255 for 1; zones, then the front where it is known.
     grid : Grid
         With a CRS.
     tags : dict
@@ -56,7 +57,8 @@ def write_probabilities(path: Path, values: np.ndarray, grid: Grid, tags: dict[s
             interleave="band",
         ) as raster:
             raster.write(values[ROCK:])
-            for band, name in enumerate(ZONE_NAMES[ROCK:], 1):
+            names = (*ZONE_NAMES[ROCK:], "calving front")[: raster.count]
+            for band, name in enumerate(names, 1):
                 raster.set_band_description(band, f"probability of {name}, 255 = 1")
             raster.update_tags(ICEFRONT_VERSION=__version__, **tags)
         with writing(path) as part:
@@ -80,6 +82,23 @@ def read_probabilities(path: Path) -> np.ndarray:
     values[ROCK:] = zones
     values[NO_DATA] = WHOLE - zones.sum(axis=0)
     return values
+
+
+def read_front(path: Path) -> np.ndarray | None:
+    """Read the front probability, uint8 (H, W), 255 for 1; None where the file has none.
+
+    Raises
+    ------
+    IcefrontError
+        If the file is missing or damaged.
+    """
+    try:
+        with rasterio.open(path, driver="GTiff") as raster:
+            if raster.count < N_ZONES:
+                return None
+            return np.asarray(raster.read(N_ZONES))
+    except RasterioError as error:
+        raise _damaged(path) from error
 
 
 def read_lattice(path: Path) -> Grid:

@@ -356,8 +356,13 @@ def overruled(config: MonitoringConfig, **asked: Any) -> MonitoringConfig:
             "The area of interest of a project is a file, so that later runs find it: write the "
             "polygons to one and give its path."
         )
-    for name in ("aoi", "model"):
-        if name in changes and (name == "aoi" or os.path.exists(changes[name])):
+    if not isinstance(changes.get("outline", ""), (str, Path)):
+        raise IcefrontError(
+            "The outlines of a project are a file, so that later runs find it: write the polygons "
+            "to one and give its path."
+        )
+    for name in ("aoi", "outline", "model"):
+        if name in changes and (name != "model" or os.path.exists(changes[name])):
             changes[name] = os.path.abspath(changes[name])
     if not changes:
         return config
@@ -735,6 +740,7 @@ def _task_of(row: Any, areas: Areas) -> Task:
         sensor=row["sensor"],
         settings=row["settings"],
         area=areas.of(row["glacier"]),
+        outline=areas.outline,
     )
 
 

@@ -36,7 +36,7 @@ from icefront.extraction.series_fronts import (
 from icefront.extraction.settings import parse_date
 from icefront.files.atomic import explained_writing
 from icefront.fronts.distances import mean_distance
-from icefront.fronts.lines import ground_length
+from icefront.fronts.lines import END_COLUMNS, ground_length
 from icefront.fronts.quality import GOOD
 from icefront.glaciers import name_key
 from icefront.projects.catalogue import (
@@ -69,6 +69,7 @@ from icefront.projects.corrections import (
 from icefront.projects.probabilities import (
     SMOOTHED_SUFFIX,
     SUFFIX,
+    read_front,
     read_lattice,
     read_probabilities,
     write_probabilities,
@@ -77,7 +78,7 @@ from icefront.projects.probabilities import (
 SERIES = "series"
 """Table of the catalogue: for each glacier, the digest of what its last pass was made from."""
 
-METHOD = 1
+METHOD = 2
 """Raised when the pass gives other fronts from the same scenes, so that it is done again."""
 
 _log = logging.getLogger(__name__)
@@ -347,6 +348,7 @@ def _smooth_glacier(
         dated,
         corrections=evidence_of(corrections, dated, catalogue),
         aoi=areas.of(glacier),
+        outline=areas.outline,
         folder=catalogue.folder,
         wanted=is_new,
         progress=progress,
@@ -368,7 +370,8 @@ def _put_down(
     """Write the front through time of one date into the catalogue, keeping the single-date one."""
     front = done.front.to_crs(catalogue.crs)
     line: BaseGeometry = front.geometry.iloc[0]
-    values = {name: plain(front[name].iloc[0]) for name in ("length_m", "uncertainty_m")}
+    measured = ("length_m", "uncertainty_m", *END_COLUMNS)
+    values = {name: plain(front[name].iloc[0]) for name in measured if name in front}
     values |= {name: front[name].iloc[0] for name in ("flag", "reason", "through_time")}
     if correction is not None:
         line = correction.line
@@ -490,6 +493,7 @@ def _members(
             row["sensor"],
             row["polarisation"],
             row["orbit"],
+            partial(read_front, path),
         )
         members.append((member, row))
     usual = on_one_lattice([member for member, _ in members])

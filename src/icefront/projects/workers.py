@@ -97,7 +97,7 @@ class Task:
         As the catalogue has them; they win over what the file says.
     settings : str
         Digest.
-    area : GeoDataFrame or None
+    area, outline : GeoDataFrame or None
     """
 
     fid: int
@@ -108,6 +108,7 @@ class Task:
     sensor: str | None
     settings: str
     area: gpd.GeoDataFrame | None = None
+    outline: gpd.GeoDataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _extracted(
     from icefront.models.card import card_of
 
     begun = time.monotonic()
-    own = {"aoi": task.area, "glacier": task.glacier}
+    own = {"aoi": task.area, "outline": task.outline, "glacier": task.glacier}
     with input_folders(job.inputs):
         done = extract_scene(
             task.path,

@@ -116,6 +116,36 @@ def onto(probabilities: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
     return to_bytes(np.concatenate([1 - moved.sum(axis=0, keepdims=True), moved]))
 
 
+def map_onto(values: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
+    """Bring one map of probabilities onto another grid, in 8 bits.
+
+    Parameters
+    ----------
+    values : float32 (h, w)
+        On `source`.
+    source, target : Grid
+        With a CRS each.
+
+    Returns
+    -------
+    uint8 (H, W)
+        Bilinear, 255 for 1; 0 outside of `source`.
+    """
+    assert source.crs is not None
+    assert target.crs is not None
+    moved = np.zeros(target.shape, np.float32)
+    reproject(
+        np.ascontiguousarray(values, dtype=np.float32),
+        moved,
+        src_transform=source.transform,
+        src_crs=source.crs.to_wkt(),
+        dst_transform=target.transform,
+        dst_crs=target.crs.to_wkt(),
+        resampling=Resampling.bilinear,
+    )
+    return np.rint(np.clip(moved, 0, 1) * WHOLE).astype(np.uint8)
+
+
 def to_bytes(probabilities: np.ndarray) -> np.ndarray:
     """Return probabilities in 8 bits, uint8 (4, H, W), that sum to 255."""
     values = np.rint(np.clip(probabilities, 0, 1) * WHOLE).astype(np.int16)
