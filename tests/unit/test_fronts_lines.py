@@ -578,8 +578,8 @@ def test_a_resolution_without_pixel_size_is_refused():
 @pytest.mark.parametrize("resolution_m", [None, 20.0])
 def test_parts_of_the_boundary_that_are_unlikely_to_be_front_are_not_drawn(resolution_m):
     scene = on_fjord(wavy(10), 10)
-    front = np.ones(scene.shape, np.float32)
-    front[:120] = 0.4
+    front = np.full(scene.shape, 0.9, np.float32)
+    front[:120] = 0.1
     (whole,) = extract_front(wavy(10), scene, resolution_m=resolution_m).geometry
     (half,) = extract_front(wavy(10), scene, front=front, resolution_m=resolution_m).geometry
     middle = -2_600_000 - 1200

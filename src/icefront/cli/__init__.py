@@ -28,7 +28,7 @@ from icefront.cli.options import echo, refused
 from icefront.cli.pretrain import pretrain
 from icefront.cli.projects import correct, products, review, run, status
 from icefront.cli.simulate import simulate
-from icefront.cli.train import train
+from icefront.cli.train import train, train_head
 from icefront.cli.view import view
 
 app = typer.Typer(
@@ -64,6 +64,7 @@ for command in (
     info,
     models,
     train,
+    train_head,
     pretrain,
     adapt,
     benchmark,

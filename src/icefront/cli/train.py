@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icefront.cli.options import job, tell_log
+from icefront.cli.options import echo, job, tell_log
 
 
 @job
@@ -33,3 +33,22 @@ def train(
     tell_log()
     overrides = [*(set_ or []), *([] if init is None else [f"init={init}"])]
     run(config, overrides, resume=resume, overwrite=overwrite)
+
+
+@job
+def train_head(
+    config: Annotated[Path, typer.Option(help="The recipe, a YAML file.", show_default=False)],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a value.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Take what such a run found at the boundaries.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start such a run anew.")] = False,
+) -> None:
+    """Give a network a head that tells calving front from shore; its other weights stay."""
+    from icefront.training.front_head import train_front_head
+
+    tell_log()
+    found = train_front_head(config, set_, resume=resume, overwrite=overwrite)
+    echo(f"{found['checkpoint']}: learned at {found['cells']} places on boundaries")

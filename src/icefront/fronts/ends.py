@@ -17,8 +17,15 @@ import numpy as np
 EVIDENCE_PX = 8.0
 """Length of line that counts as one independent observation, in pixels."""
 
-CHANGE_COST = 3.0
+CHANGE_COST = 1.5
 """Price of a change between front and shore, in log odds."""
+
+NEUTRAL = -0.6
+"""Log odds above which a place is front whatever the rest of its scene looks like."""
+
+CLEAREST, BELOW_CLEAREST = 0.8, 1.2
+"""In a scene whose log odds are low throughout, as some sensors and glaciers have them, front is
+what comes near to this quantile of all its places: so far below it, in log odds."""
 
 LARGEST = 5.0
 """Bound of the log odds of a place."""
@@ -52,8 +59,24 @@ def log_odds_of(probability: np.ndarray) -> np.ndarray:
 
 
 def scene_centred(log_odds: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Bring the log odds along the lines of one scene to a common level: placeholder."""
-    return [np.array(values, np.float64) for values in log_odds]
+    """Bring the log odds along the lines of one scene to a level where 0 divides front from shore.
+
+    How sure a network is differs between scenes, and every scene here has a front: where even the
+    clearest places have low log odds, the level is taken from them. `NEUTRAL`, `CLEAREST` and
+    `BELOW_CLEAREST` were chosen on two of four glaciers (``benchmarks/head.py``).
+
+    Parameters
+    ----------
+    log_odds : sequence of float (N_i,)
+        At evenly spaced vertices of the lines.
+
+    Returns
+    -------
+    list of float64 (N_i,)
+    """
+    clearest = float(np.quantile(np.concatenate(log_odds), CLEAREST))
+    level = min(NEUTRAL, clearest - BELOW_CLEAREST)
+    return [np.asarray(values, np.float64) - level for values in log_odds]
 
 
 def front_and_shore(log_odds: np.ndarray, step: float) -> list[Run]:

@@ -132,13 +132,10 @@ class FrontHead(nn.Module):
         cut = max(-(-level.cut * level.pixels // size) for level in levels)
         total: Tensor | None = None
         for level, project in zip(levels, self.project, strict=True):
-            x = level.features
-            if level.pixels < size:
-                x = F.avg_pool2d(x, size // level.pixels)
-            x = project(x)
-            if level.pixels > size:
-                scale = level.pixels // size
-                x = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            # A linear map of each pixel: cheaper before interpolation, and the same.
+            x = level.features if level.pixels < size else project(level.features)
+            x = _at_cells(Level(x, level.pixels, 0))
+            x = project(x) if level.pixels < size else x
             x = _without(x, cut - level.cut * level.pixels // size)
             total = x if total is None else total + x
         assert total is not None
@@ -202,7 +199,7 @@ class CompactTyrion(nn.Module):
         self.classify = nn.Conv2d(c.head_width, N_ZONES, 1)
         self.front: FrontHead | None = None
         if c.front_width:
-            self.front = FrontHead((c.deep, *reversed(c.widths)), c.front_width)
+            self.front = FrontHead(self.level_widths, c.front_width)
 
     token = 4
     """Side of what `features` can mask, in pixels: that of the published network's tokens."""
@@ -261,9 +258,34 @@ class CompactTyrion(nn.Module):
         features, levels = self._decoded(image, margin=margin)
         return torch.cat([self.classify(features), self.front(levels, margin)], dim=1)
 
+    @property
+    def level_widths(self) -> tuple[int, ...]:
+        """Features of the levels that a head for the front sees, deepest first."""
+        return (self.config.deep, *reversed(self.config.widths))
+
+    def zones_and_front_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of the zones and what a head for the front sees.
+
+        The latter is (B, sum of `level_widths`, H / 4, W / 4): features of squares of
+        `FrontHead.cell` pixels.
+        """
+        features, levels = self._decoded(image)
+        return self.classify(features), torch.cat([_at_cells(level) for level in levels], dim=1)
+
     def forward(self, image: Tensor, margin: int = 0) -> Tensor:
         """Map (B, 1, H, W) in 0..1 to logits (B, 4, H - 2 `margin`, W - 2 `margin`)."""
         return self.classify(self.features(image, margin=margin))
+
+
+def _at_cells(level: Level) -> Tensor:
+    """Bring the features of a level to squares of `FrontHead.cell` pixels."""
+    size = FrontHead.cell
+    if level.pixels < size:
+        return F.avg_pool2d(level.features, size // level.pixels)
+    scale = level.pixels // size
+    if scale == 1:
+        return level.features
+    return F.interpolate(level.features, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 _REACH_OF_HEAD, _REACH_OF_BILINEAR, _REACH_OF_STEP = 1, 1, 2
