@@ -64,7 +64,7 @@ def _head(name: str, kept: Path, **changes: Any) -> Path:
     """Train a head by the recipe, or take the one that is there."""
     path = kept / name / "last.safetensors"
     if not path.is_file():
-        where = {"root": DATA / "caffe256", "landsat": DATA / "landsat_fronts", "out": kept}
+        where = {"root": DATA / "caffe256", "landsat": DATA / "landsat_fronts/train", "out": kept}
         overrides = [f"{k}={v}" for k, v in {"name": name, **where, **changes}.items()]
         train_front_head(RECIPE, overrides, resume=True)
     return path
@@ -104,6 +104,8 @@ def scores_of(probabilities: ZoneProbabilities, scene: Scene, front: np.ndarray)
             "back": float(KDTree(points).query(true.data)[0].mean()) if len(points) else None,
             "pieces": len(shapely.get_parts(row.geometry)) if len(points) else 0,
             "flag": row.flag,
+            "uncertainty": row.uncertainty_px,
+            "ends": [row.get("start_std_px", np.nan), row.get("end_std_px", np.nan)],
         }
     labels = front_labels(front)
     boundary = [extract_front(np.asarray(probabilities), scene).geometry.iloc[0]]
@@ -173,7 +175,7 @@ def _landsat(trained: str | None, kept: Path) -> list[dict]:
         changes = {"landsat_glaciers": f"[{trained}]"} if trained else {"landsat": "null"}
         network = load_model(_head(f"head-landsat-{trained}", kept, **changes))
         found = []
-        for item in read_landsat_fronts(DATA / "landsat_fronts"):
+        for item in read_landsat_fronts(DATA / "landsat_fronts/train"):
             if item.glacier in tested:
                 scene = Scene(item.image.astype(np.float32) / 255, name=item.name)
                 probabilities = predict_zones(network, scene, progress=False)
