@@ -27,6 +27,9 @@ CLEAREST, BELOW_CLEAREST = 0.8, 1.2
 """In a scene whose log odds are low throughout, as some sensors and glaciers have them, front is
 what comes near to this quantile of all its places: so far below it, in log odds."""
 
+FAINTEST = -3.0
+"""Log odds below which no place is front, whatever the rest of its scene looks like."""
+
 LARGEST = 5.0
 """Bound of the log odds of a place."""
 
@@ -61,7 +64,7 @@ def log_odds_of(probability: np.ndarray) -> np.ndarray:
 def scene_centred(log_odds: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Bring the log odds along the lines of one scene to a level where 0 divides front from shore.
 
-    How sure a network is differs between scenes, and every scene here has a front: where even the
+    How sure a network is differs between scenes, and nearly every scene has a front: where even the
     clearest places have low log odds, the level is taken from them. `NEUTRAL`, `CLEAREST` and
     `BELOW_CLEAREST` were chosen on two of four glaciers (``benchmarks/head.py``).
 
@@ -75,7 +78,7 @@ def scene_centred(log_odds: Sequence[np.ndarray]) -> list[np.ndarray]:
     list of float64 (N_i,)
     """
     clearest = float(np.quantile(np.concatenate(log_odds), CLEAREST))
-    level = min(NEUTRAL, clearest - BELOW_CLEAREST)
+    level = max(min(NEUTRAL, clearest - BELOW_CLEAREST), FAINTEST)
     return [np.asarray(values, np.float64) - level for values in log_odds]
 
 
