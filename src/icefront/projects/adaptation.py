@@ -56,7 +56,7 @@ from icefront.training.adaptation import (
     pass_without,
     sure_zones,
 )
-from icefront.zones import GLACIER, NO_DATA, OCEAN
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN
 
 MOST_DATES = 240
 """Dates whose images are read; of more, as many are taken evenly through time."""
@@ -430,7 +430,8 @@ class _Site:
         settings = self.settings
         if views is not None:
             settings = settings.model_copy(update={"symmetries": views})
-        return self._whole(*zones_on_lattice(predict([network], scene, settings), self.grid.crs))
+        values, part = zones_on_lattice(predict([network], scene, settings), self.grid.crs)
+        return self._whole(values[:N_ZONES], part)  # without the front
 
     def _whole(self, values: np.ndarray, part: Grid) -> np.ndarray:
         """Return probabilities of a part of the grid on all of it, uint8 (4, H, W)."""

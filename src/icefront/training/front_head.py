@@ -186,9 +186,9 @@ def boundary_cells(network: CompactTyrion, images: Tensor, labels: np.ndarray) -
     with torch.inference_mode():
         logits, features = network.zones_and_front_features(images)
         probabilities = torch.softmax(logits, dim=1).numpy()
-        features = features.half().numpy()
+        given = features.half().numpy()
     cell = FrontHead.cell
-    for zones, seen, label in zip(probabilities, features, labels, strict=True):
+    for zones, seen, label in zip(probabilities, given, labels, strict=True):
         regions, drawable = front_regions(
             likeliest(zones), zones[GLACIER] >= zones[OCEAN], label > 0, MIN_LENGTH_PX
         )
@@ -267,7 +267,7 @@ def gather_cells(
         seed=config.seed,
         other_scenes=_scenes(config, progress),
     )
-    network = network.eval().to(memory_format=torch.channels_last)
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found: list[Cells] = []
     with steps("predicting", config.crops, show=progress) as advance:
         for number in range(config.crops):
@@ -342,14 +342,14 @@ def fit_head(cells: Cells, config: FrontHeadConfig, widths: Sequence[int]) -> Fr
     with torch.no_grad():
         # Standardising becomes part of the first layer.
         scaled = first.weight / std
-        begin = 0
-        for project in head.project:
-            width = project.in_channels
-            project.weight.copy_(scaled[:, begin : begin + width, None, None])
-            begin += width
-        head.project[0].bias.copy_(first.bias - scaled @ mean)
-        head.classify.weight.copy_(second.weight[:, :, None, None])
-        head.classify.bias.copy_(second.bias)
+        state = {
+            "project.0.bias": first.bias - scaled @ mean,
+            "classify.weight": second.weight[:, :, None, None],
+            "classify.bias": second.bias,
+        }
+        for number, part in enumerate(scaled.split(list(widths), dim=1)):
+            state[f"project.{number}.weight"] = part[:, :, None, None]
+        head.load_state_dict(state)
     return head
 
 
