@@ -34,7 +34,7 @@ ONCE_WRONG = (
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> list[Reader]:
-    # Those that may hang in a library are tried by the benchmark, in processes that can be ended.
+    # Those that may hang in a library, each opened in a process of its own, are in tests/full.
     found = readers(tmp_path_factory.mktemp("sound"))
     return [reader for reader in found if not reader.may_hang]
 

@@ -65,9 +65,16 @@ _DESCRIPTIONS = ("vrt", "gdal", "wms", "wmt", "wcs", "capabilities", "tilemap", 
 _TAGS = re.compile(r"filename|sourcedataset|cutlineds|dempath", re.IGNORECASE)
 _KEYS = re.compile(r"filename|dataset$|cutline_?ds|rpc_dem$", re.IGNORECASE)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_LONGEST_S = 20.0
-_PROBE = """
-import sys, rasterio.io
+# Of the processor, of which a sound file takes half a second; on a busy machine that may last.
+_MOST_PROCESSOR_S, _LONGEST_S = 15, 180.0
+_PROBE = f"""
+import sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, ({_MOST_PROCESSOR_S}, {_MOST_PROCESSOR_S}))
+except (ImportError, ValueError, OSError):
+    pass
+import rasterio.io
 with rasterio.Env():
     rasterio.io.DatasetReader(sys.argv[1], driver=sys.argv[2:])
 """
@@ -442,7 +449,8 @@ def _check_ends(file: str, size: int, mtime_ns: int) -> None:
     Raises
     ------
     IcefrontError
-        If it is not opened in `_LONGEST_S`, or the process crashes.
+        If that takes more than `_MOST_PROCESSOR_S` of the processor or `_LONGEST_S` in all, or the
+        process crashes.
     """
     command = [sys.executable, "-c", _PROBE, file, *DRIVERS]
     try:
