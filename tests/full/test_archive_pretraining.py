@@ -19,7 +19,7 @@ from icefront.simulation.radar import observe, sensor_named, view_of
 from icefront.simulation.surfaces import grid_of, surfaces
 from tests.helpers.paths import CONFIGS
 
-PIXEL_M = 60.0
+PIXEL_M = 80.0
 DATES = 20
 ORBITS = ("ascending", "descending")
 

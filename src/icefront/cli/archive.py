@@ -16,7 +16,7 @@ def archive(
         Path,
         typer.Argument(
             metavar="GLACIERS.yaml",
-            help="Glaciers, dates and catalogue, see docs/acquisition.md.",
+            help="Glaciers, dates and catalogue, see docs/archives.md.",
             show_default=False,
         ),
     ],
