@@ -54,8 +54,8 @@ def project(made: Path, tmp_path: Path) -> Path:
 class Browser:
     """Asks the application of a project as the page does."""
 
-    def __init__(self, folder: Path, page: Path = PAGE) -> None:
-        self.open = OpenProject(folder)
+    def __init__(self, folder: Path, page: Path = PAGE, **options: object) -> None:
+        self.open = OpenProject(folder, **options)
         application = make_application(self.open, TOKEN, [HOST], page)
         self.client = TestClient(application, base_url=f"http://{HOST}")
 
@@ -515,6 +515,59 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["view", str(tmp_path), "--no-browser"])
     assert done.exit_code == 2
     assert "name the folder of a project" in done.output
+
+
+# --- other projects -------------------------------------------------------------------------
+
+
+def contents_of(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_project_that_may_not_be_written_is_shown_and_left_alone(
+    project: Path, tmp_path: Path
+) -> None:
+    before = contents_of(project)
+    browser = Browser(project, writable=False, scratch=tmp_path / "scratch")
+    glacier = browser.glacier()
+    assert browser.get("/api/project").json()["read_only"] is True
+    assert glacier["can_correct"] is False
+    assert "may not be written" in glacier["why_not"]
+    scene = glacier["scenes"][0]
+    assert pixels(browser.get(browser.tile(glacier, scene)))[..., 3].any()
+    body = {"scene": scene["id"], "seen": glacier["revision"], "line": drawn(90)}
+    assert "may not be written" in browser.post("/api/corrections", body, 422)["error"]
+    verdict = {"scene": scene["id"], "seen": 0, "verdict": "accepted"}
+    assert "may not be written" in browser.post("/api/verdicts", verdict, 422)["error"]
+    browser.open.close()
+    assert contents_of(project) == before
+
+
+def test_a_project_of_release_0_1_0_is_shown(tmp_path: Path) -> None:
+    kept = Path(__file__).parent / "data" / "0.1.0" / "project"
+    browser = Browser(shutil.copytree(kept, tmp_path / "project"))
+    glacier = browser.glacier()
+    assert len(glacier["fronts"]["features"]) == 4
+    assert glacier["can_correct"] is False
+    curve = browser.get(f"/api/glaciers/{glacier['id']}/curve").json()
+    assert len(curve["points"]) == 4
+    scene = glacier["scenes"][0]
+    assert pixels(browser.get(browser.tile(glacier, scene, "zones")))[..., 3].any()
+    browser.open.close()
+
+
+def test_scenes_without_a_glacier_are_shown_and_corrected(browser: Browser, project: Path) -> None:
+    db = sqlite3.connect(project / CATALOGUE)
+    for layer in (LAYER, "single_dates"):
+        db.execute(f"UPDATE {layer} SET glacier = NULL")
+    db.commit()
+    glacier = browser.glacier()
+    assert glacier["name"] == "no name"
+    assert len(glacier["single_dates"]["features"]) == COUNT
+    body = {"scene": glacier["scenes"][2]["id"], "seen": glacier["revision"], "line": drawn(90)}
+    answer = browser.post("/api/corrections", body)
+    assert len(answer["glacier"]["corrections"]["features"]) == 1
+    assert abs(lines(project)[2].bounds[0] - ORIGIN[0] - 90 * SIZE_M) < 0.01
 
 
 # --- without a server -----------------------------------------------------------------------

@@ -17,9 +17,15 @@ from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
 from icefront.extraction.series_fronts import DatedZones, series_grid, usual_probabilities
-from icefront.projects.catalogue import LAYER, Catalogue, blob_of, line_of
+from icefront.projects.catalogue import Catalogue, blob_of, line_of
 from icefront.projects.judgements import CORRECTIONS, add_corrections_layer, keep_judgements
 from icefront.series.corrections import zones_beside
+
+_OF_FRONTS = (
+    *("fid", "state", "length_m", "uncertainty_m", "flag", "through_time", "moved_m"),
+    *("finished", "path"),
+)
+"""Columns that are others when a front is another."""
 
 Revisions = Mapping[str | None, str]
 """`revision_of` each glacier as somebody last saw it."""
@@ -221,18 +227,15 @@ def revision_of(catalogue: Catalogue, glacier: str | None) -> str:
 
     Verdicts are no part of it.
     """
-    rows = catalogue.db.execute(
-        "SELECT fid, state, length_m, uncertainty_m, flag, through_time, moved_m, finished "
-        f"FROM {LAYER} WHERE glacier IS ? ORDER BY fid",
-        (glacier,),
-    ).fetchall()
+    rows = catalogue.rows("glacier IS ?", (glacier,))
     drawn: list[Any] = []
     if catalogue.has_table(CORRECTIONS):
         drawn = catalogue.db.execute(
             f"SELECT fid, taken_back FROM {CORRECTIONS} WHERE glacier IS ? ORDER BY fid",
             (glacier,),
         ).fetchall()
-    text = json.dumps([[tuple(row) for row in rows], [tuple(row) for row in drawn]])
+    fronts = [[row[name] for name in _OF_FRONTS] for row in rows]
+    text = json.dumps([fronts, [tuple(row) for row in drawn]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
