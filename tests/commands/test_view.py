@@ -97,6 +97,14 @@ def browser(project: Path):
     found.open.close()
 
 
+@pytest.fixture(scope="module")
+def looker(made: Path):
+    """A browser of the project that nobody changes."""
+    found = Browser(made / "project", writable=False, scratch=made / "scratch")
+    yield found
+    found.open.close()
+
+
 def pixels(answer) -> np.ndarray:
     assert answer.headers["content-type"] == "image/png"
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
@@ -121,8 +129,8 @@ PATHS = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_path_needs_the_token_and_the_own_host(browser: Browser, path: str) -> None:
-    plain = browser.client
+def test_every_path_needs_the_token_and_the_own_host(looker: Browser, path: str) -> None:
+    plain = looker.client
     assert plain.get(path).status_code == 403
     assert plain.get(path, params={"token": "wrong"}).status_code == 403
     assert plain.post(path, json={}, headers={"X-Icefront-Token": TOKEN[:-1]}).status_code == 403
@@ -132,16 +140,16 @@ def test_every_path_needs_the_token_and_the_own_host(browser: Browser, path: str
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_another_site_may_not_change_anything(browser: Browser) -> None:
+def test_another_site_may_not_change_anything(looker: Browser) -> None:
     for origin in ("https://evil.example", "null"):
-        answer = browser.client.post(
+        answer = looker.client.post(
             "/api/verdicts", json={}, headers={"X-Icefront-Token": TOKEN, "Origin": origin}
         )
         assert answer.status_code == 403
 
 
-def test_requests_of_other_kinds_are_refused(browser: Browser) -> None:
-    client, own = browser.client, {"X-Icefront-Token": TOKEN}
+def test_requests_of_other_kinds_are_refused(looker: Browser) -> None:
+    client, own = looker.client, {"X-Icefront-Token": TOKEN}
     assert client.put("/api/project", headers=own).status_code == 405
     assert client.post("/api/verdicts", content="x", headers=own).status_code == 415
     large = json.dumps({"note": "x" * (1 << 20)})
@@ -195,8 +203,8 @@ def test_a_glacier_is_told_with_its_scenes_fronts_and_tiles(browser: Browser, ma
     assert glacier["single_dates"]["features"]
 
 
-def test_tiles_show_scene_and_zones_where_they_lie(browser: Browser) -> None:
-    glacier = browser.glacier()
+def test_tiles_show_scene_and_zones_where_they_lie(looker: Browser) -> None:
+    glacier = looker.glacier()
     scene = glacier["scenes"][0]
     assert scene["picture"] == "later"
 
@@ -205,8 +213,8 @@ def test_tiles_show_scene_and_zones_where_they_lie(browser: Browser) -> None:
         side = 256 * glacier["tiles"]["resolutions"][-1]
         place = (ORIGIN[0] + (column + 0.5) * SIZE_M, ORIGIN[1] - (row + 0.5) * SIZE_M)
         x, y = place[0] / side, -place[1] / side
-        tile = browser.tile(glacier, scene, kind, x=math.floor(x), y=math.floor(y))
-        return tuple(pixels(browser.get(tile))[int(y % 1 * 256), int(x % 1 * 256)].tolist())
+        tile = looker.tile(glacier, scene, kind, x=math.floor(x), y=math.floor(y))
+        return tuple(pixels(looker.get(tile))[int(y % 1 * 256), int(x % 1 * 256)].tolist())
 
     places = ((75, 60), (75, 150), (10, 100))
     ice, water, rock = (colour("scenes", *place) for place in places)
@@ -217,37 +225,37 @@ def test_tiles_show_scene_and_zones_where_they_lie(browser: Browser) -> None:
         (30, 90, 160, 255),
         (140, 110, 80, 255),
     ]
-    outside = pixels(browser.get(browser.tile(glacier, scene, x=10_000)))
+    outside = pixels(looker.get(looker.tile(glacier, scene, x=10_000)))
     assert (outside[..., 3] == 0).all()
-    assert browser.glacier()["scenes"][0]["picture"] == "ready"
+    assert looker.glacier()["scenes"][0]["picture"] == "ready"
 
 
-def test_the_curve_has_a_point_for_each_front_and_a_trend(browser: Browser) -> None:
-    number = browser.glacier()["id"]
-    curve = browser.get(f"/api/glaciers/{number}/curve").json()
-    scenes = [scene["id"] for scene in browser.glacier()["scenes"]]
+def test_the_curve_has_a_point_for_each_front_and_a_trend(looker: Browser) -> None:
+    number = looker.glacier()["id"]
+    curve = looker.get(f"/api/glaciers/{number}/curve").json()
+    scenes = [scene["id"] for scene in looker.glacier()["scenes"]]
     assert [point["scene"] for point in curve["points"]] == scenes
     positions = [point["position_m"] for point in curve["points"]]
     assert positions == sorted(positions, reverse=True)  # the front retreats by a pixel each time
     assert set(curve["grades"]) == {str(scene) for scene in scenes}
     kinds = [feature["properties"]["kind"] for feature in curve["lines"]["features"]]
     assert sorted(kinds) == ["box", "centreline"]
-    (known,) = browser.get("/api/project").json()["glaciers"]
+    (known,) = looker.get("/api/project").json()["glaciers"]
     assert known["to_review"] == len(curve["review"])
 
 
-def test_the_shore_is_where_the_rock_ends(browser: Browser) -> None:
-    shore = browser.get(f"/api/glaciers/{browser.glacier()['id']}/shore").json()["shore"]
+def test_the_shore_is_where_the_rock_ends(looker: Browser) -> None:
+    shore = looker.get(f"/api/glaciers/{looker.glacier()['id']}/shore").json()["shore"]
     ys = np.concatenate([f["geometry"]["coordinates"] for f in shore["features"]])[:, 1]
     walls = ORIGIN[1] - np.array([30, 120]) * SIZE_M
     assert np.abs(ys[:, None] - walls).min(axis=1).max() < 2 * SIZE_M
     assert set(np.abs(ys[:, None] - walls).argmin(axis=1)) == {0, 1}
 
 
-def test_fronts_are_handed_out_in_degrees(browser: Browser) -> None:
-    glacier = browser.glacier()
+def test_fronts_are_handed_out_in_degrees(looker: Browser) -> None:
+    glacier = looker.glacier()
     scenes = [scene["id"] for scene in glacier["scenes"][:2]]
-    answer = browser.get(
+    answer = looker.get(
         f"/api/glaciers/{glacier['id']}/fronts.geojson?scene={scenes[0]}&scene={scenes[1]}"
     )
     assert "attachment" in answer.headers["content-disposition"]
@@ -328,12 +336,12 @@ BAD_LINES = (
 )
 
 
-@pytest.mark.parametrize("line", BAD_LINES)
-def test_a_line_that_is_none_or_crosses_no_fjord_is_refused(browser, project, line) -> None:
+def test_a_line_that_is_none_or_crosses_no_fjord_is_refused(browser: Browser) -> None:
     glacier = browser.glacier()
-    body = {"scene": glacier["scenes"][0]["id"], "seen": glacier["revision"], "line": line}
-    assert browser.post("/api/corrections", body, 422)["error"]
-    assert browser.glacier()["revision"] == glacier["revision"]
+    for line in BAD_LINES:
+        body = {"scene": glacier["scenes"][0]["id"], "seen": glacier["revision"], "line": line}
+        assert browser.post("/api/corrections", body, 422)["error"], line
+        assert browser.glacier()["revision"] == glacier["revision"], line
 
 
 def test_a_verdict_is_kept_with_remarks_note_and_name(browser: Browser, project: Path) -> None:
@@ -490,8 +498,8 @@ def test_names_are_told_as_data(browser: Browser, project: Path) -> None:
         ("/catalogue.gpkg", 404),
     ],
 )
-def test_what_there_is_not_is_refused_in_one_sentence(browser, path: str, status: int) -> None:
-    answer = browser.get(path, status)
+def test_what_there_is_not_is_refused_in_one_sentence(looker, path: str, status: int) -> None:
+    answer = looker.get(path, status)
     assert answer.json()["error"]
     assert "Traceback" not in answer.text
 
