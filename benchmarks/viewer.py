@@ -162,8 +162,8 @@ def run() -> list[dict]:
             add("all that the page needs", total, note=f"{fronts} fronts; the bar is 2 s")
             _, took = server.json(f"/api/glaciers/{number}/curve")
             add("curve and grades of a glacier", took, note="first time")
-            _, took = server.json(f"/api/glaciers/{number}/shore")
-            add("shore of a glacier", took, note="first time")
+            _, took = server.json(f"/api/glaciers/{number}/walls")
+            add("walls of a glacier", took, note="first time")
             scenes, finest = glacier["scenes"], len(glacier["tiles"]["resolutions"]) - 1
             _, took = server.get(tiles_of(glacier, scenes[0], finest)[7])
             add("first tile of a scene", took, note=f"its picture of {SIDE_PX}² px is made")

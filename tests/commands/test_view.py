@@ -244,9 +244,9 @@ def test_the_curve_has_a_point_for_each_front_and_a_trend(looker: Browser) -> No
     assert known["to_review"] == len(curve["review"])
 
 
-def test_the_shore_is_where_the_rock_ends(looker: Browser) -> None:
-    shore = looker.get(f"/api/glaciers/{looker.glacier()['id']}/shore").json()["shore"]
-    ys = np.concatenate([f["geometry"]["coordinates"] for f in shore["features"]])[:, 1]
+def test_the_walls_are_where_the_rock_ends(looker: Browser) -> None:
+    walls = looker.get(f"/api/glaciers/{looker.glacier()['id']}/walls").json()["walls"]
+    ys = np.concatenate([f["geometry"]["coordinates"] for f in walls["features"]])[:, 1]
     walls = ORIGIN[1] - np.array([30, 120]) * SIZE_M
     assert np.abs(ys[:, None] - walls).min(axis=1).max() < 2 * SIZE_M
     assert set(np.abs(ys[:, None] - walls).argmin(axis=1)) == {0, 1}

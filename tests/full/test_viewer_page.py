@@ -242,7 +242,7 @@ def test_contrast_layers_and_the_neighbouring_date(looked_at, context):
     assert f"60 % of {dates[4]}" in page.inner_text("#chip")
     page.keyboard.press("n")
     assert "%" not in page.inner_text("#chip")
-    for name in ("image", "fronts", "band", "single", "shore", "lines", "zones"):
+    for name in ("image", "fronts", "band", "single", "walls", "lines", "zones"):
         was = page.locator("#map").screenshot()
         page.click(f"#layer-{name}")
         page.wait_for_timeout(700)
@@ -345,7 +345,7 @@ def test_vertices_are_added_taken_out_undone_and_no_quick_click_is_lost(looked_a
     nothing_wrong(seen)
 
 
-def test_ends_snap_to_the_shore(view, context):
+def test_ends_snap_to_the_walls(view, context):
     page, seen = opened(context, view.address)
     go_to(page, 0)
     settled(page)

@@ -115,7 +115,7 @@ def make_application(
         Route("/api/project", answers.project),
         Route("/api/glaciers/{number:int}", answers.glacier),
         Route("/api/glaciers/{number:int}/curve", answers.curve),
-        Route("/api/glaciers/{number:int}/shore", answers.shore),
+        Route("/api/glaciers/{number:int}/walls", answers.walls),
         Route("/api/glaciers/{number:int}/fronts.geojson", answers.geojson),
         Route("/api/tiles/{scene:int}/{v}/{z:int}/{x:whole}/{y:whole}.png", answers.picture),
         Route("/api/zones/{scene:int}/{v}/{z:int}/{x:whole}/{y:whole}.png", answers.zones),
@@ -324,8 +324,8 @@ class _Answers:
     async def curve(self, request: Request) -> Response:
         return await _json_of(partial(self.open.curve_answer, request.path_params["number"]))
 
-    async def shore(self, request: Request) -> Response:
-        return await _json_of(partial(self.open.shore_answer, request.path_params["number"]))
+    async def walls(self, request: Request) -> Response:
+        return await _json_of(partial(self.open.walls_answer, request.path_params["number"]))
 
     async def geojson(self, request: Request) -> Response:
         number = request.path_params["number"]

@@ -104,7 +104,7 @@ def _answers(opened: OpenProject, number: int) -> dict[str, Any]:
     return {
         f"glaciers/{number}": glacier,
         f"glaciers/{number}/curve": opened.curve_answer(number),
-        f"glaciers/{number}/shore": opened.shore_answer(number),
+        f"glaciers/{number}/walls": opened.walls_answer(number),
     }
 
 

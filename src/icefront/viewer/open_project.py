@@ -58,8 +58,8 @@ from icefront.projects.smoothing import (
 from icefront.viewer.curves import curve_of
 from icefront.viewer.geojson import Answer, Mover, collection, feature, finite
 from icefront.viewer.scene_pictures import ScenePictures
-from icefront.viewer.shores import shore_of
 from icefront.viewer.tiles import Bounds, TileGrid, tile_grid
+from icefront.viewer.walls import walls_of
 
 NAMELESS = "no name"
 """How the glacier of scenes without one is called."""
@@ -113,7 +113,7 @@ class _Known:
     """What takes long to compute, with what it was computed from."""
 
     curves: dict[int, tuple[str, Answer]] = field(default_factory=dict)
-    shores: dict[int, tuple[str, Answer]] = field(default_factory=dict)
+    walls: dict[int, tuple[str, Answer]] = field(default_factory=dict)
     grids: dict[Path, tuple[int, tuple[CRS, Bounds] | None]] = field(default_factory=dict)
     project: tuple[int, list[Answer]] | None = None
 
@@ -485,17 +485,17 @@ class OpenProject:
             self._known.curves[number] = (revision, answer)
             return answer
 
-    def shore_answer(self, number: int) -> Answer:
+    def walls_answer(self, number: int) -> Answer:
         """Return the boundary of what is usually rock: the walls of the fjord."""
         with Catalogue(self.folder, check=False) as catalogue:
             glacier = self.glacier(number, catalogue)
             members = [member for member, _ in members_of(catalogue, glacier.name)]
         revision = _digest(glacier.name, [(member.name, member.date) for member in members])
-        known = self._known.shores.get(number)
+        known = self._known.walls.get(number)
         if known is None or known[0] != revision:
-            lines = shore_of(usual_probabilities(members), series_grid(members)) if members else []
-            answer = {"shore": collection([feature(line, {}) for line in lines])}
-            known = self._known.shores[number] = (revision, answer)
+            lines = walls_of(usual_probabilities(members), series_grid(members)) if members else []
+            answer = {"walls": collection([feature(line, {}) for line in lines])}
+            known = self._known.walls[number] = (revision, answer)
         return known[1]
 
     def geojson(self, number: int, scenes: Sequence[int] = ()) -> str:

@@ -72,10 +72,10 @@ function shown() {
 
 const reach = (pixels) => pixels * map.getView().getResolution();
 
-/** Return the place on the shore that is near, or the place itself. */
+/** Return the place on the walls of the fjord that is near, or the place itself. */
 function snapped(place) {
   if (!byId("snap").checked) return place;
-  return nearestOnLines(place, state.shore, reach(SNAP_PX))?.place ?? place;
+  return nearestOnLines(place, state.walls, reach(SNAP_PX))?.place ?? place;
 }
 
 function snapEnds() {

@@ -40,7 +40,7 @@ async function chooseGlacier(id, { scene = null, place = null } = {}) {
   const glacier = await answered(() => load(`glaciers/${id}`));
   if (!glacier || mine !== asked) return;
   state.curve = null;
-  state.shore = [];
+  state.walls = [];
   state.moved = state.before = null;
   state.glacier = glacier;
   const dated = datedScenes();
@@ -48,14 +48,14 @@ async function chooseGlacier(id, { scene = null, place = null } = {}) {
   state.scene = (scene !== null && sceneOf(scene) ? scene : null) ?? withFront.at(-1)?.id ?? dated.at(-1)?.id ?? glacier.scenes[0]?.id ?? null;
   document.title = `${glacier.name || "glacier"} · icefront`;
   changed("glacier");
-  changed("shore");
+  changed("walls");
   changed("curve");
   changed("moved");
   if (place) mapView.goTo(place);
   changed("layers");
   changed("scene");
   loadCurve();
-  loadShore();
+  loadWalls();
 }
 
 /** Ask until there is an answer; null where the server refuses. */
@@ -86,12 +86,12 @@ async function loadCurve() {
   changed("fade");
 }
 
-async function loadShore() {
+async function loadWalls() {
   const { id } = state.glacier;
-  const answer = await answered(() => load(`glaciers/${id}/shore`));
+  const answer = await answered(() => load(`glaciers/${id}/walls`));
   if (!answer || state.glacier.id !== id) return;
-  state.shore = answer.shore.features.flatMap((feature) => linesOf(feature.geometry));
-  changed("shore");
+  state.walls = answer.walls.features.flatMap((feature) => linesOf(feature.geometry));
+  changed("walls");
 }
 
 /** Another browser, or a run, changed the glacier that is shown. */
@@ -174,7 +174,7 @@ function playOn() {
 
 // --- keys ------------------------------------------------------------------------------------
 
-const LAYER_KEYS = ["image", "fronts", "band", "single", "shore", "lines", "zones"];
+const LAYER_KEYS = ["image", "fronts", "band", "single", "walls", "lines", "zones"];
 
 function editKey(event) {
   if (!editor.isActive()) return false;

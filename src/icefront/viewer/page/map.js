@@ -34,7 +34,7 @@ function vectorLayer(style, zIndex) {
 const layers = {
   images: new ol.layer.Group({ zIndex: 0 }),
   zones: new ol.layer.Tile({ className: "zones", zIndex: 3, opacity: 0.45, visible: false }),
-  shore: vectorLayer([stroke("rgba(0, 0, 0, 0.55)", 3.4), stroke("#f0e442", 1.4)], 5),
+  walls: vectorLayer([stroke("rgba(0, 0, 0, 0.55)", 3.4), stroke("#f0e442", 1.4)], 5),
   lines: vectorLayer((feature) => [
     stroke("rgba(0, 0, 0, 0.5)", 3.6),
     stroke("#ffffff", 1.5, feature.get("kind") === "centreline" ? [8, 5] : undefined),
@@ -79,7 +79,7 @@ export function start() {
   on("scene", showScene);
   on("layers", showLayers);
   on("curve", () => { showBoxes(); showFronts(); });
-  on("shore", showShore);
+  on("walls", showWalls);
   on("moved", showBefore);
   on("stretch", showStretch);
   on("fade", showFade);
@@ -318,8 +318,8 @@ function showCurrent() {
   document.body.dataset.front = lines.length ? "yes" : "no";
 }
 
-function showShore() {
-  filled(layers.shore, state.shore.map((line) => new ol.Feature(new ol.geom.LineString(line))));
+function showWalls() {
+  filled(layers.walls, state.walls.map((line) => new ol.Feature(new ol.geom.LineString(line))));
 }
 
 function showBoxes() {
@@ -340,7 +340,7 @@ function showLayers() {
   layers.fronts.setVisible(want.fronts);
   layers.band.setVisible(want.band);
   layers.single.setVisible(want.single);
-  layers.shore.setVisible(want.shore);
+  layers.walls.setVisible(want.walls);
   layers.lines.setVisible(want.lines);
   showImage();
   showZones();

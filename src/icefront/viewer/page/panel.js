@@ -17,7 +17,7 @@ const LAYERS = [
   ["fronts", "Fronts of all dates", ["M0 7 5 2l6 6 7-5", rampColour(40), null]],
   ["band", "Uncertainty", ["M0 5h18", rampColour(40, 0.35), null, 9]],
   ["single", "Single-date front", ["M0 5h18", "var(--b)", "2 4"]],
-  ["shore", "Shore", ["M0 5h18", "#f0e442", null]],
+  ["walls", "Walls", ["M0 5h18", "#f0e442", null]],
   ["lines", "Centreline and box", ["M0 5h18", "var(--ink)", "5 3"]],
   ["zones", "Zones", null],
 ];
@@ -139,7 +139,7 @@ function showChip() {
   const note = byId("editing");
   show(note, Boolean(edited));
   if (!edited) return;
-  const hint = editor.isDrawing() ? "Click from shore to shore; Enter or double click ends." : "Drag vertices or the line; Alt+click takes one out.";
+  const hint = editor.isDrawing() ? "Click from wall to wall; Enter or double click ends." : "Drag vertices or the line; Alt+click takes one out.";
   const strong = edited.id === scene.id ? `Editing ${title(edited)}` : `Still editing ${title(edited)}: the picture is of ${title(scene)}`;
   note.replaceChildren(el("strong", {}, strong), ` · ${editor.vertices()} ${editor.vertices() === 1 ? "vertex" : "vertices"}`, el("br"), el("span", { class: "hint" }, hint));
 }

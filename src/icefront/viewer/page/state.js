@@ -6,14 +6,14 @@ export const state = {
   project: null, // as the server says
   glacier: null,
   curve: null,
-  shore: [], // lines, in the CRS of the glacier
+  walls: [], // lines, in the CRS of the glacier
   scene: null, // id of the scene that is shown, and edited
   hovered: null, // id of the scene under the mouse
   moved: null, // {by: scene, fronts: Map of scene to the front before}, after a correction
   before: null, // points of the curve before a correction
   playing: false,
   layers: {
-    image: true, fronts: true, band: true, single: false, zones: false, shore: true, lines: true,
+    image: true, fronts: true, band: true, single: false, zones: false, walls: true, lines: true,
   },
   stretch: { low: 0, high: 255 },
   fade: { amount: 0, side: -1 },

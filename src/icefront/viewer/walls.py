@@ -1,4 +1,4 @@
-"""The shore of a glacier: where the walls of its fjord meet ice and water."""
+"""The walls of a fjord: where what is usually rock meets ice and water."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT_PX = 12
 """Pieces that are shorter are left out, in pixels."""
 
 
-def shore_of(usual: np.ndarray, grid: Grid) -> list[BaseGeometry]:
+def walls_of(usual: np.ndarray, grid: Grid) -> list[BaseGeometry]:
     """Return the boundary of what is usually rock against ice and water, in pieces.
 
     Parameters
