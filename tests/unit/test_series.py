@@ -15,12 +15,15 @@ from icefront import through_time
 from icefront.errors import IcefrontError
 from icefront.extraction.series_fronts import in_series
 from icefront.grid import Grid
+from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
 from icefront.series.corrections import zones_beside
 from icefront.series.estimation import estimate_power, estimate_rates
 from icefront.series.evidence import POWER, SILENT, evidence
 from icefront.series.lattice import lattice_grid, nowhere, onto, to_bytes, window_of
+from icefront.series.open_sea import open_sea, without_lakes
 from icefront.series.rates import ChangeRates
+from icefront.series.reliability import reliable_powers
 from icefront.series.smoothing import posterior, transitions_between
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
@@ -348,3 +351,71 @@ def test_probabilities_keep_their_place_on_the_lattice():
     assert (inner[OCEAN, sea & (x < -200007.0 + 1200 - 28)] == 255).all()
     assert (inner[GLACIER, land] == 255).all()
     assert (moved.sum(axis=0, dtype=int) == 255).all()
+
+
+# --- what a series tells itself -------------------------------------------------------------
+
+
+def receding(count, shape=(40, 60), first=40, step=0):
+    """Zones (T, H, W): ice to the left of a straight front, the sea to its right."""
+    zones = np.full((count, *shape), GLACIER)
+    for date in range(count):
+        zones[date, :, first - step * date :] = OCEAN
+    return zones
+
+
+def test_a_lake_is_ice_and_the_sea_stays():
+    zones = receding(8)
+    zones[:, 5:15, 5:15] = OCEAN  # Smaller than the sea, on all dates.
+    zones[3, :, 40:] = GLACIER
+    zones[3, 20:22, 58:] = OCEAN  # A strip of sea, smaller than the lake.
+    found = probable(zones)
+    sea = open_sea(found)
+    np.testing.assert_array_equal(sea, receding(1)[0] == OCEAN)
+    dried = without_lakes(found[3], sea).argmax(axis=0)
+    assert (dried[5:15, 5:15] == GLACIER).all()
+    assert (dried[20:22, 58:] == OCEAN).all()
+    np.testing.assert_allclose(without_lakes(found[3], sea).sum(axis=0), 1, atol=1e-6)
+    assert without_lakes(probable(receding(1))[0], sea) is None
+    nothing = np.zeros_like(sea)
+    assert without_lakes(found[3], nothing) is None
+
+
+@pytest.mark.parametrize("sure", [0.8, 0.998])
+def test_one_bad_newest_image_does_not_draw_its_own_front(sure):
+    zones = receding(10)
+    zones[9, 10:30, 10:] = OCEAN  # A bay in the trunk.
+    smoothed = smooth_series(probable(zones, sure), days(*range(0, 120, 12)))
+    np.testing.assert_array_equal(smoothed[9].argmax(axis=0), zones[0])
+    zones[9] = GLACIER + OCEAN - zones[0]  # Nothing is right.
+    smoothed = smooth_series(probable(zones, sure), days(*range(0, 120, 12)))
+    np.testing.assert_array_equal(smoothed[9].argmax(axis=0), zones[0])
+
+
+def test_an_event_on_the_newest_date_is_believed_with_the_second_image():
+    zones = receding(12)
+    zones[10:, :, 25:] = OCEAN
+    when = days(*range(0, 144, 12))
+    first = smooth_series(probable(zones[:11], 0.998), when[:11])
+    np.testing.assert_array_equal(first[10].argmax(axis=0), zones[0])
+    both = smooth_series(probable(zones, 0.998), when)
+    np.testing.assert_array_equal(both.argmax(axis=1), zones)
+
+
+def test_after_a_long_time_the_newest_image_is_believed():
+    zones = receding(10)
+    zones[9, :, 25:] = OCEAN
+    smoothed = smooth_series(probable(zones, 0.998), days(*range(0, 108, 12), 300))
+    np.testing.assert_array_equal(smoothed[9].argmax(axis=0), zones[9])
+
+
+def test_a_bad_image_counts_less_and_an_event_does_not():
+    zones = receding(16)
+    zones[9:, :, 20:] = OCEAN
+    zones[5] = GLACIER + OCEAN - zones[5]
+    powers = reliable_powers(
+        probable(zones, 0.9), days(*range(0, 192, 12)), rates=ChangeRates(), power=0.7
+    )
+    np.testing.assert_allclose(np.delete(powers, [5, 15]), 0.7)
+    assert powers[5] < 0.1
+    assert powers[15] < 0.7

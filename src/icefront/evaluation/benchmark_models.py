@@ -27,7 +27,7 @@ from icefront.models.checkpoints import sha256_of
 from icefront.models.registry import load_model, packaged_weights
 from icefront.scenes.scene import Scene
 from icefront.series.lattice import WHOLE, to_bytes
-from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, likeliest
 
 ENSEMBLE = "ensemble"
 
@@ -160,7 +160,7 @@ def predict_image(
         std = averaged_std(found.std)
     on_scene = found.on_scene()
     zones = likeliest_zones(on_scene, scene, bare=settings.exact)
-    kept = _kept_probabilities(on_scene, scene, settings) if settings.through_time else None
+    kept = _kept_probabilities(on_scene, scene) if settings.through_time else None
     del on_scene
     index = np.flatnonzero(protocol_front(zones, scene.pixel_size_m))
     rows, columns = np.divmod(index, scene.shape[1])
@@ -189,12 +189,19 @@ def predict_image(
     )
 
 
-def _kept_probabilities(found: np.ndarray, scene: Scene, settings: BenchmarkSettings) -> np.ndarray:
-    """Return probabilities in 8 bits; a place without data says nothing to other dates."""
+def _kept_probabilities(found: np.ndarray, scene: Scene) -> np.ndarray:
+    """Return probabilities in 8 bits; no data is 255 where the image has none, and only there.
+
+    A place without data says nothing to other dates. Black water that a network takes for no data
+    is filled from them; a masked place, of value 0, stays what it is.
+    """
     values = to_bytes(found)
-    if not settings.exact:
-        values[:, ~scene.valid] = 0
-        values[NO_DATA, ~scene.valid] = WHOLE
+    gaps = ~scene.valid | ((scene.image == 0) & (likeliest(found) == NO_DATA))
+    sure = values[NO_DATA] == WHOLE
+    values[NO_DATA, sure] -= 1
+    values[OCEAN, sure] += 1
+    values[:, gaps] = 0
+    values[NO_DATA, gaps] = WHOLE
     return values
 
 

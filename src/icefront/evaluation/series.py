@@ -24,7 +24,7 @@ from icefront.scenes.scene import Scene
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
 from icefront.series.lattice import WHOLE, to_bytes
-from icefront.zones import GLACIER, N_ZONES, OCEAN, likeliest
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, likeliest
 
 SAME_EXTENT = 0.02
 """By how much the extents of the images of one frame differ at most, as a fraction."""
@@ -137,24 +137,30 @@ def _smoothed(
             assert values is not None
             single[place, :, slice(0, frame[0])] = _brought(values, frame)
         dates = [sample.date for sample in samples]
-        smooth_series(single, dates, out=smoothed, progress=progress)
-        found = []
+        smooth_series(single, dates, fill=True, out=smoothed, progress=progress)
+        distances = []
         for place, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
-            alone, through = (
-                protocol_front(
-                    likeliest(_brought(series.date(place), sample.shape).astype(np.float32)),
-                    dataset.pixel_size_m(number),
-                )
-                for series in (single, smoothed)
-            )
             size = dataset.pixel_size_m(number)
+            alone, through = (
+                protocol_front(likeliest(_brought(found, sample.shape).astype(np.float32)), size)
+                for found in (single.date(place), _with_gaps(smoothed, single, place))
+            )
             errors = distance_errors(through, alone, 1.0 if size is None else size)
             if errors.size:
-                found.append(float(errors.mean()))
-        apart = DISAGREEMENT * float(np.median(found)) if found else 0.0
+                distances.append(float(errors.mean()))
+        apart = DISAGREEMENT * float(np.median(distances)) if distances else 0.0
         for place, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
-            values = _brought(smoothed.date(place), sample.shape)
+            values = _brought(_with_gaps(smoothed, single, place), sample.shape)
             yield number, _prediction(values, dataset.pixel_size_m(number), apart)
+
+
+def _with_gaps(smoothed: ByteSeries, single: ByteSeries, place: int) -> np.ndarray:
+    """Return a smoothed date, without the places where its image has no data."""
+    values = smoothed.date(place)
+    gaps = single.date(place)[NO_DATA] == WHOLE
+    values[:, gaps] = 0
+    values[NO_DATA, gaps] = WHOLE
+    return values
 
 
 def _brought(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from icefront.series.estimation import estimate_power, estimate_rates
+from icefront.series.open_sea import open_sea, without_lakes
 from icefront.series.rates import ChangeRates
+from icefront.series.reliability import reliable_powers
 from icefront.series.smoothing import through_time
 
 
@@ -22,7 +24,9 @@ def smooth_series(
     out: Any = None,
     progress: bool = False,
 ) -> Any:
-    """Smooth a series with rates and a power of the images that are found from the series itself.
+    """Smooth a series with what it tells itself: rates, power and odd images, and the open sea.
+
+    Water that nowhere touches the open sea is given to the glacier.
 
     Parameters
     ----------
@@ -41,13 +45,20 @@ def smooth_series(
         As `icefront.through_time`.
     """
     rates = rates or estimate_rates(probabilities, dates)
-    return through_time(
+    power = estimate_power(probabilities, dates, corrections or {}, rates=rates)
+    smoothed = through_time(
         probabilities,
         dates,
         corrections=corrections,
         rates=rates,
-        power=estimate_power(probabilities, dates, corrections or {}, rates=rates),
+        power=reliable_powers(probabilities, dates, rates=rates, power=power),
         fill=fill,
         out=out,
         progress=progress,
     )
+    sea, every = open_sea(smoothed), slice(0, smoothed.shape[2])
+    for index in range(smoothed.shape[0]):
+        changed = without_lakes(smoothed[index, :, every], sea)
+        if changed is not None:
+            smoothed[index, :, every] = changed
+    return smoothed

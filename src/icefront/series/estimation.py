@@ -11,14 +11,18 @@ from scipy.optimize import minimize
 
 from icefront.series.evidence import LEAST, POWER, correct, evidence
 from icefront.series.rates import STATES, ChangeRates
-from icefront.series.smoothing import days_of, posterior, read_strip, transitions_between
+from icefront.series.smoothing import (
+    days_of,
+    posterior,
+    read_sample,
+    read_strip,
+    sampled_rows,
+    transitions_between,
+)
 from icefront.zones import GLACIER, N_ZONES, OCEAN, ROCK
 
 LEAST_DATES = 30
 """With fewer dates the rates stay at their defaults."""
-
-SAMPLE_ROWS = 32
-"""Rows of the grid whose places are looked at."""
 
 LEAST_PLACES = 50
 """With fewer places of the sample that change the rates stay at their defaults."""
@@ -30,8 +34,9 @@ POWERS = (0.05, 0.1, 0.2, 0.35, POWER)
 """Powers that are tried."""
 
 ROUNDS = 8
-RATE_RANGE = (0.02, 5.0)
-"""Rates are kept within this range, per year."""
+RATE_RANGE = (0.02, 2.0)
+"""Rates are kept within this range, per year: a season moves a place once to and once fro, and what
+seems faster is noise of the images."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +85,7 @@ def estimate_rates(
     likelihood = np.concatenate(
         [
             evidence(read_strip(probabilities, slice(row, row + 1), order), powers)
-            for row in _sampled_rows(probabilities)
+            for row in sampled_rows(probabilities)
         ],
         axis=2,
     )
@@ -176,9 +181,8 @@ def estimate_power(
     if len(corrections) < LEAST_CORRECTIONS:
         return POWER
     transitions = transitions_between(days[order], rates or ChangeRates())
-    rows = _sampled_rows(probabilities)
-    strips = [read_strip(probabilities, slice(row, row + 1), order) for row in rows]
-    found = np.concatenate(strips, axis=2)
+    rows = sampled_rows(probabilities)
+    found = read_sample(probabilities, order)
     drawn = {
         place_of[index]: np.concatenate([zones[row] for row in rows])
         for index, zones in corrections.items()
@@ -200,9 +204,3 @@ def estimate_power(
     chosen = POWERS[int(np.argmax(scores))]
     _log.info("power of the images: %.2f, by %d corrections", chosen, len(corrections))
     return chosen
-
-
-def _sampled_rows(probabilities: Any) -> list[int]:
-    height = probabilities.shape[2]
-    rows = np.unique(np.linspace(0, height - 1, min(SAMPLE_ROWS, height)).round())
-    return [int(row) for row in rows]

@@ -29,6 +29,9 @@ STRIP_BYTES = 160 << 20
 
 _BYTES_PER_PLACE_AND_DATE = 4 * (N_ZONES + 2 * STATES)
 
+SAMPLE_ROWS = 32
+"""Rows of the grid that are looked at where a sample of the places will do."""
+
 SUM_TOLERANCE = 0.02
 """How far the probabilities of a place may be from a sum of 1 (8 bits: at most 0.008)."""
 
@@ -179,6 +182,21 @@ def read_strip(probabilities: Any, rows: slice, order: np.ndarray) -> np.ndarray
             )
     assert strip is not None
     return strip
+
+
+def read_sample(probabilities: Any, order: np.ndarray) -> np.ndarray:
+    """Read a sample of rows of all dates as float32 (T, 4, N), in the order given."""
+    rows = sampled_rows(probabilities)
+    return np.concatenate(
+        [read_strip(probabilities, slice(row, row + 1), order) for row in rows], axis=2
+    )
+
+
+def sampled_rows(probabilities: Any) -> list[int]:
+    """Return the rows that stand for a whole grid."""
+    height = probabilities.shape[2]
+    rows = np.unique(np.linspace(0, height - 1, min(SAMPLE_ROWS, height)).round())
+    return [int(row) for row in rows]
 
 
 def posterior(
