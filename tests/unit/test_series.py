@@ -18,13 +18,14 @@ from icefront.grid import Grid
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
 from icefront.series.corrections import zones_beside
-from icefront.series.estimation import estimate_power, estimate_rates
+from icefront.series.estimation import estimate_power, estimate_rates, usual_power
 from icefront.series.evidence import POWER, SILENT, evidence
 from icefront.series.lattice import lattice_grid, nowhere, onto, to_bytes, window_of
 from icefront.series.open_sea import open_sea, without_lakes
 from icefront.series.rates import ChangeRates
 from icefront.series.reliability import reliable_powers
 from icefront.series.smoothing import posterior, transitions_between
+from icefront.series.still_boundary import LOG_ODDS, still_boundary
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
 POLAR = CRS.from_epsg(3413)
@@ -235,7 +236,13 @@ def test_corrections_show_that_images_err_alike():
     assert estimate_power(probable(seen), dates, drawn) < 0.1
     noisy = np.where(rng.random(truth.shape) < 0.3, GLACIER + OCEAN - truth, truth)
     assert estimate_power(probable(noisy, 0.6), dates, drawn) > 0.3
-    assert estimate_power(probable(seen), dates, {5: drawn[5]}) == POWER
+    assert estimate_power(probable(seen), dates, {5: drawn[5]}) == usual_power(40, ChangeRates())
+
+
+def test_images_of_a_fast_glacier_and_of_a_short_series_are_believed_more():
+    slow, fast = ChangeRates(0.1, 0.1), ChangeRates(2, 2)
+    assert usual_power(20, slow) == usual_power(200, fast) == POWER
+    assert POWER > usual_power(200, ChangeRates()) > usual_power(200, slow)
 
 
 def test_a_drawn_front_speaks_on_both_sides_and_not_beyond_its_ends():
@@ -419,3 +426,15 @@ def test_a_bad_image_counts_less_and_an_event_does_not():
     np.testing.assert_allclose(np.delete(powers, [5, 15]), 0.7)
     assert powers[5] < 0.1
     assert powers[15] < 0.7
+
+
+def test_a_boundary_that_stays_while_the_rest_moves_is_shore():
+    zones = receding(24, first=50, step=1)
+    zones[:, 30:] = GLACIER  # A slope beside the fjord: its boundary stays on all dates.
+    dates = days(*range(0, 720, 30))
+    found = still_boundary(probable(zones), dates)
+    assert (found[29, 52:] == LOG_ODDS).all()
+    assert (found[2:26, 28:48] == 0).all()
+    assert still_boundary(probable(zones[:9]), dates[:9]) is None, "too few dates"
+    assert still_boundary(probable(zones), days(*range(24))) is None, "too short a time"
+    assert still_boundary(probable(receding(24)), dates) is None, "nothing moves"

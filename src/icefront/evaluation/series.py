@@ -18,11 +18,12 @@ from icefront.evaluation.protocol import least_length, protocol_front
 from icefront.extraction.series_fronts import DISAGREEMENT, in_series
 from icefront.fronts import distance_errors
 from icefront.fronts.uncertainty import front_logit, uncertainty_along
-from icefront.grid import PixelSize, pixel_sides
+from icefront.grid import PixelSize, mean_side, pixel_sides
 from icefront.scenes.resampling import resample_to
 from icefront.scenes.scene import Scene
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
+from icefront.series.estimation import common_error_px, estimate_rates
 from icefront.series.lattice import WHOLE, to_bytes
 from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, likeliest
 
@@ -137,7 +138,9 @@ def _smoothed(
             assert values is not None
             single[place, :, slice(0, frame[0])] = _brought(values, frame)
         dates = [sample.date for sample in samples]
-        smooth_series(single, dates, fill=True, out=smoothed, progress=progress)
+        rates = estimate_rates(single, dates)
+        smooth_series(single, dates, rates=rates, fill=True, out=smoothed, progress=progress)
+        common = common_error_px(count, rates)
         distances = []
         for place, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
             size = dataset.pixel_size_m(number)
@@ -151,7 +154,9 @@ def _smoothed(
         apart = DISAGREEMENT * float(np.median(distances)) if distances else 0.0
         for place, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
             values = _brought(_with_gaps(smoothed, single, place), sample.shape)
-            yield number, _prediction(values, dataset.pixel_size_m(number), apart)
+            size = dataset.pixel_size_m(number)
+            side = 1.0 if size is None else mean_side(size)
+            yield number, _prediction(values, size, float(np.hypot(apart, common * side)))
 
 
 def _with_gaps(smoothed: ByteSeries, single: ByteSeries, place: int) -> np.ndarray:
