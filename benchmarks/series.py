@@ -25,10 +25,12 @@ from icefront.grid import Grid
 from icefront.inference.predict import predict_zones
 from icefront.models.registry import load_model
 from icefront.projects.probabilities import read_probabilities, write_probabilities
+from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
-from icefront.series.estimation import estimate_power, estimate_rates
+from icefront.series.estimation import estimate_rates, usual_power
 from icefront.series.lattice import to_bytes
 from icefront.series.smoothing import through_time
+from icefront.zones import NO_DATA, ROCK
 
 DATES, SIDE = 1000, 512
 MIN_LENGTH_PX = 12
@@ -63,7 +65,7 @@ def _speed() -> list[dict]:
             for index in range(DATES):
                 single[index, :, slice(0, SIDE)] = read_probabilities(folder / f"{index}.tif")
             rates = estimate_rates(single, dates)
-            through_time(single, dates, rates=rates, fill=True, out=smoothed)
+            smooth_series(single, dates, rates=rates, fill=True, out=smoothed)
             without_writing = time.process_time() - begin
             for index in range(DATES):
                 path = folder / f"{index}_smoothed.tif"
@@ -92,32 +94,52 @@ def _gains(folder: Path) -> list[dict]:
         )
         dates = [sample.date for sample in dataset.samples]
         by_date = np.argsort(np.array(dates, "M8[D]"), kind="stable")
+        # Gaps are where the image has no data, or is masked; elsewhere other dates fill in.
+        gaps = np.stack(
+            [
+                ~dataset.scene(i).valid
+                | ((dataset.image(i) == 0) & (series[i].argmax(axis=0) == NO_DATA))
+                for i in range(len(dataset))
+            ]
+        )
+        single = series.argmax(axis=1)
+        series[:, NO_DATA] = np.where(gaps, 1, np.minimum(series[:, NO_DATA], 0.996))
+        rest = series[:, ROCK:].sum(axis=1)
+        series[:, ROCK:] *= ((1 - series[:, NO_DATA]) / np.maximum(rest, 1e-9))[:, None]
         rates = estimate_rates(series, dates)
         every = range(len(dataset))
         note = f"{len(dataset)} images, left out of training"
 
         def add(
             what: str,
-            found: np.ndarray,
+            zones: np.ndarray,
             scored,
             dataset=dataset,
             glacier=glacier,
             rows=rows,
             note=note,
         ) -> None:
-            value = _error(found.argmax(axis=1), dataset, scored)
+            value = _error(zones, dataset, scored)
             rows.append(dict(name=f"{glacier}, {what}", value=value, unit="px", note=note))
 
-        add("single", series, every)
-        add("through time", through_time(series, dates, rates=rates), every)
-        add("past only", through_time(series, dates, rates=rates, filtered=True), every)
+        def together(gaps=gaps, series=series, dates=dates, rates=rates, **more) -> np.ndarray:
+            found = smooth_series(series, dates, rates=rates, fill=True, **more)
+            return np.where(gaps, NO_DATA, likeliest_of(found))
+
+        add("single", single, every)
+        add("through time", together(), every)
+        power = usual_power(len(dates), rates)
+        past = through_time(series, dates, rates=rates, power=power, filtered=True, fill=True)
+        add("past only", np.where(gaps, NO_DATA, likeliest_of(past)), every)
         for count in CORRECTED:
             chosen = by_date[np.linspace(0, len(dataset) - 1, count + 2).astype(int)[1:-1]]
             drawn = {int(i): dataset.zones(int(i)) for i in chosen}
-            power = estimate_power(series, dates, drawn, rates=rates)
-            found = through_time(series, dates, rates=rates, power=power, corrections=drawn)
-            add(f"{count} corrected", found, sorted(set(every) - set(drawn)))
+            add(f"{count} corrected", together(corrections=drawn), sorted(set(every) - set(drawn)))
     return rows
+
+
+def likeliest_of(found: np.ndarray) -> np.ndarray:
+    return found[:, ROCK:].argmax(axis=1) + ROCK
 
 
 def _error(zones: np.ndarray, dataset: CaffeDataset, scored) -> float:
