@@ -117,7 +117,7 @@ def reliable_powers(
         past = contradictions(probabilities, dates, rates=rates, power=power, past_only=True)
         odd[known] |= _odd(past[known]) & newest[known]
     powers[odd] *= ODD_POWER
-    for index in np.flatnonzero(odd):
+    for index in np.flatnonzero(odd).tolist():
         _log.info("the image of %s contradicts the dates around it and counts less", dates[index])
     return powers
 
