@@ -1,0 +1,103 @@
+"""Fetching scenes from a server on this machine: seconds and megabytes a scene of 1000² pixels.
+
+The image is terrain-corrected backscatter in UTM of 3000² pixels of 20 m; the scene is reprojected
+to polar stereographic. Seconds are those of this process's processor, the server's part in it
+included. A search is one of a thousand items, which a catalogue on this machine sends in pages.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import shapely
+from affine import Affine
+from pyproj import CRS
+from tests.helpers.file_server import file_server
+from tests.helpers.stac_server import radar_item, stac_server
+
+from icefront.acquisition.areas import Area
+from icefront.acquisition.catalogues import Catalogue, catalogue_named
+from icefront.acquisition.fetch import acquire
+from icefront.acquisition.items import passes_of, read_item
+from icefront.acquisition.scene_search import Recipe, search
+from icefront.grid import Grid
+from icefront.scenes.cog import write_cog
+
+SCENES = 4
+AREA = Area("Helheim", CRS.from_epsg(3413), (300_000.0, -2_590_000.0, 320_000.0, -2_570_000.0))
+
+
+def run() -> list[dict]:
+    return [*_fetching(), *_searching()]
+
+
+def _fetching() -> list[dict]:
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder, file_server() as server:
+        grid = Grid(3000, 3000, CRS.from_epsg(32624), Affine(20, 0, 505e3, 0, -20, 7_390e3), 20.0)
+        values = rng.gamma(4, 0.05, grid.shape).astype(np.float32)
+        path = Path(folder, "hh.tif")
+        write_cog(path, values, grid, {})
+        server.files["hh.tif"] = path.read_bytes()
+        items = [
+            radar_item(
+                f"S1A_{number}",
+                f"2018-06-{number + 1:02d}T20:00:00Z",
+                AREA.outline.buffer(0.5),
+                {"hh": f"{server.url}/hh.tif"},
+            )
+            for number in range(SCENES)
+        ]
+        passes = passes_of([read_item(item) for item in items], AREA)
+        recipe = Recipe(AREA, Catalogue("local", "local", server.url), tuple(passes))
+        begun, used = time.perf_counter(), time.process_time()
+        done = acquire(recipe, Path(folder, "out"), workers=1, progress=False)
+        wall, cpu = time.perf_counter() - begun, time.process_time() - used
+        assert len(done.written) == SCENES
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    note = f"{'×'.join(map(str, AREA.grid(20).shape))} pixels, bar: 4 s on one core"
+    return [
+        {"name": "RTC scene, processor", "value": cpu / SCENES, "unit": "s", "note": note},
+        {"name": "RTC scene, wall clock", "value": wall / SCENES, "unit": "s", "note": note},
+        {
+            "name": "RTC scene, fetched",
+            "value": done.received / SCENES / 1e6,
+            "unit": "MB",
+            "note": "float32, deflate; speckle does not compress",
+        },
+        {"name": "memory at the peak", "value": memory, "unit": "MB", "note": "of the process"},
+    ]
+
+
+def _searching() -> list[dict]:
+    first = dt.datetime(2018, 1, 1)
+    items = [
+        radar_item(
+            f"S1A_{number}",
+            f"{first + dt.timedelta(hours=8 * number):%Y-%m-%dT%H:%M:%SZ}",
+            shapely.box(-40, 65, -36, 68),
+            {"hh": "https://example.org/hh.tif"},
+        )
+        for number in range(1000)
+    ]
+    with stac_server(*items) as server:
+        begun, used = time.perf_counter(), time.process_time()
+        found = search(
+            AREA,
+            first.date(),
+            dt.date(2019, 12, 31),
+            catalogue=catalogue_named(server.url),
+            progress=False,
+        )
+        wall, cpu = time.perf_counter() - begun, time.process_time() - used
+    assert len(found.passes) == 1000
+    note = "a thousand scenes, bar: 10 s"
+    return [
+        {"name": "search, processor", "value": cpu, "unit": "s", "note": note},
+        {"name": "search, wall clock", "value": wall, "unit": "s", "note": note},
+    ]
