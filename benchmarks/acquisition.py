@@ -24,7 +24,7 @@ from icefront.acquisition.areas import Area
 from icefront.acquisition.catalogues import Catalogue, catalogue_named
 from icefront.acquisition.fetch import acquire
 from icefront.acquisition.items import passes_of, read_item
-from icefront.acquisition.scene_search import Recipe, search
+from icefront.acquisition.search import Recipe, search
 from icefront.grid import Grid
 from icefront.scenes.cog import write_cog
 

@@ -14,7 +14,7 @@ import rasterio
 from pyproj import CRS
 from typer.testing import CliRunner
 
-from icefront.acquisition.scene_search import read_recipe_of_scenes
+from icefront.acquisition.search import read_recipe_of_scenes
 from icefront.cli import app
 from icefront.files import downloads
 from icefront.grid import Grid
@@ -34,7 +34,7 @@ from tests.helpers.stac_server import radar_item
 why = missing_parts()
 pytestmark = pytest.mark.skipif(bool(why), reason=why)
 
-load_beforehand("icefront.acquisition.fetch", "icefront.acquisition.scene_search")
+load_beforehand("icefront.acquisition.fetch", "icefront.acquisition.search")
 
 ORBITS = ((90, "descending"), (127, "ascending"), (54, "descending"))
 DATES = 12

@@ -20,9 +20,9 @@ from pyproj import CRS
 
 from icefront.acquisition.areas import Area, area_of
 from icefront.acquisition.catalogues import Catalogue, Product, catalogue_named
-from icefront.acquisition.fetch import AcquisitionSettings, acquire
+from icefront.acquisition.fetch import Settings, acquire
 from icefront.acquisition.items import passes_of, read_item
-from icefront.acquisition.scene_search import Filters, Found, Recipe, search
+from icefront.acquisition.search import Filters, Found, Recipe, search
 from icefront.errors import IcefrontError
 from icefront.files import downloads
 from icefront.grid import Grid
@@ -124,7 +124,7 @@ def test_real_items_are_found_where_they_lie(url: str) -> None:
     assert (ew.first.id, ew.first.mode, ew.polarisations) == (EW, "EW", ("HH", "HV"))
     (rtc,) = found(url, FLORIDA, 2020).passes
     assert (rtc.first.id, rtc.first.product) == (RTC, "rtc")
-    seam = area_of("77,-49.75", margin_m=60_000)
+    seam = area_of("76.5,-48.05", margin_m=30_000)
     (slices,) = found(url, seam, 2025, "grd").passes
     assert len(slices.items) >= 2
     (optical,) = found(url, area_of("Columbia"), 2019, "s2", max_cloud_percent=1).passes
@@ -140,7 +140,7 @@ def test_filters_that_leave_nothing_are_named(url: str) -> None:
 
 def test_a_terrain_corrected_tile_is_fetched(url: str, server: FileServer, tmp_path: Path) -> None:
     recipe = at(found(url, FLORIDA, 2020), server.url)
-    done = acquire(recipe, tmp_path / "out", settings=AcquisitionSettings(polarisations=("VV",)))
+    done = acquire(recipe, tmp_path / "out", settings=Settings(polarisations=("VV",)))
     assert done.failed == ()
     with rasterio.open(done.written[0]) as raster:
         assert np.allclose(raster.read(1), POWER)
@@ -153,7 +153,7 @@ def test_a_ground_range_product_is_fetched_whatever_its_server_does(
     recipe = at(found(url, SEVERNAYA_ZEMLYA, 2022, "grd"), server.url)
     # The asset of the annotation names the file on interference instead.
     assert "rfi" in recipe.passes[0].first.raw["assets"]["schema-product-hh"]["href"]
-    settings = AcquisitionSettings(pixel_size_m=40, polarisations=("HH",))
+    settings = Settings(pixel_size_m=40, polarisations=("HH",))
     calm = acquire(recipe, tmp_path / "calm", settings=settings)
     assert calm.failed == ()
     with rasterio.open(calm.written[0]) as raster:
@@ -191,7 +191,7 @@ def test_images_in_a_bucket_are_read_with_keys(
         for name in ("rtc/Gamma0_VV.tif",):
             client.upload_file(str(images[name]), "eodata", f"deep/{name}")
         plain = at(found(url, FLORIDA, 2020), "s3://eodata", "deep/")
-        settings = AcquisitionSettings(polarisations=("VV",))
+        settings = Settings(polarisations=("VV",))
         for signing in ("s3", "requester-pays"):
             bucket = Catalogue("bucket", "a bucket", url, signing=signing, s3_endpoint=endpoint)
             done = acquire(replace(plain, catalogue=bucket), tmp_path / signing, settings=settings)

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 from icefront.acquisition import fetch as module
 from icefront.acquisition.areas import Area
 from icefront.acquisition.catalogues import CATALOGUES, Catalogue
-from icefront.acquisition.fetch import AcquisitionSettings, acquire
+from icefront.acquisition.fetch import Settings, acquire
 from icefront.acquisition.items import passes_of, read_item
-from icefront.acquisition.scene_search import Found, Recipe
+from icefront.acquisition.search import Found, Recipe
 from icefront.acquisition.signing import AzureTokens, S3Addresses, check_keys, plain, signer_of
 from icefront.cli import app
 from icefront.errors import FullDiskError, IcefrontError
@@ -96,7 +96,7 @@ def made(images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
         yield Made(server, recipe, tmp_path)
 
 
-HH = AcquisitionSettings(polarisations=("HH",))
+HH = Settings(polarisations=("HH",))
 
 
 def expected(grid: Grid) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_a_scene_is_the_window_on_the_grid_of_the_area(made: Made) -> None:
 
 
 def test_coarser_pixels_are_means(made: Made) -> None:
-    settings = AcquisitionSettings(pixel_size_m=100, polarisations=("HH",))
+    settings = Settings(pixel_size_m=100, polarisations=("HH",))
     (path,) = acquire(made.recipe("whole"), made.folder, settings=settings).written
     with rasterio.open(path) as raster:
         assert raster.res == (100, 100)
@@ -177,7 +177,7 @@ def test_what_is_there_is_not_fetched_again(made: Made) -> None:
 def test_scenes_made_otherwise_are_not_mixed(made: Made) -> None:
     recipe = made.recipe("whole")
     acquire(recipe, made.folder, settings=HH)
-    other = AcquisitionSettings(pixel_size_m=40, polarisations=("HH",))
+    other = Settings(pixel_size_m=40, polarisations=("HH",))
     with pytest.raises(IcefrontError, match=r"HH\.tif is there, made .* --overwrite"):
         acquire(recipe, made.folder, settings=other)
     (path,) = acquire(recipe, made.folder, settings=other, overwrite=True).written
@@ -262,13 +262,11 @@ def test_a_full_disk_ends_it_in_a_sentence(made: Made, monkeypatch: pytest.Monke
 
 def test_wrong_settings_are_refused(made: Made) -> None:
     with pytest.raises(IcefrontError, match="polarisation 'XX' is unknown"):
-        AcquisitionSettings(polarisations=("XX",))
+        Settings(polarisations=("XX",))
     with pytest.raises(IcefrontError, match="0 workers"):
         acquire(made.recipe("whole"), made.folder, workers=0)
     with pytest.raises(IcefrontError, match=r"no scene that can be fetched .*no polarisation VV"):
-        acquire(
-            made.recipe("whole"), made.folder, settings=AcquisitionSettings(polarisations=("VV",))
-        )
+        acquire(made.recipe("whole"), made.folder, settings=Settings(polarisations=("VV",)))
 
 
 # --- signatures ---------------------------------------------------------------------------------

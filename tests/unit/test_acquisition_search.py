@@ -15,11 +15,11 @@ import pytest
 import shapely
 from typer.testing import CliRunner
 
-from icefront.acquisition import scene_search as module
+from icefront.acquisition import search as module
 from icefront.acquisition.areas import area_of
 from icefront.acquisition.catalogues import CATALOGUES, catalogue_named
 from icefront.acquisition.items import passes_of, read_item
-from icefront.acquisition.scene_search import Filters, Found, read_recipe_of_scenes, search
+from icefront.acquisition.search import Filters, Found, read_recipe_of_scenes, search
 from icefront.cli import app
 from icefront.errors import IcefrontError
 from tests.helpers.stac_server import StacServer, radar_item, stac_server

@@ -10,21 +10,14 @@ if TYPE_CHECKING:
     from icefront.acquisition.areas import Area, area_of
     from icefront.acquisition.backscatter import Backscatter, GrdFiles, grd_backscatter
     from icefront.acquisition.catalogues import Catalogue, catalogue_named
-    from icefront.acquisition.fetch import Acquired, AcquisitionSettings, acquire
+    from icefront.acquisition.fetch import Acquired, Settings, acquire
     from icefront.acquisition.heights import ConstantHeight, ElevationModel
     from icefront.acquisition.items import Item, Pass
     from icefront.acquisition.safe_products import grd_files
-    from icefront.acquisition.scene_search import (
-        Filters,
-        Found,
-        Recipe,
-        read_recipe_of_scenes,
-        search,
-    )
+    from icefront.acquisition.search import Filters, Found, Recipe, read_recipe_of_scenes
 
 __all__ = [
     "Acquired",
-    "AcquisitionSettings",
     "Area",
     "Backscatter",
     "Catalogue",
@@ -36,13 +29,13 @@ __all__ = [
     "Item",
     "Pass",
     "Recipe",
+    "Settings",
     "acquire",
     "area_of",
     "catalogue_named",
     "grd_backscatter",
     "grd_files",
     "read_recipe_of_scenes",
-    "search",
 ]
 
 __getattr__ = on_first_use(
@@ -51,10 +44,10 @@ __getattr__ = on_first_use(
         "areas": ["Area", "area_of"],
         "backscatter": ["Backscatter", "GrdFiles", "grd_backscatter"],
         "catalogues": ["Catalogue", "catalogue_named"],
-        "fetch": ["Acquired", "AcquisitionSettings", "acquire"],
+        "fetch": ["Acquired", "Settings", "acquire"],
         "heights": ["ConstantHeight", "ElevationModel"],
         "items": ["Item", "Pass"],
         "safe_products": ["grd_files"],
-        "scene_search": ["Filters", "Found", "Recipe", "read_recipe_of_scenes", "search"],
+        "search": ["Filters", "Found", "Recipe", "read_recipe_of_scenes"],
     },
 )

@@ -23,7 +23,7 @@ from icefront.acquisition.heights import ConstantHeight, Heights
 from icefront.acquisition.items import POLARISATIONS, Item, Pass
 from icefront.acquisition.remote_images import Source
 from icefront.acquisition.safe_products import grd_files, names_beside
-from icefront.acquisition.scene_search import Recipe
+from icefront.acquisition.search import Recipe
 from icefront.acquisition.signing import Signer, check_keys, signer_of
 from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.files.atomic import explained_writing, remove_unfinished, writing
@@ -50,7 +50,7 @@ _GO_ON = (
 
 
 @dataclass(frozen=True)
-class AcquisitionSettings:
+class Settings:
     """How scenes are made.
 
     Attributes
@@ -124,7 +124,7 @@ def acquire(
     recipe: Recipe,
     out: Path,
     *,
-    settings: AcquisitionSettings | None = None,
+    settings: Settings | None = None,
     workers: int = 4,
     overwrite: bool = False,
     signer: Signer | None = None,
@@ -135,11 +135,11 @@ def acquire(
     Parameters
     ----------
     recipe : Recipe
-        See `icefront.acquisition.scene_search.read_recipe_of_scenes`.
+        See `icefront.acquisition.search.read_recipe_of_scenes`.
     out : Path
         Folder of the scenes, one file for each pass and polarisation. Those that are there are not
         fetched again.
-    settings : AcquisitionSettings, optional
+    settings : Settings, optional
     workers : int
         Scenes that are fetched at a time.
     overwrite : bool
@@ -159,7 +159,7 @@ def acquire(
         If nothing can be fetched at all: keys are missing, the disk is full, or the folder holds
         the same scenes made otherwise.
     """
-    settings = settings or AcquisitionSettings()
+    settings = settings or Settings()
     if not 1 <= workers <= MOST_WORKERS:
         raise IcefrontError(f"{workers} workers are not possible: give 1 to {MOST_WORKERS}.")
     grid = recipe.area.grid(settings.pixel_size_m)
@@ -200,7 +200,7 @@ def acquire(
 
 
 def _tasks(
-    recipe: Recipe, out: Path, grid: Grid, settings: AcquisitionSettings, notes: list[str]
+    recipe: Recipe, out: Path, grid: Grid, settings: Settings, notes: list[str]
 ) -> list[_Task]:
     tasks: dict[Path, _Task] = {}
     for one in recipe.passes:
@@ -237,9 +237,7 @@ def _name(area: Area, one: Pass, polarisation: str) -> str:
     return file_name(f"{glacier}_{one.label}_{one.first.product}_{polarisation}")
 
 
-def _identity(
-    area: Area, one: Pass, polarisation: str, grid: Grid, settings: AcquisitionSettings
-) -> str:
+def _identity(area: Area, one: Pass, polarisation: str, grid: Grid, settings: Settings) -> str:
     """Return what a file is made from and how, in a few letters."""
     known: dict[str, Any] = {
         "format": _FORMAT,
@@ -304,9 +302,7 @@ def _run(
 class _Maker:
     """Makes the file of a task."""
 
-    def __init__(
-        self, source: Source, recipe: Recipe, grid: Grid, settings: AcquisitionSettings
-    ) -> None:
+    def __init__(self, source: Source, recipe: Recipe, grid: Grid, settings: Settings) -> None:
         self._source = source
         self._recipe = recipe
         self._grid = grid

@@ -12,7 +12,7 @@ from icefront.acquisition.backscatter import GrdFiles
 from icefront.acquisition.catalogues import Catalogue
 from icefront.acquisition.items import POLARISATIONS, Item, passes_of
 from icefront.acquisition.safe_products import grd_files
-from icefront.acquisition.scene_search import Recipe
+from icefront.acquisition.search import Recipe
 from icefront.errors import IcefrontError
 
 

@@ -125,8 +125,8 @@ def search(
     """List the scenes of a glacier in a catalogue, and save them as a recipe."""
     from icefront.acquisition.areas import area_of
     from icefront.acquisition.catalogues import catalogue_named, product_named
-    from icefront.acquisition.scene_search import Filters
-    from icefront.acquisition.scene_search import search as ask
+    from icefront.acquisition.search import Filters
+    from icefront.acquisition.search import search as ask
 
     area = area_of(where, name=name, margin_m=margin, crs=crs)
     filters = Filters(
@@ -196,10 +196,10 @@ def acquire(
 ) -> None:
     """Fetch scenes as GeoTIFFs of backscatter on the glacier's grid, ready for monitor run."""
     from icefront.acquisition.areas import area_of
-    from icefront.acquisition.fetch import AcquisitionSettings
+    from icefront.acquisition.fetch import Settings
     from icefront.acquisition.fetch import acquire as fetch
     from icefront.acquisition.local_products import recipe_of_products
-    from icefront.acquisition.scene_search import read_recipe_of_scenes
+    from icefront.acquisition.search import read_recipe_of_scenes
     from icefront.errors import IcefrontError
     from icefront.files.downloads import readable
 
@@ -214,7 +214,7 @@ def acquire(
         if area is None:
             raise IcefrontError("Say with --area which glacier or area of the products is meant.")
         recipe = recipe_of_products(scenes, area_of(area))
-    settings = AcquisitionSettings(
+    settings = Settings(
         pixel_size_m=pixel_size,
         polarisations=tuple(polarisation.upper().split(",")) if polarisation else (),
         radiometry=_radiometry(radiometry),
