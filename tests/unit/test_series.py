@@ -429,12 +429,12 @@ def test_a_bad_image_counts_less_and_an_event_does_not():
 
 
 def test_a_boundary_that_stays_while_the_rest_moves_is_shore():
-    zones = receding(24, first=50, step=1)
+    zones = receding(36, first=50, step=1)
     zones[:, 30:] = GLACIER  # A slope beside the fjord: its boundary stays on all dates.
-    dates = days(*range(0, 720, 30))
+    dates = days(*range(0, 1080, 30))
     found = still_boundary(probable(zones), dates)
     assert (found[29, 52:] == LOG_ODDS).all()
     assert (found[2:26, 28:48] == 0).all()
-    assert still_boundary(probable(zones[:9]), dates[:9]) is None, "too few dates"
-    assert still_boundary(probable(zones), days(*range(24))) is None, "too short a time"
-    assert still_boundary(probable(receding(24)), dates) is None, "nothing moves"
+    assert still_boundary(probable(zones[:29]), dates[:29]) is None, "too few dates"
+    assert still_boundary(probable(zones), days(*range(36))) is None, "too short a time"
+    assert still_boundary(probable(receding(36)), dates) is None, "nothing moves"

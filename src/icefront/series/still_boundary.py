@@ -21,8 +21,8 @@ than that one; in between the evidence grows."""
 LEAST_MOVING = 0.15
 """Fraction of the boundary, over all dates, that must move: else nothing tells front from shore."""
 
-LEAST_DATES, LEAST_DAYS = 10, 365
-"""A shorter series does not show what moves."""
+LEAST_DATES, LEAST_DAYS = 30, 365
+"""A shorter series does not show what moves: its fronts are flattened, and may seem still."""
 
 MOST_DATES = 60
 """Number of dates that are looked at."""
