@@ -424,11 +424,8 @@ def train_front_head(
                 np.savez(
                     file, features=cells.features, is_front=cells.is_front, weight=cells.weight
                 )
-    log.info(
-        "%d places on boundaries, %.0f %% of them front",
-        len(cells.is_front),
-        100 * cells.is_front.mean(),
-    )
+    count = len(cells.is_front)
+    log.info("%d places on boundaries, %d of them front", count, cells.is_front.sum())
     found = with_head(network, fit_head(cells, config, network.level_widths))
     card = _card(card_of(found), card_of(network), config)
     path = config.folder / WEIGHTS
@@ -436,7 +433,7 @@ def train_front_head(
     result = {
         "folder": str(config.folder),
         "checkpoint": str(path),
-        "cells": len(cells.is_front),
+        "cells": count,
         "fronts": int(cells.is_front.sum()),
     }
     write_result(config.folder, result)
