@@ -46,7 +46,7 @@ def power_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def write_image(path: Path, part: tuple[float, float] = (0, 1), side: float = 10.0) -> Grid:
     """Write backscatter on UTM over a part of the area, from south to north; 0 outside."""
     south, north = AREA.bounds[1] + np.array(part) * (AREA.bounds[3] - AREA.bounds[1])
-    box = shapely.box(AREA.bounds[0] - 9_000, south, AREA.bounds[2] + 9_000, north)
+    box = shapely.box(AREA.bounds[0] - 4_000, south, AREA.bounds[2] + 4_000, north)
     left, bottom, right, top = (
         gpd.GeoSeries([box.segmentize(200)], crs=AREA.crs).to_crs(UTM).total_bounds
     )
@@ -70,7 +70,7 @@ class Made:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("images")
-    parts = {"whole": (-2, 3), "south": (-2, 0.55), "north": (0.45, 3), "beside": (4, 5)}
+    parts = {"whole": (-0.7, 1.7), "south": (-0.7, 0.55), "north": (0.45, 1.7), "beside": (4, 4.5)}
     for name, part in parts.items():
         write_image(folder / f"{name}.tif", part)
     return {f"{name}.tif": folder / f"{name}.tif" for name in parts}
