@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +253,8 @@ class ArchiveFolder:
                 if references[orbit].holds_the_new:
                     references[orbit].add(_decibel(scene.image))
             for orbit, paths in sorted(groups.items()):
+                if references[orbit].holds_the_new:
+                    references[orbit] = _sharpened(references[orbit], paths, grid, rock)
                 for path in paths:
                     try:
                         written.append(self._add(word, orbit, path, grid, rock, references[orbit]))
@@ -294,7 +296,7 @@ class ArchiveFolder:
     ) -> str:
         scene = _read_scene(path, grid, 0.0)
         image = _decibel(scene.image)
-        shift, note = _shift_of(image, reference, rock)
+        shift, note = _shift_of(image, reference, rock, path)
         moved = shift is not None and shift.pixels > CORRECTED_ABOVE
         if moved and shift is not None:
             image = moved_by(image, (shift.rows, shift.columns))
@@ -348,21 +350,33 @@ class _Refused(IcefrontError):
 
 @dataclass
 class _Reference:
-    """Mean of images in dB, from which one of them can be taken out again."""
+    """Mean of images in dB, from which one of them can be taken out again.
+
+    Attributes
+    ----------
+    total, count : float64, int32 (H, W)
+    holds_the_new : bool
+        Whether the images that are measured against it are in it.
+    moved : dict
+        By what shift an image was moved before it was added.
+    """
 
     total: np.ndarray
     count: np.ndarray
     holds_the_new: bool
+    moved: dict[Path, Shift] = field(default_factory=dict)
 
     def add(self, image: np.ndarray) -> None:
         seen = np.isfinite(image)
         self.total[seen] += image[seen]
         self.count += seen
 
-    def without(self, image: np.ndarray) -> np.ndarray:
+    def without(self, image: np.ndarray, path: Path) -> np.ndarray:
         """Return the mean of the others; all of it if the image is not among them."""
         total, count = self.total, self.count
-        if self.holds_the_new:
+        if self.moved and path in self.moved:
+            image = moved_by(image, (self.moved[path].rows, self.moved[path].columns))
+        if self.holds_the_new and (not self.moved or path in self.moved):
             seen = np.isfinite(image)
             total, count = total - np.where(seen, image, 0), count - seen
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
@@ -371,11 +385,33 @@ class _Reference:
     def weight(self) -> float:
         """What a shift against the others is of one against the mean of all."""
         images = int(self.count.max(initial=0))
-        return (images - 1) / images if self.holds_the_new and images else 1.0
+        # Where all were moved to their mean, the others lie there, too.
+        return (images - 1) / images if self.holds_the_new and images and not self.moved else 1.0
+
+
+def _sharpened(
+    blurred: _Reference, paths: Sequence[Path], grid: Grid, rock: np.ndarray
+) -> _Reference:
+    """Return the mean of images that were moved by their shift against the mean as they came.
+
+    That is blurred by their shifts, so that shifts against it are less exact.
+    """
+    sharp = _Reference(np.zeros(grid.shape), np.zeros(grid.shape, np.int32), True)
+    for path in paths:
+        image = _decibel(_read_scene(path, grid, 0.0).image)
+        try:
+            shift, _ = _shift_of(image, blurred, rock, path)
+        except _Refused:
+            continue
+        if shift is None:
+            return blurred
+        sharp.moved[path] = shift
+        sharp.add(moved_by(image, (shift.rows, shift.columns)))
+    return sharp if sharp.moved else blurred
 
 
 def _shift_of(
-    image: np.ndarray, reference: _Reference, rock: np.ndarray
+    image: np.ndarray, reference: _Reference, rock: np.ndarray, path: Path
 ) -> tuple[Shift | None, str]:
     """Measure a shift; None and why where that cannot be.
 
@@ -384,7 +420,7 @@ def _shift_of(
     _Refused
         If there is rock enough, but the image lies too far off or has nothing in common.
     """
-    others = reference.without(image)
+    others = reference.without(image, path)
     known = rock & np.isfinite(image) & np.isfinite(others)
     if not np.isfinite(others).any():
         return None, "the only image of its orbit"

@@ -46,4 +46,4 @@ def archive(
         echo(line, err=True)
     for name, count in compiled.written.items():
         echo(f"{name}: {count} radar images added")
-    echo(f"The archive {out} is ready: icefront pretrain --set data.root={out}")
+    echo(f"The archive {out} can be learned from: icefront pretrain with data.root={out}")
