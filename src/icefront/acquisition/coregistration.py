@@ -26,7 +26,7 @@ CORRECTED_ABOVE = 0.1
 """Pixels; smaller shifts are as uncertain as they are large, and left alone."""
 
 _TEXTURE_PIXELS = 12.0
-_SPECKLE_PIXELS = 0.7
+_SPECKLE_PIXELS = 0.35
 _FEATHER_PIXELS = 3.0
 _STEPS = 4
 _FINE = 50
