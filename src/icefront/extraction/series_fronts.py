@@ -51,7 +51,7 @@ ALONE_DAYS = 730
 INTERPOLATED_DAYS = 45
 """Where a date has no data, a front is drawn only if one at most this far from it has, in days."""
 
-DISAGREEMENT = 0.7
+DISAGREEMENT = 1.0
 """Standard deviation of a front through time, as a multiple of the median distance between it and
 the front of its date alone; what the dates have in common (`common_error_px`) is added to it."""
 

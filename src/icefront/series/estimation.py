@@ -34,7 +34,7 @@ SLOW_POWER, SLOW, FAST = 0.2, 0.2, 2.0
 """Power of the images of a long series whose places change `SLOW` times a year or less; it grows
 with the logarithm of the rate, up to `POWER` at `FAST`."""
 
-COMMON_ERROR_PX = 8.0
+COMMON_ERROR_PX = 6.0
 """Standard deviation of fronts that is common to the images of a long series of a slow glacier,
 in pixels."""
 
@@ -182,7 +182,7 @@ def common_error_px(count: int, rates: ChangeRates) -> float:
     """Return the standard deviation of fronts that is common to the dates, in pixels.
 
     It does not show in how far the dates disagree. With `COMMON_ERROR_PX` and
-    `icefront.extraction.series_fronts.DISAGREEMENT` 90 % intervals hold 87 to 94 % on the glaciers
+    `icefront.extraction.series_fronts.DISAGREEMENT` 90 % intervals hold 87 to 92 % on the glaciers
     that `usual_power` names.
 
     Parameters
