@@ -31,6 +31,7 @@ from icefront.training.augmentation import (
     shade_image,
 )
 from icefront.training.config import TrainingConfig
+from icefront.training.front_head import FrontHeadConfig
 from icefront.training.losses import smooth_targets, soft_dice_loss, zone_loss
 from tests.helpers.paths import CONFIGS
 
@@ -281,6 +282,8 @@ def test_a_wrong_recipe_gets_one_sentence(
 def kind_of(keys: dict) -> type:
     if "starts" in keys:
         return ExperimentConfig
+    if "landsat" in keys:
+        return FrontHeadConfig
     return PretrainingConfig if "method" in keys else TrainingConfig
 
 
