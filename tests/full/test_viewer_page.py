@@ -304,7 +304,8 @@ def test_a_drawn_and_mended_line_is_kept_to_a_pixel_and_moves_its_neighbours(vie
     page.click("#take-back")
     page.wait_for_selector("#take-back", state="hidden")
     page.wait_for_selector("body[data-busy=no]")
-    assert fronts(view.project).geometry.equals(before.geometry)
+    apart = fronts(view.project).geometry.hausdorff_distance(before.geometry)
+    assert apart.max() < size, apart.tolist()  # less than a pixel of the screen
     nothing_wrong(seen)
 
 
