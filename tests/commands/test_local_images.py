@@ -57,6 +57,8 @@ def test_scenes_that_are_named_together_may_refer_to_one_another(places):
     image = places / "elsewhere/Alpha_2020-02-01.tif"
     alone = extract_scenes([made], places / "one", model=GreyLevels(), progress=False)
     assert [scene.front is None for scene in alone.scenes] == [True]
-    both = extract_scenes([image, made], places / "two", model=GreyLevels(), progress=False)
+    both = extract_scenes(
+        [image, made], places / "two", model=GreyLevels(), progress=False, through_time=False
+    )
     first, second = (scene.front.geometry.item() for scene in both.scenes)
     assert first.equals(second)

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.helpers.local_server import serving
 
 
 @dataclass
@@ -100,20 +102,14 @@ def file_server(files: dict[str, bytes | Path] | None = None) -> Iterator[FileSe
             self.send_header("Content-Length", str(stop - start))
             self.end_headers()
             body = content[start:stop] if cut is None else content[start : min(stop, start + cut)]
-            try:
-                self.wfile.write(body)
-            except OSError:
-                return  # Whoever asked has enough.
+            # Before the last byte is out: whoever asked may look at the number at once.
             with lock:
                 state.sent += len(body)
+            try:
+                self.wfile.write(body)
+            except OSError:  # Whoever asked has enough.
+                with lock:
+                    state.sent -= len(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-    ).start()
-    try:
+    with serving(Handler) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
