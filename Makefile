@@ -34,6 +34,7 @@ test: lint
 # The slow layer alone: servers, browsers, clusters, long fuzzing and kills; under 30 minutes.
 test-full: $(FULL_STAMP)
 	$(BIN)/python -m pytest tests/full
+	$(PYTEST) -m slow
 
 $(FULL_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[servers]'

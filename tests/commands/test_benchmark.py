@@ -322,6 +322,7 @@ def test_models_an_ensemble_and_what_is_kept(
     assert len(seen) == 3 * others, "predictions of other settings do not count"
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(
     small: Path, checkpoints: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_row_through_time_stands_beside_the_single_dates(
     assert f"{SMOOTHED}: MDE" in run.output
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped_without_an_image_that_is_damaged(
     data: Path, checkpoint: Path, seen: list[str], tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ def test_there_are_recipes() -> None:
 # benchmarks ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kept_predictions_count_only_by_the_windows_they_were_made_with(old: Path) -> None:
     # The default windows are others since: predictions by the earlier ones are not mixed in.
     out = old / "benchmark"

@@ -208,6 +208,7 @@ def test_glaciers_come_from_table_configuration_and_folders(tmp_path):
     assert (str(found["date"]["Tabled"])[:10], found["sensor"]["Tabled"]) == ("2018-07-01", "TSX")
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_ten_random_moments_comes_to_the_same_end(tmp_path):
     """A child is killed again and again; what it logged as done is there each time."""
     write_series(tmp_path / "scenes", 12)
@@ -276,6 +277,7 @@ def test_two_runs_at_once_share_the_work(tmp_path):
     same(result(project), result(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_a_scene_that_kills_its_worker_fails_and_the_others_are_done(tmp_path):
     """Real processes, one of which the system kills."""
     write_series(tmp_path / "scenes", 3)
@@ -364,6 +366,7 @@ def test_mistakes_in_a_configuration_are_one_sentence(tmp_path, text, expected):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_three_commands_from_a_folder_to_the_curve(tmp_path):
     """The packaged model, processes and all, on a simulated series."""
     scenes, project = tmp_path / "scenes", tmp_path / "project"

@@ -244,6 +244,7 @@ def same_result(a: dict, b: dict) -> bool:
     return all(equal(*(weights(folder / name) for folder in folders)) for name in files)
 
 
+@pytest.mark.slow
 def test_a_killed_pretraining_resumes_to_the_same_result(recipe: Path, whole: dict) -> None:
     names = {"module": "icefront.datasets.pairs", "dataset": "PairCrops"}
     kill_at(16, recipe, **names, run="icefront.pretraining.run", command="pretrain")
@@ -251,6 +252,7 @@ def test_a_killed_pretraining_resumes_to_the_same_result(recipe: Path, whole: di
     assert same_result(whole, parts)
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_result(training: Path) -> None:
     steady = train(training, ["name=steady"], progress=False)
     names = {"module": "icefront.datasets.crops", "dataset": "CropDataset"}
@@ -327,6 +329,7 @@ class _Stop(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["first epoch", "checkpoints", "state", "result"])
 def test_a_run_stopped_at_an_awkward_moment_resumes(
     moment: str, recipe: Path, whole: dict, monkeypatch: pytest.MonkeyPatch
@@ -423,6 +426,7 @@ def test_a_leak_stands_in_the_checkpoint_and_in_every_report(
 # the experiment -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_experiment_goes_on_where_it_was(
     recipe: Path, training: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,6 +207,7 @@ def test_a_full_disk_is_reported_with_what_remains(
     assert (tmp_path / "Kronebreen_20170101_S1_000.tif").stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_every_sensor(tmp_path: Path) -> None:
     path = draw_gallery(tmp_path / "docs" / "gallery.png", pixels=64, progress=False)
     picture = np.asarray(Image.open(path).convert("L"))

@@ -10,7 +10,10 @@ from tests.helpers.paths import DATA
 
 SET = DATA / "caffe256"
 
-pytestmark = pytest.mark.skipif(not SET.is_dir(), reason=f"{SET} is not there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SET.is_dir(), reason=f"{SET} is not there"),
+]
 
 
 @pytest.fixture(scope="module")
