@@ -114,6 +114,7 @@ def test_commands_without_a_network_load_neither_torch_nor_the_simulator(folder:
         assert modules.isdisjoint(HEAVY), (words, modules & set(HEAVY))
 
 
+@pytest.mark.slow
 def test_transformers_is_loaded_where_a_swin_network_is_built(folder: Path) -> None:
     loaded = folder / "loaded.json"
     code = f"""

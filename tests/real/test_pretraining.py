@@ -39,6 +39,7 @@ def test_real_pairs_make_an_archive_in_order(root: Path) -> None:
     assert greys.std() > 10
 
 
+@pytest.mark.slow
 def test_a_method_learns_from_them(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
