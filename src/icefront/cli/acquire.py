@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icefront.cli.options import Out, Overwrite, echo, job
+from icefront.cli.options import Out, Overwrite, echo, echo_table, job
 
 # So that "-38.2,66.4" is a place and no option.
 AREA_SETTINGS = {"ignore_unknown_options": True}
@@ -24,7 +24,6 @@ def glaciers(
     ] = None,
 ) -> None:
     """List the marine-terminating glaciers that are known by name."""
-    from rich.console import Console
     from rich.table import Table
 
     from icefront.acquisition.areas import area_of_glacier
@@ -57,7 +56,7 @@ def glaciers(
             f"No known glacier fits {' '.join(words or ())!r}: a place, a box or a file with a "
             "polygon does as well."
         )
-    Console().print(table)
+    echo_table(table)
 
 
 @job
@@ -261,7 +260,6 @@ def _heights(dem: Path | None, datum: str | None, height: float) -> Any:
 
 
 def _tell(found: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from icefront.acquisition.catalogues import PRODUCT_NAMES
@@ -288,7 +286,7 @@ def _tell(found: Any) -> None:
             f"{one.covered:.0%}",
             "" if one.size is None else readable(one.size),
         )
-    Console().print(table)
+    echo_table(table)
     if len(found.passes) > _MOST_ROWS:
         echo(f"… and {len(found.passes) - _MOST_ROWS} more.")
     orbits = {(item.relative_orbit, item.direction) for item in found.items if item.relative_orbit}

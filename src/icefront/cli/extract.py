@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icefront.cli.options import Model, Out, Overwrite, echo, job, settings_options
+from icefront.cli.options import Model, Out, Overwrite, echo, echo_table, job, settings_options
 from icefront.errors import failure
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def _tell_facts(facts: dict[str, Any]) -> None:
 @job
 def models() -> None:
     """List the models there are."""
-    from rich.console import Console
     from rich.table import Table
 
     from icefront.models.registry import DEFAULT, count_parameters, list_models
@@ -130,7 +129,7 @@ def models() -> None:
             size,
             weights,
         )
-    Console().print(table)
+    echo_table(table)
 
 
 @job

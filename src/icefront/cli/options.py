@@ -10,13 +10,16 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from icefront.errors import IcefrontError
 from icefront.extraction.settings import ExtractionSettings
 from icefront.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Out = Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
@@ -44,6 +47,18 @@ DayFirst = Annotated[
 def echo(text: object, *, err: bool = False) -> None:
     """Print a line; what would steer the terminal is shown as its codes."""
     typer.echo(printable(str(text)), err=err)
+
+
+def echo_table(table: Table) -> None:
+    """Print a table whole: a terminal wraps what is wider, and a file takes any width."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console()
+    console.width = max(
+        console.width, Measurement.get(console, console.options.update(width=1_000), table).maximum
+    )
+    console.print(table)
 
 
 class _Echo(logging.Handler):
