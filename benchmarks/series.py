@@ -1,45 +1,35 @@
 """The pass through time: cost of a long series, and what it gains on CaFFe's glaciers.
 
-For the gains, name a folder with a network for each glacier that never saw it, ``SI.safetensors``
-and so on with their cards, in ``ICEFRONT_LEFT_OUT``; the images are those of ``caffe256`` in
-``ICEFRONT_DATA`` (default ``../shared/data``).
+The gains need networks that never saw a glacier: see ``benchmarks/_left_out.py``.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
 from pyproj import CRS
 
-from icefront.datasets.caffe import CaffeDataset
-from icefront.evaluation import pool_mde
-from icefront.evaluation.protocol import protocol_front
-from icefront.fronts import distance_errors
+from benchmarks._left_out import VIEWS, LeftOutGlacier, networks
 from icefront.grid import Grid
-from icefront.inference.predict import predict_zones
-from icefront.models.registry import load_model
 from icefront.projects.probabilities import read_probabilities, write_probabilities
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
 from icefront.series.estimation import estimate_rates, usual_power
 from icefront.series.lattice import to_bytes
 from icefront.series.smoothing import through_time
-from icefront.zones import NO_DATA, ROCK
 
 DATES, SIDE = 1000, 512
-MIN_LENGTH_PX = 12
 CORRECTED = (5, 10)
 
 
 def run() -> list[dict]:
-    folder = os.environ.get("ICEFRONT_LEFT_OUT")
-    return [*_speed(), *(_gains(Path(folder)) if folder else [])]
+    return [*_speed(), *_gains()]
 
 
 def _speed() -> list[dict]:
@@ -79,73 +69,38 @@ def _speed() -> list[dict]:
     ]
 
 
-def _gains(folder: Path) -> list[dict]:
-    data = Path(os.environ.get("ICEFRONT_DATA", "../shared/data")) / "caffe256"
-    rows = []
-    for path in sorted(folder.glob("*.safetensors")):
-        glacier = path.stem
-        dataset = CaffeDataset(data, glaciers=[glacier], pixel_size_m=None)
-        network = load_model(path)
-        series = np.stack(
-            [
-                predict_zones(network, dataset.scene(i), exact=True, progress=False)
-                for i in range(len(dataset))
-            ]
-        )
-        dates = [sample.date for sample in dataset.samples]
-        by_date = np.argsort(np.array(dates, "M8[D]"), kind="stable")
-        # Gaps are where the image has no data, or is masked; elsewhere other dates fill in.
-        gaps = np.stack(
-            [
-                ~dataset.scene(i).valid
-                | ((dataset.image(i) == 0) & (series[i].argmax(axis=0) == NO_DATA))
-                for i in range(len(dataset))
-            ]
-        )
-        single = series.argmax(axis=1)
-        series[:, NO_DATA] = np.where(gaps, 1, np.minimum(series[:, NO_DATA], 0.996))
-        rest = series[:, ROCK:].sum(axis=1)
-        series[:, ROCK:] *= ((1 - series[:, NO_DATA]) / np.maximum(rest, 1e-9))[:, None]
-        rates = estimate_rates(series, dates)
-        every = range(len(dataset))
-        note = f"{len(dataset)} images, left out of training"
-
-        def add(
-            what: str,
-            zones: np.ndarray,
-            scored,
-            dataset=dataset,
-            glacier=glacier,
-            rows=rows,
-            note=note,
-        ) -> None:
-            value = _error(zones, dataset, scored)
-            rows.append(dict(name=f"{glacier}, {what}", value=value, unit="px", note=note))
-
-        def together(gaps=gaps, series=series, dates=dates, rates=rates, **more) -> np.ndarray:
-            found = smooth_series(series, dates, rates=rates, fill=True, **more)
-            return np.where(gaps, NO_DATA, likeliest_of(found))
-
-        add("single", single, every)
-        add("through time", together(), every)
-        power = usual_power(len(dates), rates)
-        past = through_time(series, dates, rates=rates, power=power, filtered=True, fill=True)
-        add("past only", np.where(gaps, NO_DATA, likeliest_of(past)), every)
-        for count in CORRECTED:
-            chosen = by_date[np.linspace(0, len(dataset) - 1, count + 2).astype(int)[1:-1]]
-            drawn = {int(i): dataset.zones(int(i)) for i in chosen}
-            add(f"{count} corrected", together(corrections=drawn), sorted(set(every) - set(drawn)))
+def _gains() -> list[dict]:
+    rows: list[dict] = []
+    found: dict[str, list[float]] = {}
+    for path in networks():
+        glacier = LeftOutGlacier(path)
+        note = f"{len(glacier.dates)} images, left out of training"
+        for views in (1, VIEWS):
+            for what, value in _errors(glacier, views):
+                what = what if views == 1 else f"{what}, over {views} views"
+                found.setdefault(what, []).append(value)
+                rows.append(dict(name=f"{glacier.name}, {what}", value=value, unit="px", note=note))
+    for what, values in found.items():
+        note = f"of {len(values)} glaciers"
+        rows.append(dict(name=f"mean, {what}", value=float(np.mean(values)), unit="px", note=note))
     return rows
 
 
-def likeliest_of(found: np.ndarray) -> np.ndarray:
-    return found[:, ROCK:].argmax(axis=1) + ROCK
-
-
-def _error(zones: np.ndarray, dataset: CaffeDataset, scored) -> float:
-    """Return the mean distance error in pixels of 256, pooled over images."""
-    errors = []
-    for i in scored:
-        front = protocol_front(zones[i].astype(np.uint8), 1.0, None, MIN_LENGTH_PX)
-        errors.append(distance_errors(front, dataset.front(i), 1.0))
-    return float(pool_mde(errors).mde)
+def _errors(glacier: LeftOutGlacier, views: int) -> Iterator[tuple[str, float]]:
+    """Yield the errors of single dates, through time, of the past only, and with corrections."""
+    raw = glacier.over(views)
+    yield "single", glacier.error(raw.argmax(axis=1))
+    series, dates = glacier.with_gaps(raw), glacier.dates
+    rates = estimate_rates(series, dates)
+    smoothed = smooth_series(series, dates, rates=rates, fill=True)
+    yield "through time", glacier.error(glacier.zones(smoothed))
+    power = usual_power(len(dates), rates)
+    past = through_time(series, dates, rates=rates, power=power, filtered=True, fill=True)
+    yield "past only", glacier.error(glacier.zones(past))
+    by_date = np.argsort(np.array(dates, "M8[D]"), kind="stable")
+    for count in CORRECTED:
+        chosen = by_date[np.linspace(0, len(dates) - 1, count + 2).astype(int)[1:-1]]
+        drawn = {int(i): glacier.dataset.zones(int(i)) for i in chosen}
+        taught = smooth_series(series, dates, corrections=drawn, rates=rates, fill=True)
+        others = sorted(set(range(len(dates))) - set(drawn))
+        yield f"{count} corrected", glacier.error(glacier.zones(taught), others)
