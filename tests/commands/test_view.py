@@ -37,7 +37,7 @@ HOST = "127.0.0.1:8123"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with scenes and the project of them; it is only read."""
     folder = tmp_path_factory.mktemp("view")
-    write_series(folder / "scenes", COUNT, step=12)
+    write_series(folder / "scenes", COUNT, step=48)
     run_monitoring(
         folder / "scenes", folder / "project", loader=GreyLevels, start_workers=Inline, workers=1,
         device="cpu", radiometry="grey", progress=False,
@@ -237,6 +237,12 @@ def test_the_curve_has_a_point_for_each_front_and_a_trend(looker: Browser) -> No
     assert [point["scene"] for point in curve["points"]] == scenes
     positions = [point["position_m"] for point in curve["points"]]
     assert positions == sorted(positions, reverse=True)  # the front retreats by a pixel each time
+    trend = curve["trend"]
+    assert [trend[0]["date"], trend[-1]["date"]] == [curve["points"][n]["date"] for n in (0, -1)]
+    assert trend[0]["position_m"] > trend[-1]["position_m"]
+    assert all(one["low"] < one["position_m"] < one["high"] for one in trend)
+    widths = [one["high"] - one["low"] for one in trend]
+    assert widths[0] > min(widths) < widths[-1]
     assert set(curve["grades"]) == {str(scene) for scene in scenes}
     kinds = [feature["properties"]["kind"] for feature in curve["lines"]["features"]]
     assert sorted(kinds) == ["box", "centreline"]
@@ -260,7 +266,7 @@ def test_fronts_are_handed_out_in_degrees(looker: Browser) -> None:
     )
     assert "attachment" in answer.headers["content-disposition"]
     table = gpd.read_file(io.BytesIO(answer.content))
-    assert table["date"].astype(str).str[:10].tolist() == ["2018-01-05", "2018-01-17"]
+    assert table["date"].astype(str).str[:10].tolist() == ["2018-01-05", "2018-02-22"]
     place = table.to_crs(3413).geometry.iloc[0]
     own = shapely.geometry.shape(glacier["fronts"]["features"][0]["geometry"])
     assert shapely.hausdorff_distance(place, own) < 1

@@ -74,7 +74,7 @@ def context(browser) -> Iterator[Any]:
 def made(tmp_path_factory) -> Path:
     """Return a project of a receding front with three bad images."""
     folder = tmp_path_factory.mktemp("viewed")
-    paths = write_series(folder / "scenes", COUNT, step=12)
+    paths = write_series(folder / "scenes", COUNT, step=24)
     for number in BAD:
         image = landscape()
         front = 120 - number

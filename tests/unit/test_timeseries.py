@@ -120,7 +120,7 @@ def test_outliers_are_flagged_not_deleted_and_do_not_count() -> None:
 
 def test_intervals_hold_under_autocorrelation() -> None:
     rng = np.random.default_rng(7)
-    covered = white = 0
+    covered = white = inside = 0
     count = 24
     for _ in range(count):
         days = np.sort(rng.uniform(0, 6 * YEAR, 120)) + 5_000
@@ -131,10 +131,18 @@ def test_intervals_hold_under_autocorrelation() -> None:
         position = -100 * days / YEAR + 80 * np.cos(2 * np.pi * days / YEAR) + np.array(slow)
         fit = fit_trend(days, position)
         covered += fit.rate_low <= -100 <= fit.rate_high
+        few = days[::20]
+        low, high = fit.trend_interval(few)
+        inside += ((low <= -100 * few / YEAR) & (-100 * few / YEAR <= high)).mean()
+        # Far away only the rate counts.
+        far = 1e6
+        reach = np.diff(fit.trend_interval(fit.middle + far * np.array([1.0])), axis=0).item()
+        assert reach == pytest.approx((fit.rate_high - fit.rate_low) * far / YEAR, rel=0.01)
         # What ordinary least squares, which takes dates for independent, would claim.
         ols = stats.linregress(days / YEAR, position)
         white += abs(ols.slope + 100) <= 1.96 * ols.stderr
     assert covered >= 0.85 * count
+    assert inside >= 0.85 * count
     assert white < covered
 
 

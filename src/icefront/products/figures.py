@@ -43,7 +43,7 @@ from icefront.reporting.style import colour as source_colour
 from icefront.reporting.tables import MISSING
 from icefront.scenes.reading import open_scene
 from icefront.timeseries.series import Series
-from icefront.timeseries.trend import YEAR, days_of
+from icefront.timeseries.trend import days_of
 
 DATES = ListedColormap(colormaps["plasma"](np.linspace(0.05, 0.93, 256)))
 TREND, EVENT = INK, VERMILION
@@ -278,12 +278,10 @@ def _positions(axes: Axes, series: Series, *, legend: bool = True) -> None:
         grid = np.linspace(days[0], days[-1], 400)
         stamps = np.datetime64("2000-01-01T00:00:00") + (grid * 86400).astype("timedelta64[s]")
         trend = fit.position(grid, season=False) - origin
-        level = fit.covariance[:2, :2]
-        steps = np.stack([np.ones_like(grid), (grid - fit.middle) / YEAR])
-        error = 2 * np.sqrt(np.einsum("in,ij,jn->n", steps, level, steps))
-        axes.fill_between(
-            stamps, trend - error, trend + error, color=TREND, alpha=0.10, linewidth=0
-        )
+        # The edges bend so little that few places tell them; to find each takes a while.
+        few = np.linspace(days[0], days[-1], 25)
+        low, high = (np.interp(grid, few, edge) - origin for edge in fit.trend_interval(few))
+        axes.fill_between(stamps, low, high, color=TREND, alpha=0.10, linewidth=0)
         axes.plot(stamps, trend, color=TREND, linewidth=1.5, label="trend, 95 %")
         if fit.coefficients.size > 2:
             axes.plot(

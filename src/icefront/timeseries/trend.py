@@ -34,7 +34,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import linalg, optimize, stats
+from scipy import linalg, stats
 
 YEAR = 365.25
 """Days."""
@@ -53,6 +53,7 @@ _LIKELIHOOD_DATES = 150
 _CORRELATION_TIMES = 8
 _WHITE_FRACTIONS = (0.01, 0.1, 0.3, 0.6, 0.9, 0.98)
 """The grid: correlation times (a third of a step to half the series), fractions of white noise."""
+_HALVINGS = 45
 _BLOCK = 512
 _EPOCH = np.datetime64("2000-01-01")
 
@@ -84,6 +85,11 @@ class Fit:
     coefficients : float64 (P,)
         Level (at the middle of the series), rate, and cosine and sine of each harmonic.
     covariance : float64 (P, P)
+        Mean of `covariances`.
+    probabilities : float64 (K,)
+        Of the pairs of correlation time and white noise that are averaged over.
+    covariances : float64 (K, P, P)
+        Of the coefficients, by each pair.
     middle : float
         Days since 2000-01-01 that `coefficients` count from.
     """
@@ -105,6 +111,8 @@ class Fit:
     coefficients: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
     middle: float = math.nan
+    probabilities: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)
+    covariances: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)), repr=False)
 
     def position(self, days: np.ndarray, *, season: bool = True) -> np.ndarray:
         """Return the fitted position at days since 2000-01-01, with or without the season."""
@@ -115,6 +123,27 @@ class Fit:
             _design(np.asarray(days, float), self.middle, (count - 2) // 2)
             @ (self.coefficients[:count])
         )
+
+    def trend_interval(self, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the 95 % interval of the trend, without the season.
+
+        Parameters
+        ----------
+        days : float (N,)
+            Days since 2000-01-01.
+
+        Returns
+        -------
+        low, high : float64 (N,)
+            In metres; NaN where nothing could be fitted.
+        """
+        trend = self.position(days, season=False)
+        if self.coefficients.size == 0:
+            return trend, trend
+        contrasts = np.zeros((trend.size, self.coefficients.size))
+        contrasts[:, :2] = _design(np.asarray(days, float), self.middle, 0)
+        off = _half_widths(contrasts, self.probabilities, self.covariances, self.dates)
+        return trend - off, trend + off
 
 
 def days_of(dates: np.ndarray) -> np.ndarray:
@@ -183,6 +212,8 @@ def fit_trend(days: np.ndarray, position: np.ndarray, uncertainty: np.ndarray | 
         coefficients=best.beta,
         covariance=best.covariance,
         middle=middle,
+        probabilities=best.probability,
+        covariances=best.covariances,
     )
 
 
@@ -193,7 +224,7 @@ class _Estimate:
     beta: np.ndarray
     probability: np.ndarray
     covariances: np.ndarray
-    dof: int
+    dates: int
     correlation_time: float
     effective: float
     scatter: float
@@ -204,14 +235,39 @@ class _Estimate:
 
     def half_width(self, contrast: np.ndarray) -> float:
         """Half the length of the interval of a combination of the coefficients."""
-        errors = np.sqrt(np.einsum("i,kij,j->k", contrast, self.covariances, contrast))
+        return float(
+            _half_widths(contrast[None], self.probability, self.covariances, self.dates)[0]
+        )
 
-        def outside(half_width: float) -> float:
-            tails = stats.t.sf(half_width / errors, self.dof)
-            return float(2 * (self.probability * tails).sum()) - (1 - _LEVEL)
 
-        high = float(errors.max()) * 200
-        return float(optimize.brentq(outside, 0.0, high)) if high > 0 else 0.0
+def _half_widths(
+    contrasts: np.ndarray, probability: np.ndarray, covariances: np.ndarray, dates: int
+) -> np.ndarray:
+    """Half the lengths of the intervals of combinations of the coefficients.
+
+    Parameters
+    ----------
+    contrasts : float64 (N, P)
+    probability : float64 (K,)
+    covariances : float64 (K, P, P)
+    dates : int
+
+    Returns
+    -------
+    float64 (N,)
+    """
+    errors = np.sqrt(np.einsum("ni,kij,nj->nk", contrasts, covariances, contrasts))
+    dof = max(dates - contrasts.shape[1], 1)
+    # Of a mixture it lies between those of its narrowest and its widest part: halved until exact.
+    quantile = stats.t.isf((1 - _LEVEL) / 2, dof)
+    low, high = quantile * errors.min(axis=1), quantile * errors.max(axis=1)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tails = 2 * stats.t.sf(middle[:, None] / errors, dof) @ probability
+        short = tails > 1 - _LEVEL
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.asarray((low + high) / 2)
 
 
 def _has_second_harmonic(fit: _Estimate) -> bool:
@@ -273,7 +329,7 @@ def _estimate(
         beta,
         probability,
         covariances / free**2,
-        max(days.size - beta.size, 1),
+        days.size,
         correlation_time,
         effective,
         float(np.sqrt(((off * robust) ** 2).mean())),

@@ -18,6 +18,8 @@ from icefront.timeseries.series import Series, summary, trend_text
 from icefront.timeseries.trend import dates_of_days, days_of
 from icefront.viewer.geojson import Answer, Mover, collection, feature, finite
 
+_TREND_POINTS = 25
+"""The trend is straight, but the edges of its interval are not."""
 _SEASON_POINTS = 400
 _SEASON_STEP_DAYS = 10.0
 
@@ -121,17 +123,19 @@ def _points(series: Series, fronts: pd.DataFrame) -> list[Answer]:
 
 
 def _fit(series: Series) -> Answer:
-    """Return trend and season as points of their lines."""
+    """Return trend, with its 95 % interval, and season as points of their lines."""
     days = days_of(series.table["date"].to_numpy())
     if series.fit.coefficients.size == 0 or len(days) < 2 or days[-1] <= days[0]:
         return {"trend": [], "season": []}
-    ends = np.array([days[0], days[-1]], float)
-    answer = {"trend": _at(series, ends, season=False), "season": []}
+    first, last = float(days[0]), float(days[-1])
+    places = np.linspace(first, last, _TREND_POINTS)
+    trend = _at(series, places, season=False)
+    for point, low, high in zip(trend, *series.fit.trend_interval(places), strict=True):
+        point |= {"low": round(float(low), 1), "high": round(float(high), 1)}
+    answer = {"trend": trend, "season": []}
     if np.isfinite(series.fit.amplitude):
-        count = int(np.clip((ends[1] - ends[0]) / _SEASON_STEP_DAYS, 2, _SEASON_POINTS))
-        answer["season"] = _at(
-            series, np.linspace(float(ends[0]), float(ends[1]), count), season=True
-        )
+        count = int(np.clip((last - first) / _SEASON_STEP_DAYS, 2, _SEASON_POINTS))
+        answer["season"] = _at(series, np.linspace(first, last, count), season=True)
     return answer
 
 

@@ -147,8 +147,10 @@ function drawPositions(root, points, top, bottom) {
   }
   const path = (list, key = "position_m") => list.map((one, index) => `${index ? "L" : "M"}${f(axis.x(dayOf(one.date)))} ${f(y(one[key]))}`).join("");
   const trend = curve.trend ?? [];
-  if (trend.length && trend[0].low !== undefined && trend[0].low !== null) {
-    root.append(svg("path", { class: "trend-band", d: `${path(trend, "low")}${path([...trend].reverse(), "high").replace("M", "L")}Z` }));
+  if (trend.length) {
+    // Few dates leave a wide band: it is cut off, so that the points keep their room.
+    const inside = trend.map((one) => ({ ...one, low: Math.max(one.low, low), high: Math.min(one.high, high) }));
+    root.append(svg("path", { class: "trend-band", d: `${path(inside, "low")}${path(inside.reverse(), "high").replace("M", "L")}Z` }));
   }
   if (curve.season?.length) root.append(svg("path", { class: "season", d: path(curve.season) }));
   if (trend.length) root.append(svg("path", { class: "trend", d: path(trend) }));
@@ -220,7 +222,7 @@ function legend() {
   const grade = (name) => key([svg("line", { class: `tick ${name}`, x1: 8, x2: 8, y1: 12, y2: 12 - 12 * GRADE_HEIGHTS[name], "stroke-width": 3 })], name);
   byId("legend").replaceChildren(
     el("span", {}, "Grade"), grade("A"), grade("B"), grade("C"), grade("D"),
-    key([svg("path", { class: "trend", d: "M0 6h16" })], "trend"),
+    key([svg("rect", { class: "trend-band", width: 16, height: 12 }), svg("path", { class: "trend", d: "M0 6h16" })], "trend, 95 %"),
     key([svg("path", { class: "season", d: "M0 6h16" })], "season"),
     key([svg("rect", { class: "event", x: 4, y: 0, width: 8, height: 12 })], "calving"),
     key([svg("path", { class: "outlier stroke-none", stroke: "currentColor", d: "M4 2l8 8m0-8l-8 8" })], "outlier"),
