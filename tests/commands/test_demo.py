@@ -10,9 +10,18 @@ from torch import nn
 from typer.testing import CliRunner
 
 from icefront.cli import app
-from icefront.demo.demonstration import PICTURE, make_demo, mean_distance, position_along
+from icefront.demo.demonstration import (
+    PICTURE,
+    PROJECT,
+    make_demo,
+    mean_distance,
+    position_along,
+)
 from icefront.models.card import ModelCard
 from icefront.models.registry import DEFAULT, packaged_weights
+from icefront.projects.catalogue import CATALOGUE, LAYER
+from icefront.viewer.open_project import OpenProject
+from tests.helpers.simulated_projects import Inline
 
 
 class BrightIsIce(nn.Module):
@@ -44,14 +53,16 @@ def test_a_front_stands_where_it_crosses_the_centreline():
 
 def test_the_demonstration_measures_what_it_wrote(tmp_path):
     out = tmp_path / "demo"
-    report = make_demo(out, model=BrightIsIce(), scenes=2, progress=False)
+    report = make_demo(out, model=BrightIsIce(), scenes=2, progress=False, start_workers=Inline)
     truth = gpd.read_file(out / "scenes" / "truth.gpkg", layer="fronts")
-    fronts = gpd.read_file(out / "fronts" / "fronts.gpkg").to_crs(truth.crs)
+    catalogue = out / PROJECT / CATALOGUE
+    fronts = gpd.read_file(catalogue, layer=LAYER).to_crs(truth.crs).sort_values("date")
     assert fronts["scene"].tolist() == truth["scene"].tolist()
     box = gpd.read_file(out / "scenes" / "truth.gpkg", layer="box").geometry.iloc[0]
     inside = truth.intersection(box)
     for line, true, distance in zip(fronts.geometry, inside, report.distances_m, strict=True):
-        if not line.is_empty:
+        assert (line is None) == (distance is None)
+        if line is not None:
             assert distance == pytest.approx(mean_distance(line, true, 20.0), rel=1e-3)
     picture = np.asarray(Image.open(out / PICTURE).convert("RGB"))
     assert picture.shape[1] > 1000
@@ -63,9 +74,16 @@ def test_the_packaged_model_finds_the_fronts_of_the_demonstration(tmp_path):
     result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo")])
     assert result.exit_code == 0, result.output
     assert PICTURE in result.stdout
-    fronts = gpd.read_file(tmp_path / "demo" / "fronts" / "fronts.gpkg")
+    fronts = gpd.read_file(tmp_path / "demo" / PROJECT / CATALOGUE, layer=LAYER)
     assert len(fronts) == 12
     assert set(fronts["model"]) == {DEFAULT}
+    assert f"icefront view {tmp_path / 'demo' / PROJECT}" in result.stdout
+    opened = OpenProject(tmp_path / "demo" / PROJECT)
+    (glacier,) = opened.project_answer()["glaciers"]
+    shown = opened.glacier_answer(glacier["id"])
+    opened.close()
+    assert [scene["picture"] for scene in shown["scenes"]] == ["later"] * 12
+    assert shown["can_correct"]
     assert packaged_weights(DEFAULT) is not None
     lines = [text for text in result.stdout.splitlines() if "from the truth" in text]
     far = [float(text.split(" m from the truth")[0].split()[-1]) for text in lines]

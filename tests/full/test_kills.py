@@ -253,7 +253,7 @@ def commands(work: Path, server: str) -> dict[str, Command]:
         ),
         simple(
             "demo", "demo", "--out", home("demo") / "out", "--overwrite",
-            prepare=show_small_demo, exact=r"scenes/.*\.(tif|json)$|_zones\.tif$",
+            prepare=show_small_demo, exact=r"^scenes/.*\.(tif|json)$|_zones\.tif$",
         ),
         simple("experiment", *answer),
     ]  # fmt: skip

@@ -248,7 +248,7 @@ def know_grey_levels() -> None:
 
 def show_small_demo() -> None:
     """Let the demonstration work on three small scenes, with the same network."""
-    demonstration.load_model = lambda name: GreyLevels()  # type: ignore[assignment]
+    runs.Loader = lambda name: GreyLevels  # type: ignore[assignment,misc]
     demonstration.PIXEL_SIZE_M = 150.0
     _by_default(demonstration.make_demo, scenes=3)
 

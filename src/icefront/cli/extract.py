@@ -139,14 +139,14 @@ def demo(out: Out, model: Model = None, overwrite: Overwrite = False) -> None:
 
     report = make_demo(out, model=model, overwrite=overwrite)
     distances = zip(report.distances_m, report.single_distances_m, strict=True)
-    for scene, (distance, alone) in zip(report.run.scenes, distances, strict=True):
+    for scene, (distance, alone) in zip(report.scenes, distances, strict=True):
         off = "" if distance is None else f", {distance:.0f} m from the truth"
         if alone is not None and off:
             off += f" ({alone:.0f} m alone)"
-        echo(f"{Path(scene.path).stem}: {scene.sentence()}{off}")
+        echo(f"{scene.path}: {scene.sentence()}{off}")
     if report.median_m is None:
         echo("No front was found.")
     else:
         alone_m = f", {report.single_median_m:.0f} m where each date stands alone"
         echo(f"Median distance to the true fronts: {report.median_m:.0f} m{alone_m}")
-    echo(f"Look at {report.picture}")
+    echo(f"Look at {report.picture}, and on a map: icefront view {report.run.project}")

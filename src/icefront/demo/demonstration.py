@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -20,19 +22,24 @@ from shapely.geometry.base import BaseGeometry
 from torch import nn
 
 from icefront.errors import IcefrontError
-from icefront.extraction.pipeline import ExtractionReport, extract_scenes
+from icefront.extraction.pipeline import SceneReport
 from icefront.files.atomic import check_folder, explained_writing, writing
 from icefront.fronts.distances import mean_distance
-from icefront.models.registry import load_model
+from icefront.projects.catalogue import CATALOGUE, RUNS, SCENES, Catalogue
+from icefront.projects.run import RunReport, run_monitoring
+from icefront.projects.workers import Job, Processes, Workers
 from icefront.scenes.reading import open_scene
 from icefront.simulation.archives import STAMP, simulate_scenes
 
 GLACIER = "Kronebreen"
 SEED = 0
 PIXEL_SIZE_M = 20.0
-SCENES = 12
+COUNT = 12
 FIRST, LAST = dt.date(2017, 3, 1), dt.date(2020, 2, 1)
 PICTURE = "demo.png"
+PROJECT = "project"
+CONFIG = "project.yaml"
+BOX = "box.gpkg"
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,10 @@ class DemoReport:
 
     Attributes
     ----------
-    run : ExtractionReport
-        As for any other scenes.
+    run : RunReport
+        As for any other project, which it names.
+    scenes : tuple of SceneReport
+        What became of each, in order of date.
     distances_m : tuple of (float or None)
         For each scene the mean distance between the front through time and the true front, both
         ways; None without a front.
@@ -52,7 +61,8 @@ class DemoReport:
         All fronts over the newest scene, and their positions through time.
     """
 
-    run: ExtractionReport
+    run: RunReport
+    scenes: tuple[SceneReport, ...]
     distances_m: tuple[float | None, ...]
     single_distances_m: tuple[float | None, ...]
     picture: Path
@@ -77,25 +87,28 @@ def make_demo(
     out: str | Path,
     *,
     model: nn.Module | str | Path | None = None,
-    scenes: int = SCENES,
+    scenes: int = COUNT,
     overwrite: bool = False,
     progress: bool = True,
+    start_workers: Callable[[Job, int], Workers] = Processes,
 ) -> DemoReport:
     """Simulate three years of a glacier, extract the fronts, and measure how far they are off.
 
     Parameters
     ----------
     out : path
-        Receives ``scenes/`` with the images and their truth, ``fronts/`` with everything that
-        `extract_scenes` writes, and a picture.
+        Receives ``scenes/`` with the images and their truth, ``project.yaml`` that says what is
+        extracted, ``project/`` as `icefront.projects.run_monitoring` keeps it, and a picture.
     model : nn.Module, str, Path or None
-        As for `extract_scenes`.
+        A network, or as for `icefront.extract`.
     scenes : int
         How many.
     overwrite : bool
-        Replace files of an earlier demonstration.
+        Replace files of an earlier demonstration, with corrections that its project holds.
     progress : bool
         Show bars on stderr, if that is a terminal.
+    start_workers : callable, optional
+        As for `icefront.projects.run_monitoring`.
 
     Returns
     -------
@@ -105,14 +118,17 @@ def make_demo(
     Raises
     ------
     IcefrontError
-        As `extract_scenes`.
+        As `icefront.projects.run_monitoring`, or if the folder is not empty.
     """
     folder = Path(out)
     check_folder(folder, overwrite=overwrite)
-    network = model if isinstance(model, nn.Module) else load_model(model)
-    made = folder / "scenes"
-    if (made / STAMP).exists():
-        shutil.rmtree(made)  # those of an earlier demonstration, maybe of another version
+    made, project = folder / "scenes", folder / PROJECT
+    with explained_writing(folder):
+        # Those of an earlier demonstration, maybe of another version.
+        if (made / STAMP).exists():
+            shutil.rmtree(made)
+        if any((project / name).exists() for name in (CATALOGUE, SCENES, RUNS)):
+            shutil.rmtree(project)
     names = simulate_scenes(
         made,
         GLACIER,
@@ -123,40 +139,74 @@ def make_demo(
         pixel_m=PIXEL_SIZE_M,
         progress=progress,
     )
-    paths = [made / f"{name}.tif" for name in names]
     truth = gpd.read_file(made / "truth.gpkg", layer="fronts")
     # As one would for a real glacier: the front is looked for in its terminus box.
     box = gpd.read_file(made / "truth.gpkg", layer="box")
-    run = extract_scenes(
-        paths, folder / "fronts", model=network, aoi=box, overwrite=True, progress=progress
+    with explained_writing(folder):
+        with writing(folder / BOX) as part:
+            box.to_file(part, driver="GPKG")
+        with writing(folder / CONFIG) as part:
+            part.write_text(f"scenes: [scenes]\naoi: {BOX}\n", "utf-8")
+    run = run_monitoring(
+        folder / CONFIG,
+        project,
+        model=None if model is None or isinstance(model, nn.Module) else str(model),
+        loader=partial(_same, model) if isinstance(model, nn.Module) else None,
+        progress=progress,
+        start_workers=start_workers,
     )
-    if run.failed:
-        raise IcefrontError(f"The demonstration failed: {run.failed[0].error}")
+    found = _scenes_of(project, names, truth.crs)
+    for scene in found:
+        if scene.error is not None:
+            raise IcefrontError(f"The demonstration failed: {scene.error}")
     truth = truth.set_geometry(truth.intersection(box.geometry.iloc[0]))
-    found, alone = _lines(run, truth.crs)
+    lines, alone = _lines(found)
     distances, single_distances = (
         tuple(
             None if line.is_empty else mean_distance(line, true, PIXEL_SIZE_M)
-            for line, true in zip(lines, truth.geometry, strict=True)
+            for line, true in zip(some, truth.geometry, strict=True)
         )
-        for lines in (found, alone)
+        for some in (lines, alone)
     )
-    report = DemoReport(run, distances, single_distances, folder / PICTURE)
+    report = DemoReport(run, found, distances, single_distances, folder / PICTURE)
     flow = gpd.read_file(made / "truth.gpkg", layer="centreline").geometry.iloc[0]
     with explained_writing(folder):
-        _draw(report, paths[-1], truth, found, alone, flow)
+        _draw(report, made / f"{names[-1]}.tif", truth, lines, alone, flow)
     return report
 
 
-def _lines(run: ExtractionReport, crs: CRS) -> tuple[list[BaseGeometry], list[BaseGeometry]]:
-    """Return the fronts through time and those of each date alone, in one CRS."""
+def _same(network: nn.Module) -> nn.Module:
+    """Return a network: what a worker calls to load one that is there already."""
+    return network
+
+
+def _scenes_of(project: Path, names: list[str], crs: CRS) -> tuple[SceneReport, ...]:
+    """Return what a project holds of some scenes, in one CRS."""
+    with Catalogue(project) as catalogue:
+        fronts = catalogue.table().to_crs(crs).set_index("scene", drop=False)
+        errors = {row["scene"]: row["error"] for row in catalogue.rows("error IS NOT NULL")}
+        single = catalogue.single_dates()
+    single = None if single is None else single.to_crs(crs).set_index("scene", drop=False)
+    return tuple(
+        SceneReport(
+            name,
+            front=fronts.loc[[name]] if name in fronts.index else None,
+            single_date=single.loc[[name]] if single is not None and name in single.index else None,
+            error=errors.get(name),
+        )
+        for name in names
+    )
+
+
+def _lines(scenes: tuple[SceneReport, ...]) -> tuple[list[BaseGeometry], list[BaseGeometry]]:
+    """Return the fronts through time and those of each date alone."""
     found, alone = [], []
-    for report in run.scenes:
-        if report.front is None:
+    for scene in scenes:
+        if scene.front is None:
             continue
-        single = report.front if report.single_date is None else report.single_date
-        found.append(report.front.geometry.to_crs(crs).iloc[0])
-        alone.append(single.geometry.to_crs(crs).iloc[0])
+        single = scene.front if scene.single_date is None else scene.single_date
+        found.append(scene.front.geometry.iloc[0])
+        alone.append(single.geometry.iloc[0])
     return found, alone
 
 

@@ -170,7 +170,7 @@ function showScene() {
     ["Position", point ? `${metres(point.position_m)}${point.outlier ? " (outlier)" : ""}` : null],
     ["Uncertainty", front?.uncertainty_m ? `± ${metres(front.uncertainty_m)}` : null],
     ["Length", front?.length_m ? `${(front.length_m / 1000).toFixed(2)} km` : null],
-    ["Moved by the pass", front?.moved_m ? metres(front.moved_m) : null],
+    ["Moved by pass", front?.moved_m ? metres(front.moved_m) : null],
     ["Interpolated", front?.interpolated ? `${Math.round(front.interpolated * 100)} %` : null],
     ["Verdict", scene.verdict ? `${scene.verdict}${scene.person ? ` by ${scene.person}` : ""}` : null],
   ].filter(([, value]) => value);
