@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from torch import nn
@@ -82,6 +85,31 @@ def answering(model: nn.Module) -> Network:
     return WithFront(model) if has_front(model) else model
 
 
+_FOLDED: WeakKeyDictionary[nn.Module, tuple[list[Any], nn.Module]] = WeakKeyDictionary()
+
+
+def _folded_once(model: nn.Module) -> nn.Module:
+    """Return what `folded` does; that of the scene before where the weights are still the same.
+
+    Folding takes as long as several windows. Weights are compared by place, by PyTorch's count of
+    changes, and by their sums, which tell changes that are not counted.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(tensor.is_inference() for tensor in tensors):
+        return folded(model)
+    with torch.no_grad():
+        sums = [tensor.sum(dtype=torch.float64) for tensor in tensors]
+        total = torch.stack(sums).tolist() if sums else []
+    state = [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors]
+    known = _FOLDED.get(model)
+    if known is not None and known[0] == [state, total]:
+        return known[1]
+    found = folded(model)
+    if found is not model:
+        _FOLDED[model] = [state, total], found
+    return found
+
+
 class FoldedNetwork:
     """A network as all commands run it over windows unless they are told to be exact.
 
@@ -95,7 +123,7 @@ class FoldedNetwork:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = folded(model)
+        self.model = _folded_once(model)
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         """Return logits of windows, of the front too where the network has a head for it."""

@@ -23,7 +23,7 @@ from icefront.inference.symmetries import SymmetryAverage
 from icefront.inference.windows import Layout, Network, blend_windows, layout_of
 from icefront.models.card import ModelCard, card_of
 from icefront.recipes import validated
-from icefront.scenes.resampling import coarsened, resample_through, resample_to
+from icefront.scenes.resampling import is_coarser, resample_through, resample_to
 from icefront.scenes.resampling import resample as resample_scene
 from icefront.scenes.scene import Scene
 from icefront.zones import N_ZONES, NO_DATA, ZoneProbabilities, likeliest
@@ -86,11 +86,11 @@ class Predicted:
         scene : Scene
             On the pixels on which the models saw it, where these are larger, else as it was given.
         """
-        coarser = coarsened(self.scene, self.for_model.grid.side_m)
-        if coarser is self.scene:
+        coarser = self.for_model
+        if not is_coarser(coarser.grid.side_m, self.scene):
             found = self.on_scene()
             zones = likeliest_zones(found, self.scene, bare=bare)
-            return zones, found, coarser
+            return zones, found, self.scene
         zones = np.empty(self.scene.shape, np.uint8)
         stacked = self.probabilities
         if self.front is not None:

@@ -31,8 +31,7 @@ def folded(model: nn.Module) -> nn.Module:
     Parameters
     ----------
     model : nn.Module
-        In evaluation mode; it is not changed. What has nothing to fold shares its weights with
-        the copy.
+        It is not changed. What has nothing to fold shares its weights with the copy.
 
     Returns
     -------
@@ -44,10 +43,10 @@ def folded(model: nn.Module) -> nn.Module:
     if not isinstance(model, (CompactTyrion, Tyrion, UNet)):
         return model
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    found = copy.deepcopy(model, shared)
+    found = copy.deepcopy(model, shared).eval()
     with torch.no_grad():
         _fold(found)
-    return found.eval()
+    return found
 
 
 def _fold(module: nn.Module) -> None:

@@ -64,10 +64,15 @@ def coarsened(scene: Scene, pixel_size_m: float | None) -> Scene:
     pixel_size_m : float or None
         Side in metres; None if it is not known.
     """
-    side_m = scene.grid.side_m
-    if pixel_size_m is None or side_m is None or pixel_size_m <= side_m * (1 + 1e-6):
+    if pixel_size_m is None or not is_coarser(pixel_size_m, scene):
         return scene
     return resample(scene, pixel_size_m)
+
+
+def is_coarser(pixel_size_m: float | None, scene: Scene) -> bool:
+    """Tell whether pixels of a size in metres are larger than those of a scene, as far as known."""
+    side_m = scene.grid.side_m
+    return pixel_size_m is not None and side_m is not None and pixel_size_m > side_m * (1 + 1e-6)
 
 
 def resample_to(array: np.ndarray, from_scene: Scene, to_scene: Scene) -> np.ndarray:

@@ -349,6 +349,10 @@ def _decode(
         start = (strip.top + first) // step
         sample[start : start + rows.shape[0]] = rows
         blocks.add(strip.top, strip.values, strip.valid)
+        if filled.all():
+            lowest = min(lowest, float(strip.values.min()))
+            highest = max(highest, float(strip.values.max()))
+            continue
         lowest = min(lowest, float(np.where(filled, strip.values, np.float32(np.inf)).min()))
         highest = max(highest, float(np.where(filled, strip.values, np.float32(-np.inf)).max()))
     before = _count(codes)

@@ -75,8 +75,10 @@ def warp_band(
                     result,
                     dst_crs=rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
                     dst_transform=grid.transform,
-                    dst_nodata=np.nan,
-                    init_dest_nodata=True,
+                    # What the file does not reach keeps its NaN: told of a nodata value, GDAL
+                    # takes a slower way to the same values.
+                    dst_nodata=None,
+                    init_dest_nodata=False,
                     num_threads=min(4, os.cpu_count() or 1),
                     resampling=Resampling.average if average else Resampling.bilinear,
                     **options,
