@@ -1,6 +1,7 @@
 """The viewer on a project of 20 glaciers and 1,000 fronts: page, change of scene, tiles.
 
-The server is a process of its own, and it and this one share one core.
+The server is a process of its own, and it and this one share one core. What a person waits for is
+measured in a headless Chromium, which has all cores, where it and Playwright are installed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import rasterio
 import shapely
 from affine import Affine
@@ -31,6 +35,10 @@ SIDE_PX, PIXEL_M = 2_560, 10.0
 LATTICE_M = 50.0
 VERTICES = 150
 REPEATS = 60
+CHROMIUM = Path("/usr/bin/chromium")
+SCREEN = {"width": 1280, "height": 720}
+CHANGES = 12
+"""Scenes that the browser goes through, to and fro."""
 MAP_TILES = (5, 3)
 """Tiles that cover the map of the page on a screen of 1280 × 720."""
 
@@ -105,6 +113,7 @@ class Server:
         assert self.process.stdout is not None
         address = self.process.stdout.readline().strip()
         self.started_s = time.perf_counter() - begin
+        self.address = address
         place, self.token = address.removeprefix("http://").split("/?token=")
         self.connection = http.client.HTTPConnection(place)
 
@@ -192,12 +201,106 @@ def run() -> list[dict]:
             note = f"{MAP_TILES[0]} × {MAP_TILES[1]} native tiles; the bar is 300 ms"
             add("change of scene, median", float(np.median(changes)), note=note)
             add("change of scene, worst", max(changes), note=f"of {len(changes)}")
+            os.sched_setaffinity(0, own_cores)
+            rows += in_browser(server, number)
         finally:
             server.process.kill()
             server.process.wait()
             os.sched_setaffinity(0, own_cores)
         add("catalogue", (folder / "catalogue.gpkg").stat().st_size / 1e6, "MB", LAYER)
     return rows
+
+
+WATCH = """
+window.moments = {};
+new MutationObserver(() => {
+  const seen = document.body?.dataset ?? {};
+  const note = (name) => { window.moments[name] ??= performance.now(); };
+  if (seen.ready === "yes") note("controls");
+  if (seen.ready === "yes" && seen.image === "ready") note("image");
+  if (seen.ready === "yes" && seen.curve) note("curve");
+}).observe(document, { subtree: true, attributes: true });
+"""
+
+CHANGE = """(key) => new Promise((resolve) => {
+  const { body } = document, before = body.dataset.scene, start = performance.now();
+  const watch = new MutationObserver(() => {
+    if (body.dataset.scene === before || body.dataset.image !== "ready") return;
+    watch.disconnect();
+    resolve(performance.now() - start);
+  });
+  watch.observe(body, { attributes: true });
+  body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+})"""
+
+
+def in_browser(server: Server, number: int) -> list[dict]:
+    """Measure what a person waits for before the page."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print("Not measured in a browser: Playwright is not installed (pip install playwright).")
+        return []
+    if not CHROMIUM.exists():
+        print(f"Not measured in a browser: there is no {CHROMIUM} (Debian's package chromium).")
+        return []
+    rows = []
+
+    def add(name: str, value: float, unit: str = "ms", note: str = "") -> None:
+        rows.append({"name": f"browser: {name}", "value": value, "unit": unit, "note": note})
+
+    address = f"{server.address}#g={number}"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser.new_page().close()
+        first = _opened(browser, address)
+        note = "nothing was asked of this scene before: its picture is made"
+        add("first look", first.evaluate("window.moments.image"), note=note)
+        for _ in range(CHANGES):
+            first.evaluate(CHANGE, "ArrowLeft")
+        first.context.close()
+        time.sleep(2)  # until its processes are gone, and with them their times
+        begin = cpu_s()
+        page = _opened(browser, address)
+        used = cpu_s() - begin
+        moments = page.evaluate("window.moments")
+        note = "scene, fronts and controls; nothing in the browser's cache; bar 2 s"
+        add("page usable", moments["image"], note=note)
+        add("controls and fronts", moments["controls"])
+        add("curve and grades", moments["curve"], note="of the glacier that is shown")
+        add("page usable, processor", 1e3 * used, note="browser and server together")
+        # The pictures are there now, but this browser has seen none of them.
+        begin = cpu_s()
+        new = [page.evaluate(CHANGE, "ArrowLeft") for _ in range(CHANGES)]
+        used = (cpu_s() - begin) / CHANGES
+        add("change of scene, median", float(np.median(new)), note="keys at once; bar 300 ms")
+        add("change of scene, worst", max(new), note=f"of {CHANGES}")
+        add("change of scene, processor", 1e3 * used, note="browser and server together")
+        again = [page.evaluate(CHANGE, "ArrowRight") for _ in range(CHANGES)]
+        add("the same back, median", float(np.median(again)), note="tiles that were seen before")
+        browser.close()
+    add("load of the machine", os.getloadavg()[0], "", f"{os.cpu_count()} cores")
+    return rows
+
+
+def _opened(browser: Any, address: str) -> Any:
+    """Open the page in a browser without a cache."""
+    page = browser.new_context(viewport=SCREEN).new_page()
+    page.set_default_timeout(120_000)
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.wait_for_selector("body[data-ready=yes][data-image=ready][data-curve]")
+    return page
+
+
+def cpu_s() -> float:
+    """Return seconds of processor of the server and of the browser with all its processes."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def to_review(server: Server) -> list[int | None]:

@@ -69,7 +69,6 @@ layers.band.setStyle(bandStyle);
 layers.current.setStyle(currentStyle);
 
 export function start() {
-  proj4Registered();
   map.setTarget(byId("map"));
   map.on("moveend", () => changed("place"));
   map.on("pointermove", hover);
@@ -86,12 +85,15 @@ export function start() {
   on("hover", showHovered);
 }
 
-function proj4Registered() {
-  ol.proj.proj4.register(globalThis.proj4);
-}
+const WGS84 = ["EPSG:4326", "WGS84"];
+const registered = new Set(WGS84);
 
 function projectionOf({ code, proj4 }) {
-  globalThis.proj4.defs(code, proj4);
+  const { defs } = globalThis.proj4;
+  defs(code, proj4);
+  registered.add(code);
+  // OpenLayers makes a transform for each pair: with all zones of UTM that takes half a second.
+  for (const other of Object.keys(defs)) if (!registered.has(other)) delete defs[other];
   ol.proj.proj4.register(globalThis.proj4);
   return ol.proj.get(code);
 }
