@@ -161,6 +161,7 @@ def test_tiles_lines_and_curve_are_there_and_nothing_is_asked_elsewhere(looked_a
     assert any("/api/tiles/" in address for address in seen.requests)
     assert page.get_attribute("body", "data-front") == "yes"
     assert page.locator("#curve .hit").count() >= COUNT - len(BAD)
+    assert page.locator("#curve .trend-band").count() == 1
     assert page.locator("#ticks .tick").count() == COUNT
     assert "Crane" in page.inner_text("#glaciers")
     with Image.open(io.BytesIO(page.screenshot())) as picture:
