@@ -26,12 +26,16 @@ from icefront.acquisition.items import passes_of, read_item
 from icefront.acquisition.search import Found, Recipe
 from icefront.acquisition.signing import AzureTokens, S3Addresses, check_keys, plain, signer_of
 from icefront.cli import app
+from icefront.datasets.ssl4sar import CHANNELS
 from icefront.errors import FullDiskError, IcefrontError
 from icefront.files import downloads
 from icefront.grid import Grid
+from icefront.projects.config import MonitoringConfig
+from icefront.projects.scene_files import list_scenes
 from icefront.scenes import open_scene
 from icefront.scenes.cog import write_cog
 from tests.helpers.file_server import FileServer, file_server
+from tests.helpers.optical_tiles import REFLECTANCE, SNOW, optical_item, write_tile
 from tests.helpers.stac_server import radar_item
 
 AREA = Area("Helheim", CRS.from_epsg(3413), (300_000.0, -2_580_000.0, 304_000.0, -2_577_000.0))
@@ -258,6 +262,110 @@ def test_a_full_disk_ends_it_in_a_sentence(made: Made, monkeypatch: pytest.Monke
     with pytest.raises(FullDiskError, match=r"is full and .* was not written"):
         acquire(made.recipe("whole"), made.folder)
     assert list(made.folder.iterdir()) == []
+
+
+# --- Sentinel-2 ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def optical(made: Made) -> Callable[..., Recipe]:
+    """Return what makes a recipe of tiles: time, cloudy rows, what is added and what is stated."""
+    bounds = gpd.GeoSeries([AREA.box], crs=AREA.crs).to_crs(UTM).total_bounds
+    corner = float(bounds[0] // 60 * 60 - 600), float(bounds[3] // 60 * 60 + 600)
+    size = {"width": 330, "height": 300}
+
+    def recipe(*tiles: dict) -> Recipe:
+        raws = []
+        for number, about in enumerate(tiles):
+            name = f"S2A_{number}"
+            files = write_tile(
+                made.folder.parent / f"{made.folder.name}-tiles", name, about.get("added", 0),
+                corner=corner, cloudy=about.get("cloudy", (0, 0)), **size,
+            )  # fmt: skip
+            hrefs = {}
+            for channel, path in files.items():
+                made.server.files[path.name] = path
+                hrefs[channel] = f"{made.server.url}/{path.name}"
+            more = about.get("more", {"s2:processing_baseline": "02.14"})
+            raws.append(
+                optical_item(
+                    name, about["time"], AREA.outline.buffer(0.05), hrefs,
+                    cloud=about.get("stated", 5.0), **more,
+                )
+            )  # fmt: skip
+        catalogue = Catalogue(made.server.url, "local", made.server.url)
+        return Recipe(AREA, catalogue, tuple(passes_of([read_item(raw) for raw in raws], AREA)))
+
+    return recipe
+
+
+SPRING = {"time": "2018-04-03T14:00:00Z", "stated": 0.0}
+CLOUDY = {"time": "2018-07-10T14:00:00Z", "stated": 1.0, "cloudy": (100, 200)}
+CLEAR = {"time": "2018-08-02T14:00:00Z", "stated": 30.0}
+
+
+def test_of_sentinel_2_the_clearest_of_summer_is_fetched(made: Made, optical) -> None:
+    recipe = optical(SPRING, CLOUDY, CLEAR)
+    radar = made.recipe("whole")
+    both = Recipe(AREA, recipe.catalogue, (*radar.passes, *recipe.passes))
+    done = acquire(both, made.folder, settings=HH)
+    scene, path = done.written
+    assert path.name == "Helheim_2018-08-02T140000_S2A_optical.tif"
+    assert any("Of 2 Sentinel-2 passes that of 2018-08-02 is taken" in note for note in done.notes)
+    asked = " ".join(made.server.asked)
+    assert "S2A_0" not in asked
+    assert "S2A_1_SCL" in asked
+    assert "S2A_1_B2" not in asked
+    with rasterio.open(path) as raster:
+        assert raster.descriptions == CHANNELS
+        assert raster.dtypes[0] == "uint16"
+        grid = Grid(raster.height, raster.width, AREA.crs, raster.transform, 20.0)
+        values, tags = raster.read(), raster.tags()
+    assert grid.difference(AREA.grid(20)) is None
+    snow = values[:, :, :30].reshape(14, -1)
+    for number, name in enumerate(CHANNELS[:12]):
+        assert abs(np.median(snow[number]) - 1e4 * REFLECTANCE[name]) <= 1
+    assert np.median(snow[12]) == 350
+    assert set(np.unique(values[13])) == {SNOW}
+    assert (tags["SENSOR"], tags["ITEMS"], tags["PRODUCT"]) == ("S2", "S2A_2", "s2")
+    # Beside the scenes, it is none.
+    listed = list_scenes(
+        MonitoringConfig(scenes=[str(made.folder)]), made.folder, made.folder / "p"
+    )
+    assert [one.path for one in listed] == [scene]
+    asked = len(made.server.asked)
+    again = acquire(both, made.folder, settings=HH)
+    assert (again.written, again.present) == ((), (scene, path))
+    assert len(made.server.asked) == asked
+
+
+@pytest.mark.parametrize("really", [0, 1000])
+@pytest.mark.parametrize("stated", [True, False])
+def test_an_offset_that_is_stated_wrongly_is_put_right(made, optical, really, stated) -> None:
+    """A baseline from 04.00 on: 1000 is in the numbers, unless it was taken off."""
+    more = {"s2:processing_baseline": "05.10", "earthsearch:boa_offset_applied": stated}
+    recipe = optical(CLEAR | {"added": really, "more": more})
+    done = acquire(recipe, made.folder)
+    with rasterio.open(done.written[0]) as raster:
+        blue = raster.read(2)[:, :30]
+    assert abs(np.median(blue) - 1e4 * REFLECTANCE["B2"]) <= 1
+    wrong = (really == 0) != stated
+    assert any("by the darkest" in note for note in done.notes) is wrong
+
+
+def test_optical_images_without_use_are_told(made: Made, optical) -> None:
+    done = acquire(optical(SPRING), made.folder)
+    assert [path.name for path in done.written] == ["Helheim_2018-04-03T140000_S2A_optical.tif"]
+    assert any("No Sentinel-2 image of Helheim is of summer" in note for note in done.notes)
+    (failed,) = acquire(optical(CLOUDY | {"cloudy": (0, 280)}), made.folder / "b").failed
+    assert "clearest of 1 Sentinel-2 passes loses" in failed.sentence
+    recipe = optical(CLEAR)
+    raw = recipe.passes[0].first.raw
+    assets = {key: asset for key, asset in raw["assets"].items() if key != "SCL"}
+    one = passes_of([read_item(raw | {"assets": assets})], AREA)
+    (failed,) = acquire(Recipe(AREA, recipe.catalogue, tuple(one)), made.folder / "c").failed
+    assert "The channel SCL is missing" in failed.sentence
+    assert list((made.folder / "b").iterdir()) == list((made.folder / "c").iterdir()) == []
 
 
 def test_wrong_settings_are_refused(made: Made) -> None:

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from pyproj import CRS
 
@@ -23,36 +22,18 @@ from icefront.acquisition.optical import (
 from icefront.datasets.ssl4sar import CHANNELS
 from icefront.errors import IcefrontError
 from icefront.grid import Grid
+from tests.helpers.optical_tiles import REFLECTANCE, write_tile
 from tests.helpers.paths import DATA
 
 GRID = Grid(30, 40, CRS.from_epsg(32624), Affine(20, 0, 500_000, 0, -20, 7_400_000), 20.0)
-REFLECTANCE = {name: 0.05 + 0.06 * number for number, name in enumerate(CHANNELS[:12])}
-REFLECTANCE |= {"B11": 0.04, "B12": 0.03}
 
 
-def write_tile(folder, name, added, *, west=499_000.0, width=120, cloud_rows=0):
-    """Write the bands of a tile at their own pixel sizes: snow, and bare ground on the right."""
-    folder.mkdir(exist_ok=True)
-    channels = {}
-    for channel in CHANNELS:
-        pixel = 60 if channel in ("B1", "B9") else 20 if channel in ("SCL", "B11", "B12") else 10
-        shape = 3_000 // pixel, width * 20 // pixel
-        if channel == "SCL":
-            values = np.full(shape, 11)
-            values[: 1_000 // pixel + cloud_rows] = 9
-        elif channel == "WVP":
-            values = np.full(shape, 350)
-        else:
-            values = np.full(shape, 1e4 * REFLECTANCE[channel] + added)
-            values[:, -shape[1] // 4 :] = 1e4 * 0.3 + added
-        path = folder / f"{name}_{channel}.tif"
-        with rasterio.open(
-            path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1, dtype="uint16",
-            crs="EPSG:32624", transform=Affine(pixel, 0, west, 0, -pixel, 7_401_000), nodata=0,
-        ) as target:  # fmt: skip
-            target.write(np.rint(values).astype(np.uint16), 1)
-        channels[channel] = str(path)
-    return channels
+def write(folder, name, added, *, west=499_000.0, width=120, cloud_rows=0):
+    """Write a tile; return the addresses of its channels."""
+    files = write_tile(
+        folder, name, added, corner=(west, 7_401_000.0), width=width, cloudy=(0, 50 + cloud_rows)
+    )
+    return {channel: str(path) for channel, path in files.items()}
 
 
 def image(channels, added, name="S2A_tile"):
@@ -67,7 +48,7 @@ def image(channels, added, name="S2A_tile"):
     ],
 )
 def test_reflectance_is_right_whatever_the_catalogue_says(tmp_path, really, stated, noted):
-    channels = write_tile(tmp_path, "a", really)
+    channels = write(tmp_path, "a", really)
     values, notes = optical_channels([image(channels, stated)], GRID)
     assert values.shape == (14, *GRID.shape)
     assert values.dtype == np.float32
@@ -80,7 +61,7 @@ def test_reflectance_is_right_whatever_the_catalogue_says(tmp_path, really, stat
 
 def test_bright_ground_proves_nothing(tmp_path):
     """Without snow, water or shadow, a reflectance of 0.13 looks like one of 0.03 and 1000."""
-    channels = write_tile(tmp_path, "a", 1000)
+    channels = write(tmp_path, "a", 1000)
     early = OpticalImage("S2A", dt.datetime(2019, 7, 3, tzinfo=dt.UTC), channels, 0.0, early=True)
     values, notes = optical_channels([early], GRID)
     np.testing.assert_allclose(values[11, 5:, :30], 0.13, atol=1e-4)
@@ -88,8 +69,8 @@ def test_bright_ground_proves_nothing(tmp_path):
 
 
 def test_tiles_of_one_pass_are_put_together(tmp_path):
-    left = write_tile(tmp_path, "a", 0, west=498_360, width=102)
-    right = write_tile(tmp_path, "b", 1000, west=500_400, width=102)
+    left = write(tmp_path, "a", 0, west=498_360, width=102)
+    right = write(tmp_path, "b", 1000, west=500_400, width=102)
     values, _ = optical_channels([image(left, 0.0), image(right, 1000.0)], GRID)
     assert np.isfinite(values).all()
     assert np.ptp(values[1, :, 25:35]) < 1e-4  # no step between the tiles' numbers
@@ -98,18 +79,18 @@ def test_tiles_of_one_pass_are_put_together(tmp_path):
 
 
 def test_clouds_are_counted_over_the_area(tmp_path):
-    clear, cloudy = write_tile(tmp_path, "a", 0), write_tile(tmp_path, "b", 0, cloud_rows=15)
+    clear, cloudy = write(tmp_path, "a", 0), write(tmp_path, "b", 0, cloud_rows=15)
     few, many = (clearness(classes_on([image(c, 0.0)], GRID)) for c in (clear, cloudy))
     assert (few.cloudy, few.missing) == (0, 0)  # a third of the tile is cloud, none of the area
     assert many.cloudy == pytest.approx(0.5)
-    half = write_tile(tmp_path, "c", 0, west=498_360, width=102)
+    half = write(tmp_path, "c", 0, west=498_360, width=102)
     assert clearness(classes_on([image(half, 0.0)], GRID)).missing == pytest.approx(0.5)
 
 
 def test_the_clearest_pass_over_the_area_is_chosen(tmp_path):
-    cloudy = write_tile(tmp_path, "b", 0, cloud_rows=15)
-    half = write_tile(tmp_path, "c", 0, west=498_360, width=102)
-    clear = write_tile(tmp_path, "a", 0)
+    cloudy = write(tmp_path, "b", 0, cloud_rows=15)
+    half = write(tmp_path, "c", 0, west=498_360, width=102)
+    clear = write(tmp_path, "a", 0)
     passes = [[image(channels, 0.0)] for channels in (cloudy, half, clear)]
     index, found = clearest(passes, GRID)
     assert (index, found.lost) == (2, 0)
@@ -163,4 +144,4 @@ def test_what_is_said_without_scales_is_followed():
 
 def test_an_image_beside_the_area_is_refused(tmp_path):
     with pytest.raises(IcefrontError, match="lies beside"):
-        optical_channels([image(write_tile(tmp_path, "a", 0, west=600_000), 0.0)], GRID)
+        optical_channels([image(write(tmp_path, "a", 0, west=600_000), 0.0)], GRID)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import shapely
 from pydantic import Field, model_validator
-from rasterio.io import DatasetReader
 
 from icefront.acquisition.archive_files import ArchiveFolder, glacier_word
 from icefront.acquisition.areas import Area, area_of
@@ -21,13 +19,8 @@ from icefront.acquisition.catalogues import Catalogue, catalogue_named
 from icefront.acquisition.fetch import SCRATCH, Settings, acquire
 from icefront.acquisition.heights import ConstantHeight, ElevationModel, Heights, VerticalDatum
 from icefront.acquisition.items import Pass
-from icefront.acquisition.optical import (
-    Opener,
-    OpticalImage,
-    clearest,
-    optical_channels,
-    optical_image,
-)
+from icefront.acquisition.optical import optical_channels
+from icefront.acquisition.optical_choice import choose_pass, summer_months
 from icefront.acquisition.remote_images import Source
 from icefront.acquisition.search import Filters, Recipe, search
 from icefront.acquisition.signing import Signer, signer_of
@@ -39,8 +32,6 @@ from icefront.recipes import Strict
 
 log = logging.getLogger("icefront.acquisition")
 
-_SUMMER = {"north": (7, 8), "south": (1, 2)}
-_MOST_OPTICAL = 12
 _COVERED = 0.9
 
 
@@ -308,8 +299,7 @@ def _add_optical(
 ) -> list[str]:
     """Write the optical image of the clearest summer pass, and return what was decided."""
     grid = area.grid(config.pixel_size_m)
-    _, latitude = grid.centre_lonlat()
-    months = config.optical_months or _SUMMER["north" if latitude >= 0 else "south"]
+    months = config.optical_months or summer_months(grid)
     found = search(
         area,
         config.optical_start or config.start,
@@ -319,40 +309,21 @@ def _add_optical(
         filters=Filters(months=tuple(months), min_covered=config.min_covered),
         progress=progress,
     )
-    # The catalogue's average over whole images only says where to look first.
-    passes = sorted(found.passes, key=_stated_cloud)[:_MOST_OPTICAL]
-    images = [[optical_image(item.raw) for item in one.items] for one in passes]
-    opener = _opener(catalogue, folder, signer)
-    index, clear = clearest(images, grid, opener=opener)
-    channels, notes = optical_channels(images[index], grid, opener)
-    first: OpticalImage = images[index][0]
+    source = Source(signer or signer_of(catalogue), Traffic(), folder.root / SCRATCH)
+    opener = source.over(grid)
+    chosen = choose_pass(found.passes, grid, opener)
+    channels, notes = optical_channels(chosen.images, grid, opener)
+    date = chosen.images[0].start.date()
     facts: dict[str, Any] = {
-        "items": [image.name for image in images[index]],
-        "cloudy": round(clear.cloudy, 4),
-        "missing": round(clear.missing, 4),
-        "looked_at": len(images),
+        "items": [image.name for image in chosen.images],
+        "cloudy": round(chosen.clear.cloudy, 4),
+        "missing": round(chosen.clear.missing, 4),
+        "looked_at": chosen.looked_at,
         "notes": list(notes),
     }
-    folder.add_optical(area.name, channels, grid, first.start.date(), facts)
+    folder.add_optical(area.name, channels, grid, date, facts)
     log.info(
         "%s: optical image of %s, %.1f %% of the area under cloud",
-        area.name, first.start.date(), 100 * clear.cloudy,
+        area.name, date, 100 * chosen.clear.cloudy,
     )  # fmt: skip
-    return list(notes)
-
-
-def _stated_cloud(one: Pass) -> tuple[float, dt.datetime]:
-    stated = [item.cloud_percent for item in one.items if item.cloud_percent is not None]
-    return (float(np.mean(stated)) if stated else 100.0), one.first.start
-
-
-def _opener(catalogue: Catalogue, folder: ArchiveFolder, signer: Signer | None) -> Opener:
-    """Return what opens the images of a catalogue on its server."""
-    source = Source(signer or signer_of(catalogue), Traffic(), folder.root / SCRATCH)
-
-    @contextmanager
-    def opened(href: str) -> Iterator[DatasetReader]:
-        with source.image(href) as image, image.telling():
-            yield image.src
-
-    return opened
+    return [*chosen.notes, *notes]

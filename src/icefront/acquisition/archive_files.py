@@ -29,7 +29,7 @@ from icefront.acquisition.coregistration import (
     measured_shift,
     moved_by,
 )
-from icefront.acquisition.optical import BARE, VEGETATION
+from icefront.acquisition.optical import BARE, VEGETATION, write_optical
 from icefront.datasets.ssl4sar import CHANNELS, FOLDERS, OPTICAL_FOLDER, Part, read_radar
 from icefront.errors import IcefrontError, failure
 from icefront.files.atomic import remove_unfinished, writing
@@ -44,8 +44,6 @@ from icefront.scenes.radiometry import BLACK, CEILING_DB, FLOOR_DB
 RECORD = "archive.json"
 """File of an archive that says how it was made."""
 
-_SCALED = 10_000.0
-_VAPOUR = 1_000.0
 _CALIBRATED = ("power", "amplitude", "db")
 _GO_ON = (
     "name another folder with --out; images that are finished stay, and the same command goes on"
@@ -180,20 +178,17 @@ class ArchiveFolder:
         ----------
         glacier : str
         channels : float32 (14, H, W)
-            See `icefront.acquisition.optical.optical_channels`. Kept as whole numbers: reflectance
-            times 10000, water vapour in µm, class codes; 0 where there is no data.
+            See `icefront.acquisition.optical.optical_channels`.
         grid : Grid
         date : datetime.date
         facts : mapping
             For the record.
         """
-        scales = np.array([*[_SCALED] * 12, _VAPOUR, 1.0], np.float32)[:, None, None]
-        numbers = np.rint(np.nan_to_num(channels) * scales).clip(0, 65_535).astype(np.uint16)
         word = glacier_word(glacier)
         path = self.root / OPTICAL_FOLDER / f"{word}_S2_{date}.tif"
         tags = {"GLACIER": glacier, "ACQUISITION_DATE": str(date), "SENSOR": "S2"}
         with writing(path, sync=True, remedy=_GO_ON) as part:
-            write_cog(part, numbers, grid, tags | {"SOFTWARE": f"icefront {__version__}"}, CHANNELS)
+            write_optical(part, channels, grid, tags | {"SOFTWARE": f"icefront {__version__}"})
         self.optical[path.stem] = {"glacier": word, "date": str(date), **facts}
         self.save()
         return path

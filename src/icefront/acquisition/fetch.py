@@ -1,13 +1,19 @@
-"""Fetching scenes: the windows of an area from images on servers, as files for `monitor run`."""
+"""Fetching scenes: the windows of an area from images on servers, as files for `monitor run`.
+
+Of radar images each pass becomes a file a polarisation; of the Sentinel-2 passes of a recipe the
+clearest of summer becomes one.
+"""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,8 @@ from icefront.acquisition.areas import Area
 from icefront.acquisition.backscatter import GrdFiles, grd_backscatter
 from icefront.acquisition.heights import ConstantHeight, Heights
 from icefront.acquisition.items import POLARISATIONS, Item, Pass
+from icefront.acquisition.optical import optical_channels, write_optical
+from icefront.acquisition.optical_choice import choose_pass, summer_months
 from icefront.acquisition.remote_images import Source
 from icefront.acquisition.safe_products import grd_files, names_beside
 from icefront.acquisition.search import Recipe
@@ -93,9 +101,9 @@ class Acquired:
     Attributes
     ----------
     written : tuple of Path
-        In the order of time.
+        In the order of time; the optical image last.
     present : tuple of Path
-        Scenes that were there before.
+        Those that were there before.
     failed : tuple of Failure
     received : int
         Bytes that came from servers.
@@ -120,6 +128,17 @@ class _Task:
     identity: str
 
 
+@dataclass(frozen=True)
+class _OpticalTask:
+    """The optical image: the clearest of some Sentinel-2 passes."""
+
+    passes: tuple[Pass, ...]
+    name: str
+    identity: str
+    path: Path | None
+    """Where it was made before."""
+
+
 def acquire(
     recipe: Recipe,
     out: Path,
@@ -137,8 +156,9 @@ def acquire(
     recipe : Recipe
         See `icefront.acquisition.search.read_recipe_of_scenes`.
     out : Path
-        Folder of the scenes, one file for each pass and polarisation. Those that are there are not
-        fetched again.
+        Folder of the scenes, one file for each pass and polarisation, and one of 14 channels
+        (``GLACIER_TIME_SATELLITE_optical.tif``) if the recipe has Sentinel-2 images: the pass of
+        summer that shows most of the area. Those that are there are not fetched again.
     settings : Settings, optional
     workers : int
         Scenes that are fetched at a time.
@@ -165,6 +185,10 @@ def acquire(
     grid = recipe.area.grid(settings.pixel_size_m)
     notes: list[str] = []
     tasks = _tasks(recipe, out, grid, settings, notes)
+    optical = _optical_task(recipe, out, grid, notes, overwrite=overwrite)
+    if not tasks and optical is None:
+        reason = f" ({notes[0]})" if notes else ""
+        raise IcefrontError(f"The recipe holds no scene that can be fetched{reason}.")
     with explained_writing(out, remedy=_GO_ON):
         out.mkdir(parents=True, exist_ok=True)
         remove_unfinished(out)
@@ -173,27 +197,31 @@ def acquire(
     missing = [task for task in tasks if task.path not in there]
     traffic = Traffic()
     signer = signer or signer_of(recipe.catalogue)
-    hrefs = (item.images[task.polarisation] for task in missing for item in task.one.items)
+    hrefs = [item.images[task.polarisation] for task in missing for item in task.one.items]
+    make = _Maker(Source(signer, traffic, out / SCRATCH), recipe, grid, settings)
+    jobs = {task.path.stem: partial(make, task) for task in missing}
+    kept = tuple(task.path for task in present)
+    if optical is not None and optical.path is not None:
+        kept = (*kept, optical.path)
+    elif optical is not None:
+        hrefs += [href for item in optical.passes[0].items for href in item.images.values()]
+        jobs[optical.name] = partial(make.optical, optical, out, overwrite=overwrite)
     check_keys(recipe.catalogue, hrefs, signer)
-    source = Source(signer, traffic, out / SCRATCH)
-    make = _Maker(source, recipe, grid, settings)
-    failed: dict[Path, str] = {}
     with steps(
         "Fetching scenes",
-        len(missing),
+        len(jobs),
         show=progress,
         note=lambda: readable(traffic.received),
     ) as advance:
-        _run(missing, make, workers, failed, advance, traffic)
+        written, failed = _run(jobs, workers, advance, traffic)
+    scratch = out / SCRATCH
     with explained_writing(out, remedy=_GO_ON):
-        if source.scratch.exists() and not any(source.scratch.iterdir()):
-            source.scratch.rmdir()
+        if scratch.exists() and not any(scratch.iterdir()):
+            scratch.rmdir()
     return Acquired(
-        tuple(task.path for task in missing if task.path not in failed),
-        tuple(task.path for task in present),
-        tuple(
-            Failure(task.path.stem, failed[task.path]) for task in missing if task.path in failed
-        ),
+        tuple(written[name] for name in jobs if name in written),
+        kept,
+        tuple(Failure(name, failed[name]) for name in jobs if name in failed),
         traffic.received,
         (*notes, *sorted(make.notes)),
     )
@@ -204,14 +232,10 @@ def _tasks(
 ) -> list[_Task]:
     tasks: dict[Path, _Task] = {}
     for one in recipe.passes:
-        if one.first.product == "s2":
-            notes.append(f"{one.first.id} is an optical image, which is not fetched as a scene.")
+        here = None if one.first.product == "s2" else _over(recipe.area, one, notes)
+        if here is None:
             continue
-        here = tuple(item for item in one.items if recipe.area.covered_by([item.outline]) > 0)
-        if not here:
-            notes.append(f"{one.first.id} lies beside {recipe.area.name}.")
-            continue
-        one = replace(one, items=here)
+        one = here
         names = [
             name
             for name in one.polarisations
@@ -226,15 +250,60 @@ def _tasks(
             if path in tasks:
                 notes.append(f"{one.first.id} is there twice.")
             tasks.setdefault(path, task)
-    if not tasks:
-        reason = f" ({notes[0]})" if notes else ""
-        raise IcefrontError(f"The recipe holds no scene that can be fetched{reason}.")
     return list(tasks.values())
 
 
+def _over(area: Area, one: Pass, notes: list[str]) -> Pass | None:
+    """Return the images of a pass that show an area; None, with a note, if there are none."""
+    here = tuple(item for item in one.items if area.covered_by([item.outline]) > 0)
+    if here:
+        return replace(one, items=here)
+    notes.append(f"{one.first.id} lies beside {area.name}.")
+    return None
+
+
+def _optical_task(
+    recipe: Recipe, out: Path, grid: Grid, notes: list[str], *, overwrite: bool
+) -> _OpticalTask | None:
+    """Return what is to be made of the Sentinel-2 passes of a recipe, None if it has none."""
+    area = recipe.area
+    passes = [
+        here
+        for one in recipe.passes
+        if one.first.product == "s2" and (here := _over(area, one, notes)) is not None
+    ]
+    if not passes:
+        return None
+    months = summer_months(grid)
+    of_summer = [one for one in passes if one.first.start.month in months]
+    if not of_summer:
+        notes.append(
+            f"No Sentinel-2 image of {area.name} is of summer (months "
+            f"{' and '.join(str(month) for month in months)}): the clearest of all is taken."
+        )
+    passes = of_summer or passes
+    identity = _digest(
+        {
+            "format": _FORMAT,
+            "area": area.to_json(),
+            "optical": [item.id for one in passes for item in one.items],
+            "pixel_size_m": grid.pixel_size_m,
+        }
+    )
+    name = f"{_word(area)}_optical"
+    there = None
+    if not overwrite:
+        found = sorted(out.glob(f"{glob.escape(_word(area))}_*_optical.tif"))
+        there = next((path for path in found if _made_from(path) == identity), None)
+    return _OpticalTask(tuple(passes), name, identity, there)
+
+
 def _name(area: Area, one: Pass, polarisation: str) -> str:
-    glacier = "-".join(area.name.split())
-    return file_name(f"{glacier}_{one.label}_{one.first.product}_{polarisation}")
+    return file_name(f"{_word(area)}_{one.label}_{one.first.product}_{polarisation}")
+
+
+def _word(area: Area) -> str:
+    return file_name("-".join(area.name.split()))
 
 
 def _identity(area: Area, one: Pass, polarisation: str, grid: Grid, settings: Settings) -> str:
@@ -247,7 +316,21 @@ def _identity(area: Area, one: Pass, polarisation: str, grid: Grid, settings: Se
     }
     if one.first.product == "grd":
         known |= {"radiometry": settings.radiometry, "heights": repr(settings.heights)}
+    return _digest(known)
+
+
+def _digest(known: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _made_from(path: Path) -> str | None:
+    """Return what a file says that it is made from, None if it says nothing."""
+    try:
+        with rasterio.open(path, driver="GTiff") as raster:
+            found = raster.tags().get(_RECIPE_TAG)
+    except RasterioError:
+        return None
+    return None if found is None else str(found)
 
 
 def _is_there(task: _Task) -> bool:
@@ -260,47 +343,48 @@ def _is_there(task: _Task) -> bool:
     """
     if not task.path.exists():
         return False
-    try:
-        with rasterio.open(task.path, driver="GTiff") as raster:
-            found = raster.tags().get(_RECIPE_TAG)
-    except RasterioError:
-        found = None
-    if found == task.identity:
+    if _made_from(task.path) == task.identity:
         return True
-    raise IcefrontError(
-        f"{task.path} is there, made from other images or in another way: name another folder with "
+    raise _made_otherwise(task.path)
+
+
+def _made_otherwise(path: Path) -> IcefrontError:
+    return IcefrontError(
+        f"{path} is there, made from other images or in another way: name another folder with "
         "--out, or give --overwrite to make such scenes anew."
     )
 
 
 def _run(
-    tasks: Sequence[_Task],
-    make: Callable[[_Task], None],
+    jobs: Mapping[str, Callable[[], Path]],
     workers: int,
-    failed: dict[Path, str],
     advance: Callable[[int], None],
     traffic: Traffic,
-) -> None:
-    """Make all files; those that fail are told, but a full disk ends it."""
-    with ThreadPoolExecutor(max(1, min(workers, len(tasks)))) as pool:
-        jobs = {pool.submit(make, task): task for task in tasks}
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Make all files, and return them and what failed; a full disk ends it."""
+    written: dict[str, Path] = {}
+    failed: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, min(workers, len(jobs)))) as pool:
+        names = {pool.submit(make): name for name, make in jobs.items()}
         try:
-            for job in as_completed(jobs):
+            for job in as_completed(names):
+                name = names[job]
                 try:
-                    job.result()
+                    written[name] = job.result()
                 except FullDiskError:
                     raise
                 except Exception as error:
-                    failed[jobs[job].path] = failure(jobs[job].path.stem, error)
+                    failed[name] = failure(name, error)
                 advance(1)
         except BaseException:
             traffic.close()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    return written, failed
 
 
 class _Maker:
-    """Makes the file of a task."""
+    """Makes the files of tasks, and returns where they are."""
 
     def __init__(self, source: Source, recipe: Recipe, grid: Grid, settings: Settings) -> None:
         self._source = source
@@ -310,7 +394,7 @@ class _Maker:
         self._lock = threading.Lock()
         self.notes: set[str] = set()
 
-    def __call__(self, task: _Task) -> None:
+    def __call__(self, task: _Task) -> Path:
         """Fetch the windows of a pass, put them together and write them."""
         product = task.one.first.product
         part = self._of_rtc if product == "rtc" else self._of_grd
@@ -337,27 +421,59 @@ class _Maker:
         with writing(task.path, sync=True, remedy=_GO_ON) as path:
             band = f"{task.polarisation} {radiometry} power"
             write_cog(path, values, self._grid, tags, [band])
+        return task.path
+
+    def optical(self, task: _OpticalTask, out: Path, *, overwrite: bool) -> Path:
+        """Choose among Sentinel-2 passes, fetch the channels of the clearest and write them."""
+        opener = self._source.over(self._grid)
+        chosen = choose_pass(task.passes, self._grid, opener)
+        channels, told = optical_channels(chosen.images, self._grid, opener)
+        first, clear = chosen.images[0], chosen.clear
+        one = next(one for one in task.passes if one.first.id == first.name)
+        path = out / file_name(f"{_word(self._recipe.area)}_{one.label}_optical.tif")
+        if path.exists() and not overwrite:
+            raise _made_otherwise(path)
+        notes = (
+            f"Of {chosen.looked_at} Sentinel-2 passes that of {first.start:%Y-%m-%d} is taken: "
+            f"{clear.cloudy:.0%} of {self._recipe.area.name} under cloud, {clear.missing:.0%} not "
+            "seen.",
+            *chosen.notes,
+            *told,
+        )
+        with self._lock:
+            self.notes.update(notes)
+        tags = self._of_pass(one) | {"NOTES": "; ".join(notes), _RECIPE_TAG: task.identity}
+        with writing(path, sync=True, remedy=_GO_ON) as part:
+            write_optical(part, channels, self._grid, tags)
+        return path
 
     def _tags(self, task: _Task, radiometry: str, notes: Sequence[str]) -> dict[str, str]:
         first = task.one.first
-        tags = {
+        tags = self._of_pass(task.one) | {
+            "MODE": first.mode,
+            "POLARISATION": task.polarisation,
+            "ORBIT_DIRECTION": first.direction or "",
+            "RADIOMETRY": f"{radiometry} power",
+            "NOTES": "; ".join(notes),
+            _RECIPE_TAG: task.identity,
+        }
+        return {name: value for name, value in tags.items() if value}
+
+    def _of_pass(self, one: Pass) -> dict[str, str]:
+        """Return what a file says of the images that it is made from."""
+        first = one.first
+        orbit = first.relative_orbit
+        return {
             "GLACIER": self._recipe.area.name,
             "ACQUISITION_DATE": f"{first.start:%Y-%m-%dT%H:%M:%SZ}",
             "SENSOR": first.satellite[:2],
             "SATELLITE": first.satellite,
-            "MODE": first.mode,
-            "POLARISATION": task.polarisation,
-            "RELATIVE_ORBIT": "" if first.relative_orbit is None else f"{first.relative_orbit:03d}",
-            "ORBIT_DIRECTION": first.direction or "",
             "PRODUCT": first.product,
-            "RADIOMETRY": f"{radiometry} power",
-            "ITEMS": " ".join(item.id for item in task.one.items),
+            "ITEMS": " ".join(item.id for item in one.items),
             "CATALOGUE": self._recipe.catalogue.url,
-            "NOTES": "; ".join(notes),
             "SOFTWARE": f"icefront {__version__}",
-            _RECIPE_TAG: task.identity,
+            **({} if orbit is None else {"RELATIVE_ORBIT": f"{orbit:03d}"}),
         }
-        return {name: value for name, value in tags.items() if value}
 
     def _of_rtc(self, item: Item, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
         with self._source.image(item.images[name]) as image:

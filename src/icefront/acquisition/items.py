@@ -44,6 +44,7 @@ _GRD_NAME = re.compile(
     r"_\d{6}_[0-9A-F]{6})",
     re.IGNORECASE,
 )
+_TILE = re.compile(r"(?:^|[^A-Z0-9])T?(\d{1,2}[A-Z]{3})(?:$|[^A-Z0-9])", re.IGNORECASE)
 _SATELLITE = re.compile(r"sentinel-?(\d)([a-d])", re.IGNORECASE)
 
 
@@ -133,12 +134,12 @@ def read_item(raw: object) -> Item:
     if relative is None and product != "s2" and (orbit := from_name(name).orbit) is not None:
         relative = int(orbit)
     direction = about.get("sat:orbit_state")
-    grd = _GRD_NAME.match(name)
+    satellite = _satellite_of(about, name)
     return Item(
         id=name,
         product=product,
         start=start,
-        satellite=_satellite_of(about, name),
+        satellite=satellite,
         mode=str(about.get("sar:instrument_mode") or "").upper(),
         direction=direction if direction in ("ascending", "descending") else None,
         relative_orbit=relative,
@@ -147,10 +148,27 @@ def read_item(raw: object) -> Item:
         cloud_percent=_number(about.get("eo:cloud_cover")),
         outline=outline,
         size=size,
-        key=f"{product} {grd['key'].upper() if grd else name}",
-        processed=str(about.get("s1:processing_datetime") or about.get("created") or ""),
+        key=f"{product} {_image_of(name, about, satellite, start, product)}",
+        processed=str(
+            about.get("s1:processing_datetime")
+            or about.get("s2:generation_time")
+            or about.get("created")
+            or ""
+        ),
         raw=raw,
     )
+
+
+def _image_of(
+    name: str, about: Mapping[str, Any], satellite: str, start: dt.datetime, product: Product
+) -> str:
+    """Return what names an image, however often it was processed."""
+    if product == "s2":
+        tile = _TILE.search(f"{about.get('s2:mgrs_tile') or about.get('grid:code') or name}")
+        named = tile and tile[1].upper().lstrip("0")
+        return f"{satellite} {named} {start:%Y-%m-%dT%H:%M}" if named else name
+    grd = _GRD_NAME.match(name)
+    return grd["key"].upper() if grd else name
 
 
 def _product_of(raw: dict[str, Any], about: dict[str, Any], name: str) -> Product:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from rasterio.warp import reproject
 from icefront.datasets.ssl4sar import CHANNELS
 from icefront.errors import IcefrontError, naming
 from icefront.grid import Grid
+from icefront.scenes.cog import write_cog
 from icefront.scenes.raster import opened
 
 log = logging.getLogger("icefront.acquisition")
@@ -300,14 +302,19 @@ def optical_channels(
     result = np.full((len(CHANNELS), *grid.shape), np.nan, np.float32)
     notes = []
     for image in images:
-        dark = _warped(image.channels["B12"], grid, Resampling.nearest, opener)
+        with opener(image.channels["B12"]) as raster:
+            dark = _on_grid(raster, grid, Resampling.nearest)
+            shortwave = _on_grid(raster, grid, None)
         added, note = _added(image, dark)
         if note:
             notes.append(note)
             log.warning(note)
         for number, channel in enumerate(CHANNELS):
             kind = Resampling.nearest if channel == "SCL" else None
-            part = _warped(image.channels[channel], grid, kind, opener)
+            if channel == "B12":
+                part = shortwave
+            else:
+                part = _warped(image.channels[channel], grid, kind, opener)
             if channel == "WVP":
                 part /= _VAPOUR
             elif channel != "SCL":
@@ -346,27 +353,50 @@ def _added(image: OpticalImage, dark: np.ndarray) -> tuple[float, str]:
 
 def _warped(name: str, grid: Grid, kind: Resampling | None, opener: Opener) -> np.ndarray:
     """Return the first band of a file on a grid, float32 (H, W); NaN where it is 0 or beyond."""
+    with opener(name) as raster:
+        return _on_grid(raster, grid, kind)
+
+
+def _on_grid(raster: DatasetReader, grid: Grid, kind: Resampling | None) -> np.ndarray:
+    """Return the same of an open file."""
     assert grid.crs is not None
     values = np.full(grid.shape, np.nan, np.float32)
-    with opener(name) as raster:
-        if raster.crs is None:
-            raise IcefrontError(f"{name} has no coordinate system: fetch it anew.")
-        if kind is None:
-            pixel = abs(raster.transform.a)
-            side = grid.side_m
-            assert side is not None
-            kind = Resampling.average if side > 1.5 * pixel else Resampling.bilinear
-        try:
-            reproject(
-                rasterio.band(raster, 1),
-                values,
-                src_nodata=0,
-                src_crs=CRS.from_wkt(raster.crs.to_wkt()).to_wkt(),
-                dst_crs=grid.crs.to_wkt(),
-                dst_transform=grid.transform,
-                dst_nodata=np.nan,
-                resampling=kind,
-            )
-        except RasterioError as error:
-            raise IcefrontError(f"{name} cannot be read ({error}); fetch it anew.") from None
+    if raster.crs is None:
+        raise IcefrontError(f"{raster.name} has no coordinate system: fetch it anew.")
+    if kind is None:
+        pixel = abs(raster.transform.a)
+        side = grid.side_m
+        assert side is not None
+        kind = Resampling.average if side > 1.5 * pixel else Resampling.bilinear
+    try:
+        reproject(
+            rasterio.band(raster, 1),
+            values,
+            src_nodata=0,
+            src_crs=CRS.from_wkt(raster.crs.to_wkt()).to_wkt(),
+            dst_crs=grid.crs.to_wkt(),
+            dst_transform=grid.transform,
+            dst_nodata=np.nan,
+            resampling=kind,
+        )
+    except RasterioError as error:
+        raise IcefrontError(f"{raster.name} cannot be read ({error}); fetch it anew.") from None
     return values
+
+
+def write_optical(path: Path, channels: np.ndarray, grid: Grid, tags: Mapping[str, str]) -> None:
+    """Write an optical image as whole numbers: a Cloud Optimised GeoTIFF of 14 bands.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write, see `icefront.files.atomic.writing`.
+    channels : float32 (14, H, W)
+        From `optical_channels`. Kept are reflectance times 10000, water vapour in µm, and class
+        codes; 0 where there is no data.
+    grid : Grid
+    tags : mapping of str to str
+    """
+    scales = np.array([*[_REFLECTANCE] * 12, _VAPOUR, 1.0], np.float32)[:, None, None]
+    numbers = np.rint(np.nan_to_num(channels) * scales).clip(0, 65_535).astype(np.uint16)
+    write_cog(path, numbers, grid, tags, CHANNELS)

@@ -6,8 +6,8 @@ import hashlib
 import math
 import re
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -99,6 +99,19 @@ class Source:
         with _told(remote, href), _opened(called, href, opener=opener) as src:
             yield Image(href, src, remote)
 
+    def over(self, grid: Grid) -> Callable[[str], AbstractContextManager[DatasetReader]]:
+        """Return what opens images by their addresses, with the blocks there that show a grid."""
+
+        @contextmanager
+        def opened(href: str) -> Iterator[DatasetReader]:
+            with self.image(href) as image, image.telling():
+                window = image.window(grid)
+                if window is not None:
+                    image.prefetch(window)
+                yield image.src
+
+        return opened
+
     @contextmanager
     def _fetched(self, href: str) -> Iterator[Path]:
         """Fetch a whole file, and remove it after use."""
@@ -137,12 +150,16 @@ class Image:
 
     def read(self, window: Window, band: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return values as stored and where they are data, float32 and bool (h, w)."""
-        if self.remote is not None:
-            self.remote.prefetch(self._ranges(window, band))
+        self.prefetch(window, band)
         with _told(self.remote, self.href):
             values = self.src.read(band, window=window, out_dtype="float32")
             valid = self.src.read_masks(band, window=window) > 0
         return values, valid & np.isfinite(values)
+
+    def prefetch(self, window: Window, band: int = 1) -> None:
+        """Fetch the blocks of a window in few requests, of a GeoTIFF."""
+        if self.remote is not None:
+            self.remote.prefetch(self._ranges(window, band))
 
     @contextmanager
     def telling(self) -> Iterator[None]:

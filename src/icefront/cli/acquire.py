@@ -193,7 +193,10 @@ def acquire(
     workers: Annotated[int, typer.Option(help="Scenes that are fetched at a time.")] = 4,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fetch scenes as GeoTIFFs of backscatter on the glacier's grid, ready for monitor run."""
+    """Fetch scenes as GeoTIFFs of backscatter on the glacier's grid, ready for monitor run.
+
+    Of Sentinel-2 the clearest pass of summer is fetched, as 14 channels on the same grid.
+    """
     from icefront.acquisition.areas import area_of
     from icefront.acquisition.fetch import Settings
     from icefront.acquisition.fetch import acquire as fetch
@@ -226,10 +229,9 @@ def acquire(
         echo(failed.sentence, err=True)
     there = f", {len(done.present)} were there" if done.present else ""
     missing = f", {len(done.failed)} failed: the same command tries again" if done.failed else ""
-    echo(
-        f"{len(done.written)} scenes written{there}{missing}; {readable(done.received)} fetched. "
-        f"icefront monitor run {out} --out PROJECT goes on from here."
-    )
+    echo(f"{len(done.written)} scenes written{there}{missing}; {readable(done.received)} fetched.")
+    if any(not path.stem.endswith("_optical") for path in (*done.written, *done.present)):
+        echo(f"icefront monitor run {out} --out PROJECT goes on from here.")
     if done.failed:
         raise typer.Exit(1 if done.written or done.present else 2)
 

@@ -30,14 +30,15 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")
 _WILDCARDS = "*?["
 _OURS = re.compile(r"_(zones|front|quicklook|probabilities|through_time|picture)$", re.IGNORECASE)
 # What processors lay beside an image on its grid: OPERA's and HyP3's terrain-corrected products,
-# Sentinel-1 NRB, SNAP, GAMMA. A masked image is an image; only last words count.
+# Sentinel-1 NRB, SNAP, GAMMA; and the optical image of `icefront acquire`. A masked image is an
+# image; only last words count.
 _BESIDE_IMAGES = re.compile(
     r"""
     (?:^|[\W_])
     ( (\w+[\W_])?masks? | (layover|shadow) | layover[\W_]?(and[\W_]?)?shadow[\W_]?(map|mask)?
     | ls_?(map|mask) | lsm | lia | inc_?(angle|map)?(_ell)?
     | ((projected|local|ellips\w*)[\W_]?)*incidence([\W_]?(angles?|map))?(from_?ellipsoid)?
-    | dem | rgb | browse | number_of_looks | rtc_anf_\w+ ) $
+    | dem | rgb | browse | optical | number_of_looks | rtc_anf_\w+ ) $
     | ^S1.*_RTC\d+_.*_area $
     | ^S1[A-D].*-(dm|ei|em|gs|id|lc|li|sg|wm|np-[vh]{2}) $
     """,
