@@ -15,7 +15,7 @@ from icefront.cli import app
 from icefront.extraction.pipeline import extract_scenes
 from icefront.fronts.distances import mean_distance
 from icefront.products.folder import make_products
-from icefront.projects.catalogue import CATALOGUE, LAYER, SINGLE_DATES, Catalogue, create
+from icefront.projects.catalogue import CATALOGUE, LAYER, SHORE, SINGLE_DATES, Catalogue, create
 from icefront.projects.judgements import JUDGEMENTS, restore_judgements
 from icefront.projects.probabilities import read_lattice, read_probabilities
 from icefront.projects.results import load_results
@@ -124,8 +124,30 @@ def test_a_second_run_changes_nothing_and_a_new_scene_revises_the_newest(tmp_pat
     report = run(tmp_path / "scenes", tmp_path / "project")
     assert report.done == 1
     assert 1 <= report.redrawn <= COUNT
-    states = fronts(tmp_path / "project")["through_time"].tolist()
-    assert states == ["smoothed"] * (COUNT - 1) + ["provisional"]
+    table = fronts(tmp_path / "project")
+    assert table["through_time"].tolist() == ["smoothed"] * (COUNT - 1) + ["provisional"]
+    run(tmp_path / "scenes", tmp_path / "at once")
+    at_once = fronts(tmp_path / "at once")
+    assert table.geometry.geom_equals_exact(at_once.geometry, 0).all()
+    assert table["uncertainty_m"].equals(at_once["uncertainty_m"])
+
+
+def test_what_fronts_leave_out_is_a_layer_of_the_catalogue(tmp_path):
+    write_series(tmp_path / "scenes", 2, glacier="Crane", step=12)
+    run(tmp_path / "scenes", tmp_path / "whole")
+    whole = fronts(tmp_path / "whole")
+    middle = ORIGIN[1] - 75 * SIZE_M
+    ice = shapely.box(ORIGIN[0] - 1e4, middle, ORIGIN[0] + 1e5, middle + 1e5)
+    outline = tmp_path / "outline.gpkg"
+    gpd.GeoDataFrame(geometry=[ice], crs=3413).to_file(outline)
+    run(tmp_path / "scenes", tmp_path / "project", outline=str(outline))
+    table, shore = fronts(tmp_path / "project"), fronts(tmp_path / "project", SHORE)
+    assert shore["scene"].tolist() == table["scene"].tolist()
+    assert (shore["length_m"] > 0.3 * whole["length_m"]).all()
+    both = table["length_m"] + shore["length_m"]
+    assert both.to_numpy() == pytest.approx(whole["length_m"].to_numpy(), rel=0.05)
+    run(tmp_path / "scenes", tmp_path / "project", renew=True)
+    assert fronts(tmp_path / "project", SHORE).empty
 
 
 def test_a_pass_that_was_cut_off_is_done_again(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ from icefront.series.byte_series import ByteSeries
 from icefront.series.estimation import common_error_px, estimate_rates
 from icefront.series.lattice import WHOLE, lattice_grid, map_onto, nowhere, onto, window_of
 from icefront.series.rates import ChangeRates
+from icefront.series.smoothing import days_of
+from icefront.series.steady_sample import steady_sample
 from icefront.series.still_boundary import still_boundary
 from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, ROCK
 
@@ -57,6 +60,9 @@ the front of its date alone; what the dates have in common (`common_error_px`) i
 
 DISAGREEMENT_DATES = 40
 """Number of dates at which that distance is measured."""
+
+WITNESSES = 100
+"""Number of dates that say together where shore is."""
 
 SMOOTHED, PROVISIONAL = "smoothed", "provisional"
 """What the column ``through_time`` says of a front: other dates before and after are known, or only
@@ -109,6 +115,8 @@ class SmoothedDate:
     grid : Grid
     shore : GeoDataFrame
         As `icefront.fronts.extract_shore` gives it.
+    fingerprint : str
+        Of everything that the front was drawn from: equal ones give equal fronts.
     """
 
     index: int
@@ -116,6 +124,7 @@ class SmoothedDate:
     probabilities: np.ndarray
     grid: Grid
     shore: gpd.GeoDataFrame
+    fingerprint: str = ""
 
 
 def glacier_crs(crs: CRS, scene: Grid) -> CRS:
@@ -160,7 +169,7 @@ def smooth_dates(
     aoi: AreaOfInterest | None = None,
     outline: AreaOfInterest | None = None,
     folder: Path | None = None,
-    wanted: Callable[[int, np.ndarray], bool] | None = None,
+    wanted: Callable[[int, str], bool] | None = None,
     progress: bool = False,
 ) -> Iterator[SmoothedDate]:
     """Make the zones of all dates of a glacier agree, and draw their fronts.
@@ -180,8 +189,8 @@ def smooth_dates(
     folder : Path, optional
         Where temporary files lie.
     wanted : callable, optional
-        Tells from the index and the new probabilities whether the front of a date is to be drawn;
-        other dates are left out.
+        Tells from the index and the `SmoothedDate.fingerprint` whether the front of a date is to be
+        drawn; other dates are left out.
     progress : bool
         Show a bar on stderr, if that is a terminal.
 
@@ -221,16 +230,31 @@ def smooth_dates(
         evidence.still = still_boundary(smoothed, dates)
         common = common_error_px(count, rates) * grid.transform.a
         apart = float(np.hypot(_disagreement(pencil, single, smoothed, data), common))
-        newest = max(dates)
+        apart = float(f"{apart:.2g}")  # it is not known better, and most dates stay as they are
+        newest, lattice = max(dates), repr(grid)
         for index, member in enumerate(members):
-            probabilities = smoothed.date(index)
-            if wanted is not None and not wanted(index, probabilities):
+            probabilities, near = smoothed.date(index), data.near(index)
+            status = PROVISIONAL if member.date == newest else SMOOTHED
+            parts = (probabilities, near, data.of(index), evidence.of(index))
+            fingerprint = _fingerprint(lattice, apart, status, *parts)
+            if wanted is not None and not wanted(index, fingerprint):
                 continue
-            drawn = pencil.draw(index, probabilities, data.near(index), apart)
+            drawn = pencil.draw(index, probabilities, near, apart)
             front = drawn.front
-            front["through_time"] = PROVISIONAL if member.date == newest else SMOOTHED
+            front["through_time"] = status
             front["interpolated"] = _fraction_on(front.geometry.iloc[0], ~data.of(index), grid)
-            yield SmoothedDate(index, front, probabilities, grid, drawn.shore)
+            yield SmoothedDate(index, front, probabilities, grid, drawn.shore, fingerprint)
+
+
+def _fingerprint(*parts: object) -> str:
+    """Return a digest of arrays and of values by what they show of themselves."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
 
 
 def in_series(dates: Sequence[dt.date]) -> list[bool]:
@@ -385,8 +409,8 @@ def usual_probabilities(members: Sequence[DatedZones]) -> np.ndarray:
 class _FrontEvidence:
     """What the front probabilities of the dates say of places on the boundary.
 
-    A shore stays where it is, so that each date whose boundary runs there is a witness; and what
-    never moves while the rest of the boundary does is shore.
+    A shore stays where it is, so that each date whose boundary runs there is a witness (of a long
+    series some do); and what never moves while the rest of the boundary does is shore.
 
     Attributes
     ----------
@@ -399,7 +423,10 @@ class _FrontEvidence:
         self._sum = np.zeros(grid.shape, np.float32)
         self._count = np.zeros(grid.shape, np.uint16)
         self._bits: dict[int, np.ndarray] = {}
+        days = days_of([member.date for member in members])
+        self._witnesses = frozenset(steady_sample(days, WITNESSES).tolist())
         self.still: np.ndarray | None = None
+        self._still_alone: np.ndarray | None = None
 
     def add(self, index: int, zones: np.ndarray) -> None:
         """Add a date with its probabilities, uint8 (4, H, W)."""
@@ -410,8 +437,9 @@ class _FrontEvidence:
         near = np.ones((2 * BOUNDARY_PX + 1,) * 2, bool)
         boundary = ndimage.binary_dilation(likeliest == GLACIER, near)
         boundary &= ndimage.binary_dilation(likeliest == OCEAN, near)
-        self._sum[boundary] += log_odds[boundary]
-        self._count[boundary] += 1
+        if index in self._witnesses:
+            self._sum[boundary] += log_odds[boundary]
+            self._count[boundary] += 1
         self._bits[index] = np.packbits(boundary)
 
     def of(self, index: int) -> np.ndarray | None:
@@ -420,7 +448,9 @@ class _FrontEvidence:
         Where its own boundary runs, its own log odds and the mean of all dates count alike.
         """
         if not self._bits:
-            return None if self.still is None else _probability(self.still)
+            if self.still is not None and self._still_alone is None:
+                self._still_alone = _probability(self.still)
+            return self._still_alone
         mean = self._sum / np.maximum(self._count, 1)
         own = self._own(index)
         if own is not None:
@@ -523,8 +553,8 @@ def _disagreement(
     `DISAGREEMENT`.
     """
     apart = []
-    chosen = np.linspace(0, len(pencil.members) - 1, DISAGREEMENT_DATES).astype(int)
-    for index in sorted(set(chosen.tolist())):
+    days = days_of([member.date for member in pencil.members])
+    for index in steady_sample(days, DISAGREEMENT_DATES).tolist():
         alone, through = (
             pencil.draw(index, series.date(index), data.of(index)).front.geometry.iloc[0]
             for series in (single, smoothed)

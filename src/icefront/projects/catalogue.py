@@ -130,6 +130,16 @@ CORRECTED = "corrected"
 SINGLE_DATES = "single_dates"
 """Layer of the fronts that each date's image alone gives, where the pass moved them."""
 
+SHORE = "shore"
+"""Layer of what fronts leave out, as `icefront extract` writes it; it is there once a scene has
+shore."""
+
+SHORE_COLUMNS = {
+    **dict.fromkeys(("scene", "glacier", "sensor", "polarisation", "orbit"), "TEXT"),
+    "date": "DATE",
+    "length_m": "REAL",
+}
+
 SINGLE_COLUMNS = {
     name: COLUMNS[name].removesuffix(" NOT NULL")
     for name in (
@@ -400,7 +410,12 @@ class Catalogue:
         return row  # type: ignore[no-any-return]
 
     def finish(
-        self, fid: int, run: str, values: Mapping[str, Any], line: BaseGeometry | None
+        self,
+        fid: int,
+        run: str,
+        values: Mapping[str, Any],
+        line: BaseGeometry | None,
+        shore: tuple[BaseGeometry, float] | None = None,
     ) -> bool:
         """Write the outcome of a scene; it is on the disk when this returns.
 
@@ -413,6 +428,8 @@ class Catalogue:
             ``state`` and columns.
         line : LineString, MultiLineString or None
             In the CRS of the catalogue.
+        shore : (LineString or MultiLineString, float), optional
+            What the front leaves out, and its length in metres.
 
         Returns
         -------
@@ -429,6 +446,10 @@ class Catalogue:
                 return False
             geometry = None if line is None or line.is_empty else blob_of(line, self.srs)
             self.update(fid, {**blank, **values, "geom": geometry})
+            if shore is not None or self.has_table(SHORE):
+                (row,) = self.rows("fid = ?", (fid,))
+                beside, length = shore or (None, None)
+                self.put_shore(fid, {**row, "length_m": length}, beside)
         return True
 
     def release(self, run: str) -> int:
@@ -465,6 +486,32 @@ class Catalogue:
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
         with self._explained():
             return self.db.execute(query, (name,)).fetchone() is not None
+
+    def put_shore(self, fid: int, about: Mapping[str, Any], line: BaseGeometry | None) -> None:
+        """Write the shore of a scene into its layer, or take it away; inside of `writing`.
+
+        Parameters
+        ----------
+        fid : int
+            Of the scene.
+        about : mapping
+            `SHORE_COLUMNS`.
+        line : LineString, MultiLineString or None
+            In the CRS of the catalogue.
+        """
+        there = self.has_table(SHORE)
+        if line is None or line.is_empty:
+            if there:
+                self.db.execute(f"DELETE FROM {SHORE} WHERE fid = ?", (fid,))
+            return
+        if not there:
+            what = "Where glacier meets ocean without calving"
+            add_layer(self.db, SHORE, SHORE_COLUMNS, what, self.srs)
+        names = ", ".join(("fid", "geom", *SHORE_COLUMNS))
+        values = (fid, blob_of(line, self.srs), *(plain(about[name]) for name in SHORE_COLUMNS))
+        self.db.execute(
+            f"INSERT OR REPLACE INTO {SHORE} ({names}) VALUES ({_marks(values)})", values
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of scenes by state."""

@@ -747,14 +747,17 @@ def _task_of(row: Any, areas: Areas) -> Task:
 def _put_down(catalogue: Catalogue, run: str, outcome: Outcome) -> SceneOutcome | None:
     """Write an outcome into the catalogue; None if the scene is another run's by now."""
     task = outcome.task
-    values, line = dict(outcome.values), outcome.line
+    values, line, shore = dict(outcome.values), outcome.line, outcome.shore
     try:
         if line is not None:
             line = _on_project(line, str(outcome.crs), catalogue, task.path)
+        if shore is not None:
+            beside = _on_project(shore[0], str(outcome.crs), catalogue, task.path)
+            shore = beside, shore[1]
     except Exception as error:
-        values, line = _as_failed(values, failure(task.path, error)), None
+        values, line, shore = _as_failed(values, failure(task.path, error)), None, None
     values["finished"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    if not catalogue.finish(task.fid, run, values, line):
+    if not catalogue.finish(task.fid, run, values, line, shore):
         return None
     return _outcome(vars(task) | values)
 

@@ -18,14 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 from filelock import FileLock
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.series_fronts import (
-    PROVISIONAL,
-    SMOOTHED,
     THROUGH_TIME_COLUMNS,
     DatedZones,
     SmoothedDate,
@@ -78,7 +75,10 @@ from icefront.projects.probabilities import (
 SERIES = "series"
 """Table of the catalogue: for each glacier, the digest of what its last pass was made from."""
 
-METHOD = 2
+DRAWN = "drawn_from"
+"""Table of the catalogue: for each scene, the fingerprint of what its front was drawn from."""
+
+METHOD = 3
 """Raised when the pass gives other fronts from the same scenes, so that it is done again."""
 
 _log = logging.getLogger(__name__)
@@ -308,6 +308,7 @@ def restore_single_dates(catalogue: Catalogue) -> None:
             values |= {"geom": row["geom"], "state": state_of(row["flag"])}
             values |= dict.fromkeys(THROUGH_TIME_COLUMNS)
             catalogue.update(row["fid"], values)
+            catalogue.put_shore(row["fid"], {}, None)
         if catalogue.has_table(SERIES):
             db.execute(f"DELETE FROM {SERIES}")
 
@@ -324,23 +325,24 @@ def _smooth_glacier(
     folder = scene_folder(catalogue.folder, glacier)
     dated = [member for member, _ in members]
     by_date = {correction.date: correction for correction in corrections}
-    newest = max(member.date for member, _ in members)
+    known = {
+        row["fid"]: row["fingerprint"]
+        for row in catalogue.select(f"SELECT fid, fingerprint FROM {DRAWN}")
+    }
+    area = areas.digest(glacier)
 
-    def is_new(index: int, probabilities: np.ndarray) -> bool:
-        """Tell whether the zones of a date are others than its front was drawn from."""
-        member, row = members[index]
-        status = PROVISIONAL if member.date == newest else SMOOTHED
-        if member.date.isoformat() in by_date:
-            status = CORRECTED
-        before = folder / f"{row['name']}{SMOOTHED_SUFFIX}"
-        if row["through_time"] != status or not before.exists():
-            return True
-        try:
-            known = read_probabilities(before)
-        except IcefrontError:
-            return True
-        return known.shape != probabilities.shape or bool(
-            (known.argmax(axis=0) != probabilities.argmax(axis=0)).any()
+    def drawn_from(index: int, fingerprint: str) -> str:
+        """Return the fingerprint of what the front of a date is drawn from, corrections and all."""
+        correction = by_date.get(dated[index].date.isoformat())
+        return f"{METHOD} {fingerprint} {area} {'' if correction is None else correction.number}"
+
+    def is_new(index: int, fingerprint: str) -> bool:
+        """Tell whether the front of a date was drawn from something else, or is not there."""
+        _, row = members[index]
+        return (
+            row["through_time"] is None
+            or known.get(row["fid"]) != drawn_from(index, fingerprint)
+            or not (folder / f"{row['name']}{SMOOTHED_SUFFIX}").exists()
         )
 
     moved = []
@@ -360,12 +362,17 @@ def _smooth_glacier(
             done.grid,
             {"SCENE": row["scene"], "DATE": row["date"]},
         )
-        moved.append(_put_down(catalogue, row, done, by_date.get(row["date"])))
+        fingerprint = drawn_from(done.index, done.fingerprint)
+        moved.append(_put_down(catalogue, row, done, by_date.get(row["date"]), fingerprint))
     return moved
 
 
 def _put_down(
-    catalogue: Catalogue, row: Any, done: SmoothedDate, correction: Correction | None
+    catalogue: Catalogue,
+    row: Any,
+    done: SmoothedDate,
+    correction: Correction | None,
+    fingerprint: str,
 ) -> MovedFront:
     """Write the front through time of one date into the catalogue, keeping the single-date one."""
     front = done.front.to_crs(catalogue.crs)
@@ -406,6 +413,10 @@ def _put_down(
                 "moved_m": plain(moved),
             },
         )
+        shore = done.shore.to_crs(catalogue.crs)
+        about = dict(shore.iloc[0]) if len(shore) else {}
+        catalogue.put_shore(row["fid"], {**row, **about}, about.get(shore.geometry.name))
+        db.execute(f"INSERT OR REPLACE INTO {DRAWN} VALUES (?, ?)", (row["fid"], fingerprint))
     since = moved if before == blob else mean_distance(line_of(before), line, spacing)
     return MovedFront(row["fid"], row["date"], plain(since))
 
@@ -509,7 +520,7 @@ def _digest(rows: list[Any], corrections: list[Correction], area: str) -> str:
 
 
 def _ensure_tables(catalogue: Catalogue) -> None:
-    if catalogue.has_table(SINGLE_DATES) and catalogue.has_table(SERIES):
+    if all(catalogue.has_table(name) for name in (SINGLE_DATES, SERIES, DRAWN)):
         return
     with catalogue.writing() as db:
         if not catalogue.has_table(SINGLE_DATES):
@@ -517,6 +528,10 @@ def _ensure_tables(catalogue: Catalogue) -> None:
             add_layer(db, SINGLE_DATES, SINGLE_COLUMNS, what, catalogue.srs)
         db.execute(
             f"CREATE TABLE IF NOT EXISTS {SERIES} (glacier TEXT PRIMARY KEY, digest TEXT NOT NULL)"
+        )
+        db.execute(
+            f"CREATE TABLE IF NOT EXISTS {DRAWN} "
+            "(fid INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL)"
         )
 
 

@@ -122,7 +122,9 @@ class Outcome:
         Columns of the catalogue, ``state`` among them.
     line : LineString, MultiLineString or None
     crs : str or None
-        Of the line, as WKT or a code.
+        Of the lines, as WKT or a code.
+    shore : (LineString or MultiLineString, float) or None
+        What the front leaves out, and its length in metres.
     fatal : str or None
         Why no further scene can be done, such as a full disk.
     """
@@ -132,6 +134,7 @@ class Outcome:
     line: BaseGeometry | None = None
     crs: str | None = None
     fatal: str | None = None
+    shore: tuple[BaseGeometry, float] | None = None
 
 
 class Workers(Protocol):
@@ -180,8 +183,8 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
         load = job.own.get(task.glacier or "")
         if load is not None:
             network = _network_of(load, 0)
-        values, line = _extracted(task, about, network, job)
-        return Outcome(task, values, line, values["crs"])
+        values, line, shore = _extracted(task, about, network, job)
+        return Outcome(task, values, line, values["crs"], shore=shore)
     except FullDiskError as error:
         return Outcome(task, about, fatal=str(error))
     except Exception as error:
@@ -191,8 +194,8 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
 
 def _extracted(
     task: Task, about: dict[str, Any], network: nn.Module, job: Job
-) -> tuple[dict[str, Any], BaseGeometry | None]:
-    """Extract a scene and write its files; return the values of its row, and its line if any."""
+) -> tuple[dict[str, Any], BaseGeometry | None, tuple[BaseGeometry, float] | None]:
+    """Extract a scene and write its files; return the values of its row, its line and shore."""
     from icefront.extraction.outputs import write_zones
     from icefront.extraction.pipeline import extract_scene
     from icefront.models.card import card_of
@@ -248,7 +251,10 @@ def _extracted(
         }
         with writing(folder / f"{task.name}.json", remedy=_GO_ON) as part:
             part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return values, None if line.is_empty else line
+    shore = None
+    if len(done.shore):
+        shore = done.shore.geometry.iloc[0], float(done.shore["length_m"].iloc[0])
+    return values, None if line.is_empty else line, shore
 
 
 def _lattice_crs(project: str, scene: Scene) -> CRS:

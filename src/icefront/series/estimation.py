@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ ROUNDS = 8
 RATE_RANGE = (0.02, 2.0)
 """Rates are kept within this range, per year: a season moves a place once to and once fro, and what
 seems faster is noise of the images."""
+
+RATE_STEP = 1.25
+"""Rates are rounded to powers of this factor, which is finer than they are known: one more date
+then rarely changes them, and the dates far from it stay as they are."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,8 +117,14 @@ def estimate_rates(
             > abs(np.log(rates.advance / before.advance))
         ):
             break
+    rates = replace(rates, retreat=_rounded(rates.retreat), advance=_rounded(rates.advance))
     _log.info("rates: %.2f retreat, %.2f advance a year", rates.retreat, rates.advance)
     return rates
+
+
+def _rounded(rate: float) -> float:
+    """Round a rate to a power of `RATE_STEP`."""
+    return float(RATE_STEP ** round(np.log(rate) / np.log(RATE_STEP)))
 
 
 def _changing(likelihood: np.ndarray, transitions: np.ndarray) -> np.ndarray:

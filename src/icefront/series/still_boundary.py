@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from icefront.series.smoothing import days_of
+from icefront.series.steady_sample import steady_sample
 from icefront.zones import GLACIER, NO_DATA, OCEAN, likeliest
 
 WITHIN_PX = 2
@@ -54,12 +55,10 @@ def still_boundary(probabilities: Any, dates: Sequence[Any]) -> np.ndarray | Non
     if len(days) < LEAST_DATES or np.ptp(days) < LEAST_DAYS:
         return None
     height, width = probabilities.shape[2:]
-    chosen = np.argsort(days, kind="stable")
-    chosen = chosen[np.unique(np.linspace(0, len(days) - 1, MOST_DATES).astype(int))]
     there, seen = np.zeros((height, width), int), np.zeros((height, width), int)
     total = np.zeros((height, width), int)
     near = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), WITHIN_PX)
-    for index in chosen:
+    for index in steady_sample(days, MOST_DATES):
         zones = likeliest(probabilities[int(index), :, slice(0, height)])
         line = (zones == GLACIER) & ndimage.binary_dilation(zones == OCEAN)
         there += ndimage.binary_dilation(line, near)
