@@ -303,6 +303,8 @@ def _call(arguments: list[str], log: Path, prepare: Callable[[], None] | None) -
         os.dup2(output.fileno(), 2)
     folder = log.parent
     os.environ["ICEFRONT_CACHE"] = str(folder / "cache")
+    # PyTorch makes this folder among the temporary ones, and leaves it there.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache" / "torch")
     (folder / "tmp").mkdir(exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder / "tmp")
     if prepare is not None:
