@@ -173,6 +173,15 @@ class Grid:
             pixel_size_m=float(pixel_size_m),
         )
 
+    def part(self, rows: slice, columns: slice) -> Grid:
+        """Return the grid of some rows and columns; both slices have a start and a stop."""
+        return replace(
+            self,
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+            transform=composed(self.transform, Affine.translation(columns.start, rows.start)),
+        )
+
     def difference(self, other: Grid) -> str | None:
         """Say how another grid differs, in a few words; None if it is the same.
 

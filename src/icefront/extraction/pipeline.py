@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,10 @@ from icefront.extraction.series_fronts import (
     zones_on_lattice,
 )
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
+from icefront.extraction.surroundings import needed_part
 from icefront.files.atomic import NOTHING_WRITTEN, check_folder, explained_writing, staging
 from icefront.files.names import distinct_names, is_text, not_text, shown
-from icefront.fronts.area_of_interest import area_in_scene
+from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
 from icefront.fronts.lines import draw_front
 from icefront.grid import Grid, mean_side
 from icefront.inference.predict import predict
@@ -47,7 +49,7 @@ from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
 from icefront.scenes.access import folders_of, input_folders
 from icefront.scenes.data_arrays import scene_from_xarray
-from icefront.scenes.reading import open_scene
+from icefront.scenes.reading import Part, open_scene
 from icefront.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -287,7 +289,8 @@ def extract_scenes(
             reports.append(report)
             if on_scene is not None:
                 on_scene(report)
-        _revise(reports, series, chosen, unfinished, folder, progress)
+        card = card_of(network)
+        _revise(reports, series, chosen, card, unfinished, folder, progress)
         done = [report for report in reports if report.front is not None]
         names: list[str] = []
         if done:
@@ -375,10 +378,9 @@ def extract_scene(
     settings = settings or ExtractionSettings()
     card = card_of(model)
     try:
-        opened = _opened(scene, settings)
         area = settings.area()
-        if area is not None:
-            area_in_scene(area, opened)  # Refused before the network runs.
+        # An area that does not touch the scene is refused before the network runs.
+        opened = _opened(scene, settings, area, card)
         outline = settings.outlines()
         if outline is not None:
             area_in_scene(outline, opened, "outline")
@@ -455,6 +457,7 @@ def _revise(
     reports: list[SceneReport],
     series: GlacierSeries,
     settings: ExtractionSettings,
+    card: ModelCard,
     unfinished: Path,
     out: Path,
     progress: bool,
@@ -471,12 +474,15 @@ def _revise(
             zones = read_zones(unfinished / report.files["zones"])
             # A scene that has gone since keeps the picture of its date alone.
             with suppress(IcefrontError):
-                scene = _opened(report.path, settings)
+                scene = _opened(report.path, settings, settings.aoi, card)
                 draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
 
 
-def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
-    """Return a scene as it is, or read from a file or an array, with the user's own facts."""
+def _opened(
+    scene: SceneLike, settings: ExtractionSettings, area: AreaOfInterest | None, card: ModelCard
+) -> Scene:
+    """Return what is needed of a scene, a file or an array, with the user's own facts."""
+    part = None if area is None else partial(_part, area, settings, card, _name_of(scene))
     if isinstance(scene, Scene):
         asked = [
             name
@@ -488,7 +494,7 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
                 f"{scene.name} is an open scene, for which {' and '.join(asked)} cannot be chosen "
                 "any more: give it to icefront.open_scene."
             )
-        opened = scene
+        opened = _cut(scene, part)
     elif isinstance(scene, (str, os.PathLike)):
         if not is_text(scene):
             raise IcefrontError(not_text(scene))
@@ -497,6 +503,7 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
             band=settings.band,
             pixel_size_m=settings.pixel_size,
             radiometry=settings.radiometry,
+            part=part,
         )
     else:
         import xarray as xr
@@ -509,11 +516,25 @@ def _opened(scene: SceneLike, settings: ExtractionSettings) -> Scene:
         opened = scene_from_xarray(
             scene, pixel_size_m=settings.pixel_size, radiometry=settings.radiometry
         )
+        opened = _cut(opened, part)
     return replace(
         opened,
         glacier=opened.glacier if settings.glacier is None else settings.glacier,
         date=opened.date if settings.date is None else settings.date,
     )
+
+
+def _part(
+    area: AreaOfInterest, settings: ExtractionSettings, card: ModelCard, name: str, grid: Grid
+) -> tuple[slice, slice] | None:
+    """Return the rows and columns that are needed; all of them where prediction is exact."""
+    part = needed_part(area, grid, card, Path(name).stem)
+    return None if settings.exact else part
+
+
+def _cut(scene: Scene, part: Part | None) -> Scene:
+    needed = None if part is None else part(scene.grid)
+    return scene if needed is None else scene.part(*needed)
 
 
 def _check_memory(scene: Scene, card: ModelCard) -> None:

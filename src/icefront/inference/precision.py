@@ -79,6 +79,9 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     parameter = next(model.parameters(), None)
     home = None if parameter is None else parameter.device
+    if not any(modes.values()) and home == device:
+        yield
+        return
     model.eval().to(device)
     try:
         yield

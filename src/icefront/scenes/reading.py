@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from icefront.errors import IcefrontError
+from icefront.grid import Grid
 from icefront.scenes.access import is_gdal_name
 from icefront.scenes.nodata import INVALID
 from icefront.scenes.scene import Scene
@@ -17,6 +20,9 @@ from icefront.scenes.working_grid import AskedPixelSize
 
 _ROWS = 512
 
+Part = Callable[[Grid], tuple[slice, slice] | None]
+"""Chooses rows and columns of a grid, or all of it by None."""
+
 
 def open_scene(
     path: str | os.PathLike[str],
@@ -24,6 +30,7 @@ def open_scene(
     band: int | str | None = None,
     pixel_size_m: AskedPixelSize = None,
     radiometry: str = "auto",
+    part: Part | None = None,
 ) -> Scene:
     """Read one SAR image as a network takes it.
 
@@ -42,6 +49,9 @@ def open_scene(
     radiometry : str
         What the values are: ``auto``, ``grey``, ``stretched``, ``power``, ``amplitude``, ``db``
         or ``dn`` (see `icefront.scenes.radiometry`). What ``auto`` decided is in the notes.
+    part : callable, optional
+        Called with the grid of the scene; returns the rows and columns that are needed, or None
+        for all. The rest decides on no data and radiometry, but is neither warped nor kept.
 
     Returns
     -------
@@ -64,13 +74,20 @@ def open_scene(
     is no data and how bright the image is.
     """
     return scene_of(
-        survey(path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True)
+        survey(path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True),
+        part,
     )
 
 
 @np.errstate(all="ignore")
-def scene_of(found: Survey) -> Scene:
+def scene_of(found: Survey, part: Part | None = None) -> Scene:
     """Make the scene of a surveyed file; the codes and values of the survey are used up.
+
+    Parameters
+    ----------
+    found : Survey
+    part : callable, optional
+        As for `open_scene`.
 
     Raises
     ------
@@ -78,11 +95,18 @@ def scene_of(found: Survey) -> Scene:
         If the file cannot be warped, or holds no data on the new grid.
     """
     file, place, pixels = found.file, found.place, found.pixels
+    needed = None if part is None else part(place.grid)
+    if needed is not None:
+        place = replace(place, grid=place.grid.part(*needed))
     if pixels.values is not None:
-        image = pixels.values
+        image, codes = pixels.values, pixels.codes
+        if needed is not None:
+            # Copied, so that what is not needed is given back.
+            image, codes = image[needed].copy(), codes[needed]
+            pixels.values = None
         for top in range(0, image.shape[0], _ROWS):
             strip = image[top : top + _ROWS]
-            strip[pixels.codes[top : top + _ROWS] == INVALID] = np.nan
+            strip[codes[top : top + _ROWS] == INVALID] = np.nan
             strip[:] = found.radiometry.apply(strip)
     else:
         image = warp_band(file.path, file.band, pixels.codes, place)
@@ -93,7 +117,7 @@ def scene_of(found: Survey) -> Scene:
                 strip *= np.float32(file.scale)
                 strip += np.float32(file.offset)
             strip[:] = found.radiometry.apply(strip)
-        if not any(
+        if needed is None and not any(
             np.isfinite(image[top : top + _ROWS]).any() for top in range(0, image.shape[0], _ROWS)
         ):
             raise IcefrontError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,11 @@ class Scene:
     def valid(self) -> np.ndarray:
         """Where there is data, bool (H, W)."""
         return np.isfinite(self.image)
+
+    def part(self, rows: slice, columns: slice) -> Scene:
+        """Return some rows and columns as a scene; the pixels are not copied."""
+        transform = self.grid.part(rows, columns).transform
+        return replace(self, image=self.image[rows, columns], transform=transform)
 
     def to_xarray(self) -> xarray.DataArray:
         """Return the image as a DataArray with rioxarray's CRS; the values are not copied.
