@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
 from icefront import __version__
 from icefront.datasets.ssl4sar import CHANNELS, FOLDERS, OPTICAL_FOLDER
@@ -111,6 +112,10 @@ def _read(path: Path, bands: int) -> tuple[np.ndarray, dict]:
 
 def _write(path: Path, values: np.ndarray, profile: dict) -> None:
     options = {"driver": "GTiff", "count": len(values), "dtype": "uint8", "compress": "deflate"}
-    with writing(path) as part, rasterio.open(part, "w", **options, **profile) as target:
-        target.write(values)
-        target.update_tags(software=f"icefront {__version__}")
+    # Made in memory and written in one go: GDAL may lose the error of a full disk.
+    with MemoryFile() as memory:
+        with memory.open(**options, **profile) as target:
+            target.write(values)
+            target.update_tags(software=f"icefront {__version__}")
+        with writing(path) as part:
+            part.write_bytes(memory.getbuffer())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import rasterio
+from rasterio.io import MemoryFile
 
 from icefront.grid import Grid
 
@@ -36,21 +36,22 @@ def write_cog(
     stack = values if values.ndim == 3 else values[None]
     floating = np.issubdtype(stack.dtype, np.floating)
     code = grid.crs.to_epsg()
-    with rasterio.open(
-        path,
-        "w",
-        driver="COG",
-        height=stack.shape[1],
-        width=stack.shape[2],
-        count=stack.shape[0],
-        dtype=stack.dtype.name,
-        nodata=float("nan") if floating else None,
-        crs=f"EPSG:{code}" if code else grid.crs.to_wkt(),
-        transform=grid.transform,
-        compress="deflate",
-        predictor="YES",
-    ) as raster:
-        raster.write(stack)
-        for number, name in enumerate(bands, 1):
-            raster.set_band_description(number, name)
-        raster.update_tags(**tags)
+    # Made in memory and written in one go: GDAL may lose the error of a full disk.
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="COG",
+            height=stack.shape[1],
+            width=stack.shape[2],
+            count=stack.shape[0],
+            dtype=stack.dtype.name,
+            nodata=float("nan") if floating else None,
+            crs=f"EPSG:{code}" if code else grid.crs.to_wkt(),
+            transform=grid.transform,
+            compress="deflate",
+            predictor="YES",
+        ) as raster:
+            raster.write(stack)
+            for number, name in enumerate(bands, 1):
+                raster.set_band_description(number, name)
+            raster.update_tags(**tags)
+        path.write_bytes(memory.getbuffer())
