@@ -1,6 +1,7 @@
 """GRD products: genuine metadata, images of known scenes, and readings by other ways."""
 
 import datetime as dt
+import re
 import zipfile
 from dataclasses import replace
 
@@ -15,7 +16,9 @@ from skimage.registration import phase_cross_correlation
 
 from icefront.acquisition import ConstantHeight, ElevationModel, grd_backscatter, grd_files
 from icefront.acquisition.annotations import read_annotation
+from icefront.acquisition.areas import area_of
 from icefront.acquisition.heights import geoid_height
+from icefront.acquisition.local_products import recipe_of_products
 from icefront.acquisition.orbits import earth_fixed
 from icefront.errors import IcefrontError
 from icefront.grid import Grid
@@ -248,6 +251,14 @@ def test_what_is_damaged_is_named(packed, grid, tmp_path):
     damaged.write_bytes(content)
     with pytest.raises(IcefrontError, match=r"cut\.zip"):
         grd_backscatter(grd_files(damaged, "VV"), grid, ConstantHeight())
+    content = bytearray(packed.read_bytes())
+    with zipfile.ZipFile(packed) as archive:
+        (text,) = (i for i in archive.infolist() if re.search("annotation/s1.*vv", i.filename))
+    middle = text.header_offset + text.compress_size // 2
+    content[middle : middle + 400] = bytes(400)
+    damaged.write_bytes(content)
+    with pytest.raises(IcefrontError, match=r"cut\.zip is no zip file or a damaged one"):
+        recipe_of_products([damaged], area_of("12,42"))
 
 
 def test_files_of_other_products_are_refused(product, grid):

@@ -477,6 +477,8 @@ def test_the_command_fetches_and_tells(made: Made) -> None:
 
 def test_wrong_words_of_the_command_are_sentences(made: Made) -> None:
     recipe = saved(made, "whole")
+    code, _, err = run("acquire", recipe, "--out", recipe)
+    assert (code, err) == (2, f"{recipe} is a file: name a folder for the results.\n")
     for words, said in (
         ((made.folder / "none.json",), "make it with icefront search"),
         ((recipe, recipe), "one recipe at a time"),

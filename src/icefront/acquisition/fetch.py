@@ -34,7 +34,7 @@ from icefront.acquisition.safe_products import grd_files, names_beside
 from icefront.acquisition.search import Recipe
 from icefront.acquisition.signing import Signer, check_keys, signer_of
 from icefront.errors import FullDiskError, IcefrontError, failure
-from icefront.files.atomic import explained_writing, remove_unfinished, writing
+from icefront.files.atomic import check_folder, explained_writing, remove_unfinished, writing
 from icefront.files.downloads import readable
 from icefront.files.names import file_name
 from icefront.files.ranges import Traffic
@@ -189,6 +189,7 @@ def acquire(
     if not tasks and optical is None:
         reason = f" ({notes[0]})" if notes else ""
         raise IcefrontError(f"The recipe holds no scene that can be fetched{reason}.")
+    check_folder(out, overwrite=True)
     with explained_writing(out, remedy=_GO_ON):
         out.mkdir(parents=True, exist_ok=True)
         remove_unfinished(out)

@@ -191,8 +191,8 @@ class ElevationModel:
         if datum is None:
             raise IcefrontError(
                 f"{self.path} does not say what its heights are counted from: state the vertical "
-                "datum, egm2008 for the Copernicus DEM, ellipsoid for ArcticDEM and REMA, egm96 "
-                "for SRTM."
+                "datum (--dem-datum), egm2008 for the Copernicus DEM, ellipsoid for ArcticDEM and "
+                "REMA, egm96 for SRTM."
             )
         return datum
 

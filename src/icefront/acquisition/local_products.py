@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from icefront.acquisition.annotations import read_annotation
@@ -11,9 +12,8 @@ from icefront.acquisition.areas import Area
 from icefront.acquisition.backscatter import GrdFiles
 from icefront.acquisition.catalogues import Catalogue
 from icefront.acquisition.items import POLARISATIONS, Item, passes_of
-from icefront.acquisition.safe_products import grd_files
+from icefront.acquisition.safe_products import NoPolarisationError, grd_files
 from icefront.acquisition.search import Recipe
-from icefront.errors import IcefrontError
 
 
 def recipe_of_products(paths: Sequence[Path], area: Area) -> Recipe:
@@ -36,15 +36,9 @@ def recipe_of_products(paths: Sequence[Path], area: Area) -> Recipe:
 
 def _item_of(path: Path, area: Area) -> Item:
     files: dict[str, GrdFiles] = {}
-    problem: IcefrontError | None = None
     for name in POLARISATIONS:
-        try:
+        with suppress(NoPolarisationError):
             files[name] = grd_files(path, name)
-        except IcefrontError as error:
-            problem = problem or error
-    if not files:
-        assert problem is not None
-        raise problem
     facts = read_annotation(next(iter(files.values())).annotation).facts
     start = facts.start if facts.start.tzinfo else facts.start.replace(tzinfo=dt.UTC)
     name = path.name.removesuffix(".zip").removesuffix(".SAFE")

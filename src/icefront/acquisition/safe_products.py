@@ -62,6 +62,10 @@ def names_beside(measurement: str) -> NamesOfFiles:
     )
 
 
+class NoPolarisationError(IcefrontError):
+    """A product has no image of the polarisation that was asked for."""
+
+
 def grd_files(product: str | Path, polarisation: str | None = None) -> GrdFiles:
     """Find the files of a polarisation in a product on disk.
 
@@ -79,8 +83,10 @@ def grd_files(product: str | Path, polarisation: str | None = None) -> GrdFiles:
 
     Raises
     ------
+    NoPolarisationError
+        If the product has no such polarisation.
     IcefrontError
-        If the product is missing, damaged or incomplete, or has no such polarisation.
+        If it is missing, damaged or incomplete.
     """
     path = Path(product)
     if path.is_dir():
@@ -126,7 +132,7 @@ def _chosen(
         raise IcefrontError(f"{path} has the polarisations {', '.join(images)}: name one of them.")
     chosen = wanted or next(iter(images))
     if chosen not in images:
-        raise IcefrontError(
+        raise NoPolarisationError(
             f"{path} has no polarisation {polarisation}; it has {', '.join(images)}."
         )
     beside = names_beside(images[chosen])

@@ -91,9 +91,15 @@ class Filters:
                 f"{', '.join(POLARISATIONS)}."
             )
         if not 0 <= self.min_covered <= 1:
-            raise IcefrontError("The least covered fraction of the area lies from 0 to 1.")
+            raise IcefrontError(
+                f"The least covered fraction of the area lies from 0 to 1, not at "
+                f"{self.min_covered:g}: change --min-covered."
+            )
         if self.max_cloud_percent is not None and not 0 <= self.max_cloud_percent <= 100:
-            raise IcefrontError("The most cloud lies from 0 to 100 percent.")
+            raise IcefrontError(
+                f"The most cloud lies from 0 to 100 percent, not at {self.max_cloud_percent:g}: "
+                "change --max-cloud."
+            )
 
     def of_items(self) -> Iterator[tuple[str, Any]]:
         """Yield the filters of single images: their names and what they let pass."""
