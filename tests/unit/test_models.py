@@ -205,6 +205,16 @@ def test_folded_networks_give_the_answers_of_the_network(architecture: dict) -> 
     assert all(value.requires_grad for value in model.parameters())
 
 
+@pytest.mark.parametrize("margin", [1, 2, 3, 5, 8, 16])
+def test_the_centre_of_a_folded_tyrion_is_that_of_the_whole_window(margin: int) -> None:
+    quick = folded(_varied(build(_SMALL[2])))
+    image = torch.rand(1, 1, 64, 64)
+    inside = slice(margin, 64 - margin)
+    with torch.inference_mode():
+        whole, centre = quick(image), quick(image, margin)
+    torch.testing.assert_close(centre, whole[:, :, inside, inside], atol=1e-5, rtol=0)
+
+
 def test_networks_of_other_families_are_not_folded() -> None:
     other = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 1), torch.nn.BatchNorm2d(4))
     assert folded(other) is other

@@ -12,7 +12,7 @@ from torch import nn
 from icefront.inference.windows import Network, probabilities_of
 from icefront.models.card import ModelCard
 from icefront.models.compact import CompactTyrion
-from icefront.models.folding import folded
+from icefront.models.folding import FoldedTyrion, folded
 from icefront.scenes.radiometry import equalise
 from icefront.scenes.scene import Scene
 
@@ -135,6 +135,8 @@ class FoldedNetwork:
             windows = windows.contiguous(memory_format=torch.channels_last)
             if self.model.front is not None:
                 return self.model.zones_and_front(windows, margin)
+            return self.model(windows, margin)
+        if isinstance(self.model, FoldedTyrion):
             return self.model(windows, margin)
         inside = slice(margin, windows.shape[-1] - margin)
         return self.model(windows)[:, :, inside, inside]

@@ -162,6 +162,10 @@ class Tyrion(nn.Module):
         Tensor
             (B, width of the head, H, W).
         """
+        return self.head(self.below_head(image, masked))
+
+    def below_head(self, image: Tensor, masked: Tensor | None = None) -> Tensor:
+        """Return what the head gets, (B, width of the head, H / 2, W / 2) as published."""
         pixels = image.expand(-1, 3, -1, -1)
         if masked is None:
             maps = self.encoder(pixels).feature_maps
@@ -178,7 +182,7 @@ class Tyrion(nn.Module):
         x = self.deepest(maps[-1])
         for step, skip in zip(self.steps, reversed(maps), strict=True):
             x = step(torch.cat([x, skip], dim=1))
-        return self.head(x)
+        return x
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, 1, H, W) in 0..1 to logits (B, 4, H, W)."""
