@@ -13,11 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
 from pyproj import CRS
 from tests.helpers.file_server import file_server
+from tests.helpers.optical_tiles import optical_item, write_tile
 from tests.helpers.stac_server import radar_item, stac_server
 
 from icefront.acquisition.areas import Area
@@ -33,7 +35,7 @@ AREA = Area("Helheim", CRS.from_epsg(3413), (300_000.0, -2_590_000.0, 320_000.0,
 
 
 def run() -> list[dict]:
-    return [*_fetching(), *_searching()]
+    return [*_fetching(), *_fetching_optical(), *_searching()]
 
 
 def _fetching() -> list[dict]:
@@ -71,6 +73,36 @@ def _fetching() -> list[dict]:
             "note": "float32, deflate; speckle does not compress",
         },
         {"name": "memory at the peak", "value": memory, "unit": "MB", "note": "of the process"},
+    ]
+
+
+def _fetching_optical() -> list[dict]:
+    """Choose between two passes of Sentinel-2, and fetch 14 channels of one."""
+    with tempfile.TemporaryDirectory() as folder, file_server() as server:
+        area = gpd.GeoSeries([AREA.box], crs=AREA.crs).to_crs(32624).total_bounds
+        items = []
+        for number, cloudy in enumerate([(300, 900), (0, 0)]):
+            name = f"S2A_{number}"
+            tile = write_tile(
+                Path(folder, "tiles"), name, 0, corner=(area[0] // 60 * 60, area[3] // 60 * 60),
+                width=1500, height=1500, cloudy=cloudy,
+            )  # fmt: skip
+            server.files.update({path.name: path for path in tile.values()})
+            hrefs = {channel: f"{server.url}/{path.name}" for channel, path in tile.items()}
+            outline = AREA.outline.buffer(0.5)
+            day = f"2018-07-{number + 3:02d}T15:00:00Z"
+            items.append(optical_item(name, day, outline, hrefs))
+        passes = passes_of([read_item(item) for item in items], AREA)
+        recipe = Recipe(AREA, Catalogue("local", "local", server.url), tuple(passes))
+        begun, used = time.perf_counter(), time.process_time()
+        done = acquire(recipe, Path(folder, "out"), workers=1, progress=False)
+        wall, cpu = time.perf_counter() - begun, time.process_time() - used
+        assert [path.name[8:18] for path in done.written] == ["2018-07-04"], done
+    note = "one of two passes, 14 channels of 1000×1000 pixels"
+    return [
+        {"name": "Sentinel-2, processor", "value": cpu, "unit": "s", "note": note},
+        {"name": "Sentinel-2, wall clock", "value": wall, "unit": "s", "note": note},
+        {"name": "Sentinel-2, fetched", "value": done.received / 1e6, "unit": "MB", "note": note},
     ]
 
 

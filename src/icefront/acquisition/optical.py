@@ -10,7 +10,6 @@ it lies at 1000 or above.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -31,8 +30,6 @@ from icefront.errors import IcefrontError, naming
 from icefront.grid import Grid
 from icefront.scenes.cog import write_cog
 from icefront.scenes.raster import opened
-
-log = logging.getLogger("icefront.acquisition")
 
 _NAMES = {
     "B1": ("b01", "coastal"),
@@ -308,7 +305,6 @@ def optical_channels(
         added, note = _added(image, dark)
         if note:
             notes.append(note)
-            log.warning(note)
         for number, channel in enumerate(CHANNELS):
             kind = Resampling.nearest if channel == "SCL" else None
             if channel == "B12":
