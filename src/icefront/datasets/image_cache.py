@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from icefront.errors import IcefrontError
 from icefront.files.atomic import explained_writing, free_space, remove_unfinished, writing
+from icefront.files.cache import default_cache_folder
 from icefront.progress import steps
 
 log = logging.getLogger("icefront.datasets")
@@ -39,13 +40,6 @@ _REMEDY = (
     "set ICEFRONT_CACHE to another folder, and run it again: the cache is continued where it "
     "stopped"
 )
-
-
-def default_cache_folder() -> Path:
-    """Return the folder of caches: ``ICEFRONT_CACHE``, else the user's cache folder."""
-    given = os.environ.get("ICEFRONT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(given) if given else (Path(base) if base else Path.home() / ".cache") / "icefront"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import nn
 
 from icefront.errors import IcefrontError
 from icefront.inference.network import BATCHES, FoldedNetwork, answering, has_front, prepared
-from icefront.inference.precision import choose_device, computing, evaluating
+from icefront.inference.precision import choose_device, computing, evaluating, precision_here
 from icefront.inference.settings import Precision
 from icefront.inference.symmetries import views
 from icefront.inference.windows import (
@@ -135,6 +135,9 @@ def predict_ensemble(
     card = cards[0]
     image = prepared(scene, card)
     where = choose_device(device)
+    precision = precision_here(
+        precision, where, lambda: FoldedNetwork(models[0]).network, card.window
+    )
     if layout is None:
         layout = default_layout(card)
     inside = np.s_[:, :]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from icefront.inference.precision import QuickestWay
 from icefront.inference.windows import Network, probabilities_of
 from icefront.models.card import ModelCard
 from icefront.models.compact import CompactTyrion
@@ -85,10 +86,12 @@ def answering(model: nn.Module) -> Network:
     return WithFront(model) if has_front(model) else model
 
 
-_FOLDED: WeakKeyDictionary[nn.Module, tuple[list[Any], nn.Module]] = WeakKeyDictionary()
+_FOLDED: WeakKeyDictionary[nn.Module, tuple[list[Any], nn.Module, QuickestWay]] = (
+    WeakKeyDictionary()
+)
 
 
-def _folded_once(model: nn.Module) -> nn.Module:
+def _folded_once(model: nn.Module) -> tuple[nn.Module, QuickestWay]:
     """Return what `folded` does; that of the scene before where the weights are still the same.
 
     Folding takes as long as several windows. Weights are compared by place, by PyTorch's count of
@@ -96,18 +99,43 @@ def _folded_once(model: nn.Module) -> nn.Module:
     """
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_inference() for tensor in tensors):
-        return folded(model)
+        found = _Centre(folded(model)).eval()
+        return found, QuickestWay(found)
     with torch.no_grad():
         sums = [tensor.sum(dtype=torch.float64) for tensor in tensors]
         total = torch.stack(sums).tolist() if sums else []
     state = [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors]
     known = _FOLDED.get(model)
     if known is not None and known[0] == [state, total]:
-        return known[1]
-    found = folded(model)
-    if found is not model:
-        _FOLDED[model] = [state, total], found
-    return found
+        return known[1:]
+    found = _Centre(folded(model)).eval()
+    quickest = QuickestWay(found)
+    if found.model is not model:
+        _FOLDED[model] = [state, total], found, quickest
+    return found, quickest
+
+
+class _Centre(nn.Module):
+    """A folded network, from windows and a margin to logits of zones and front."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, windows: torch.Tensor, margin: int = 0) -> torch.Tensor:
+        """Return logits without `margin` pixels at each edge of the windows."""
+        found: torch.Tensor
+        if isinstance(self.model, CompactTyrion):
+            windows = windows.contiguous(memory_format=torch.channels_last)
+            if self.model.front is not None:
+                return self.model.zones_and_front(windows, margin)
+            found = self.model(windows, margin)
+        elif isinstance(self.model, FoldedTyrion):
+            found = self.model(windows, margin)
+        else:
+            inside = slice(margin, windows.shape[-1] - margin)
+            found = self.model(windows)[:, :, inside, inside]
+        return found
 
 
 class FoldedNetwork:
@@ -120,10 +148,14 @@ class FoldedNetwork:
     ----------
     model : nn.Module
         In evaluation mode, on its device.
+    freezing : bool
+        Let it be frozen where that pays, see `icefront.inference.precision.QuickestWay`; its
+        weights are in memory twice then.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = _folded_once(model)
+    def __init__(self, model: nn.Module, *, freezing: bool = False) -> None:
+        self.network, self._quickest = _folded_once(model)
+        self._freezing = freezing and self.network.model is not model
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         """Return logits of windows, of the front too where the network has a head for it."""
@@ -131,12 +163,6 @@ class FoldedNetwork:
 
     def centre(self, windows: torch.Tensor, margin: int) -> torch.Tensor:
         """Return logits without `margin` pixels at each edge of the windows."""
-        if isinstance(self.model, CompactTyrion):
-            windows = windows.contiguous(memory_format=torch.channels_last)
-            if self.model.front is not None:
-                return self.model.zones_and_front(windows, margin)
-            return self.model(windows, margin)
-        if isinstance(self.model, FoldedTyrion):
-            return self.model(windows, margin)
-        inside = slice(margin, windows.shape[-1] - margin)
-        return self.model(windows)[:, :, inside, inside]
+        run = self._quickest if self._freezing else self.network
+        found: torch.Tensor = run(windows, margin)
+        return found

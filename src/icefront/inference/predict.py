@@ -17,7 +17,7 @@ from icefront.inference.network import (
     predict_whole,
     prepared,
 )
-from icefront.inference.precision import choose_device, computing, evaluating
+from icefront.inference.precision import choose_device, computing, evaluating, precision_here
 from icefront.inference.settings import Precision, PredictionSettings, Windows
 from icefront.inference.symmetries import SymmetryAverage
 from icefront.inference.windows import Layout, Network, blend_windows, layout_of
@@ -158,6 +158,10 @@ def predict(
     for_model, note = for_card(scene, card) if resample else (scene, None)
     if layout is None:
         layout = layout_of(models[0], settings.windows)
+    where = choose_device(settings.device)
+    precision = precision_here(
+        settings.precision, where, lambda: FoldedNetwork(models[0]).network, card.window
+    )
     if ensemble or len(models) > 1:
         found = predict_ensemble(
             models,
@@ -165,7 +169,7 @@ def predict(
             symmetries=settings.symmetries,
             layout=layout,
             device=settings.device,
-            precision=settings.precision,
+            precision=precision,
             exact=settings.exact,
             progress=progress,
         )
@@ -173,12 +177,11 @@ def predict(
             scene, for_model, found.mean, found.std, found.logit_std, found.front, note
         )
     image = prepared(for_model, card)
-    where = choose_device(settings.device)
     at_once = whole and card.whole and max(image.shape) <= card.window
-    with evaluating(models[0], where), computing(where, settings.precision):
+    with evaluating(models[0], where), computing(where, precision):
         network: Network = answering(models[0])
         if not (at_once or settings.exact):
-            network = FoldedNetwork(models[0])
+            network = FoldedNetwork(models[0], freezing=True)
         if settings.symmetries > 1:
             network = SymmetryAverage(network, settings.symmetries)
         if at_once:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from icefront.recipes import Strict
 
 Windows = Literal["default", "card"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "fast"]
 
 
 SHORTHANDS: dict[str, dict[str, Any]] = {
@@ -36,8 +36,9 @@ class PredictionSettings(Strict):
     symmetries : 1, 4 or 8
         Each window as it is, in its four rotations, or in these and their mirror images;
         probabilities are averaged.
-    precision : "auto", "float32" or "bfloat16"
-        ``auto`` is bfloat16 on GPUs that are fast in it, else float32.
+    precision : "auto", "float32", "bfloat16" or "fast"
+        ``auto`` is bfloat16 on GPUs that are fast in it, else float32. ``fast`` is bfloat16 also on
+        processors on which a measurement found it faster; it is remembered.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
@@ -48,7 +49,7 @@ class PredictionSettings(Strict):
     symmetries: Literal[1, 4, 8] = Field(
         1, description="Average over 1, 4 (rotations) or 8 (and reflections) views of each window."
     )
-    precision: Precision = Field("auto", description="auto, float32 or bfloat16.")
+    precision: Precision = Field("auto", description="auto, float32, bfloat16 or fast.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
 
     @model_validator(mode="before")

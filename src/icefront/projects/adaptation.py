@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from icefront import __version__
 from icefront.datasets.caffe import CaffeDataset
 from icefront.datasets.crops import Scenes
-from icefront.datasets.image_cache import default_cache_folder
 from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.series_fronts import DatedZones, series_grid, zones_on_lattice
 from icefront.extraction.settings import ExtractionSettings
+from icefront.files.cache import default_cache_folder
 from icefront.grid import Grid
 from icefront.inference.predict import for_card, predict
 from icefront.models.card import ModelCard, card_of

@@ -21,10 +21,10 @@ from icefront.datasets.crops import (
     ZoneCache,
     build_zone_cache,
 )
-from icefront.datasets.image_cache import default_cache_folder
 from icefront.datasets.ssl4sar import shared_glaciers
 from icefront.datasets.texture_mosaics import mosaics, read_textures
 from icefront.errors import IcefrontError
+from icefront.files.cache import default_cache_folder
 from icefront.models.card import ModelCard
 from icefront.models.registry import build
 from icefront.models.starting_weights import StartingWeights, load_starting_weights
