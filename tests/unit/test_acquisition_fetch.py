@@ -353,6 +353,17 @@ def test_an_offset_that_is_stated_wrongly_is_put_right(made, optical, really, st
     assert any("by the darkest" in note for note in done.notes) is wrong
 
 
+@pytest.mark.usefixtures("_no_keys")
+def test_files_of_an_optical_image_that_are_not_read_need_no_keys(made: Made, optical) -> None:
+    """Earth Search lists each channel twice: as a file for everyone, and in a store with keys."""
+    recipe = optical(CLEAR)
+    raw = recipe.passes[0].first.raw
+    assets = raw["assets"] | {"blue-jp2": {"href": "s3://sentinel-s2-l2a/tiles/B02.jp2"}}
+    passes = passes_of([read_item(raw | {"assets": assets})], AREA)
+    done = acquire(Recipe(AREA, recipe.catalogue, tuple(passes)), made.folder)
+    assert len(done.written) == 1
+
+
 def test_optical_images_without_use_are_told(made: Made, optical) -> None:
     done = acquire(optical(SPRING), made.folder)
     assert [path.name for path in done.written] == ["Helheim_2018-04-03T140000_S2A_optical.tif"]

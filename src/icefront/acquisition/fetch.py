@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from icefront.acquisition.areas import Area
 from icefront.acquisition.backscatter import GrdFiles, grd_backscatter
 from icefront.acquisition.heights import ConstantHeight, Heights
 from icefront.acquisition.items import POLARISATIONS, Item, Pass
-from icefront.acquisition.optical import optical_channels, write_optical
+from icefront.acquisition.optical import channels_of, optical_channels, write_optical
 from icefront.acquisition.optical_choice import choose_pass, summer_months
 from icefront.acquisition.remote_images import Source
 from icefront.acquisition.safe_products import grd_files, names_beside
@@ -205,7 +206,7 @@ def acquire(
     if optical is not None and optical.path is not None:
         kept = (*kept, optical.path)
     elif optical is not None:
-        hrefs += [href for item in optical.passes[0].items for href in item.images.values()]
+        hrefs += _channel_addresses(optical.passes)
         jobs[optical.name] = partial(make.optical, optical, out, overwrite=overwrite)
     check_keys(recipe.catalogue, hrefs, signer)
     with steps(
@@ -297,6 +298,15 @@ def _optical_task(
         found = sorted(out.glob(f"{glob.escape(_word(area))}_*_optical.tif"))
         there = next((path for path in found if _made_from(path) == identity), None)
     return _OpticalTask(tuple(passes), name, identity, there)
+
+
+def _channel_addresses(passes: Sequence[Pass]) -> list[str]:
+    """Return the addresses of what is read of Sentinel-2 passes; catalogues list more files."""
+    found: list[str] = []
+    for item in (item for one in passes for item in one.items):
+        with suppress(IcefrontError):  # one that lacks a channel is told later
+            found += channels_of(item.images).values()
+    return found
 
 
 def _name(area: Area, one: Pass, polarisation: str) -> str:
