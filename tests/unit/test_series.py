@@ -25,6 +25,7 @@ from icefront.series.open_sea import open_sea, without_lakes
 from icefront.series.rates import ChangeRates
 from icefront.series.reliability import reliable_powers
 from icefront.series.smoothing import posterior, transitions_between
+from icefront.series.steady_sample import steady_sample
 from icefront.series.still_boundary import LOG_ODDS, still_boundary
 from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
 
@@ -438,3 +439,13 @@ def test_a_boundary_that_stays_while_the_rest_moves_is_shore():
     assert still_boundary(probable(zones[:29]), dates[:29]) is None, "too few dates"
     assert still_boundary(probable(zones), days(*range(36))) is None, "too short a time"
     assert still_boundary(probable(receding(36)), dates) is None, "nothing moves"
+
+
+def test_one_more_date_leaves_a_sample_as_it_is_and_sensors_in_turn_have_equal_parts() -> None:
+    days = np.arange(2000) * 11
+    chosen = steady_sample(days, 400)
+    assert (np.diff(chosen) > 0).all()
+    assert np.bincount(chosen % 10).min() > 20
+    more = steady_sample(np.append(days, 5), 400)
+    assert len(set(chosen.tolist()) ^ set(more.tolist())) <= 2
+    assert steady_sample(days[::-1], 5000)[0] == len(days) - 1

@@ -23,7 +23,6 @@ from icefront.errors import FullDiskError, IcefrontError, failure
 from icefront.extraction.outputs import (
     RUN_JSON,
     joined,
-    read_zones,
     run_record,
     table_files,
     write_record,
@@ -35,6 +34,7 @@ from icefront.extraction.series_fronts import (
     GlacierSeries,
     with_front_through_time,
     zones_on_lattice,
+    zones_on_scene,
 )
 from icefront.extraction.settings import ExtractionSettings, extraction_settings
 from icefront.extraction.surroundings import needed_part
@@ -471,10 +471,10 @@ def _revise(
             reports[index] = replace(
                 report, front=front, shore=through.shore, single_date=report.front
             )
-            zones = read_zones(unfinished / report.files["zones"])
             # A scene that has gone since keeps the picture of its date alone.
             with suppress(IcefrontError):
                 scene = _opened(report.path, settings, settings.aoi, card)
+                zones = zones_on_scene(through.probabilities, through.grid, scene)
                 draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
 
 

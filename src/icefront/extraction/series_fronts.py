@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 from pyproj import CRS
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
@@ -32,7 +34,7 @@ from icefront.series.rates import ChangeRates
 from icefront.series.smoothing import days_of
 from icefront.series.steady_sample import steady_sample
 from icefront.series.still_boundary import still_boundary
-from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, ROCK
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, ROCK, likeliest
 
 if TYPE_CHECKING:
     from icefront.inference.predict import Predicted
@@ -257,6 +259,38 @@ def _fingerprint(*parts: object) -> str:
     return digest.hexdigest()
 
 
+def zones_on_scene(probabilities: np.ndarray, grid: Grid, scene: Scene) -> np.ndarray:
+    """Return the likeliest zones of a smoothed date on the pixels of its scene, for pictures.
+
+    Parameters
+    ----------
+    probabilities : uint8 (4, H, W)
+        On `grid`, as `SmoothedDate` has them.
+    grid : Grid
+    scene : Scene
+        With a CRS.
+
+    Returns
+    -------
+    uint8 (h, w)
+        Zone codes; no data where the scene has none.
+    """
+    assert grid.crs is not None
+    assert scene.crs is not None
+    zones = np.full(scene.shape, NO_DATA, np.uint8)
+    reproject(
+        likeliest(probabilities).astype(np.uint8),
+        zones,
+        src_transform=grid.transform,
+        src_crs=grid.crs.to_wkt(),
+        dst_transform=scene.transform,
+        dst_crs=scene.crs.to_wkt(),
+        resampling=Resampling.nearest,
+    )
+    zones[~scene.valid] = NO_DATA
+    return zones
+
+
 def in_series(dates: Sequence[dt.date]) -> list[bool]:
     """Tell for each date whether another one is near enough to tell something about it.
 
@@ -433,10 +467,10 @@ class _FrontEvidence:
         log_odds = self._own(index)
         if log_odds is None:
             return
-        likeliest = zones.argmax(axis=0)
+        found = zones.argmax(axis=0)
         near = np.ones((2 * BOUNDARY_PX + 1,) * 2, bool)
-        boundary = ndimage.binary_dilation(likeliest == GLACIER, near)
-        boundary &= ndimage.binary_dilation(likeliest == OCEAN, near)
+        boundary = ndimage.binary_dilation(found == GLACIER, near)
+        boundary &= ndimage.binary_dilation(found == OCEAN, near)
         if index in self._witnesses:
             self._sum[boundary] += log_odds[boundary]
             self._count[boundary] += 1

@@ -30,6 +30,7 @@ from icefront.projects.results import METHOD, ProjectResults
 from icefront.reporting.scale_bar import draw_scale_bar
 from icefront.reporting.style import (
     BLUE,
+    DASHED,
     INK,
     MUTED,
     VERMILION,
@@ -52,6 +53,9 @@ LONGEST_SIDE = 1200
 """Pixels of a picture behind fronts."""
 MARGIN = 0.12
 """Of the extent of box and fronts, around them on the map."""
+
+MOVED_DATES = 3
+"""Dates in the picture of what the pass through time changed most."""
 
 _STYLE: dict[str, Any] = {"fontsize": 10, "color": INK}
 
@@ -235,6 +239,69 @@ def draw_map(results: ProjectResults, glacier: str, background: Background | Non
     bar.ax.tick_params(labelsize=9, colors=MUTED, labelcolor=INK)
     bar.ax.yaxis.get_offset_text().set_visible(False)
     bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def draw_both_fronts(results: ProjectResults, glacier: str) -> Figure | None:
+    """Draw the dates that the pass through time moved most, with both fronts over their scenes.
+
+    Returns
+    -------
+    Figure or None
+        None where no front was moved, or no scene of these dates can be read.
+    """
+    alone = results.single_dates
+    fronts = results.fronts[results.fronts["glacier"] == glacier]
+    if alone is None or "moved_m" not in fronts:
+        return None
+    alone = alone[alone["glacier"] == glacier].set_index("scene")
+    fronts = fronts[(fronts["moved_m"] > 0) & fronts["scene"].isin(alone.index)]
+    window = window_of(results, glacier)
+    panels = []
+    for _, row in fronts.sort_values("moved_m", ascending=False).head(3 * MOVED_DATES).iterrows():
+        single = alone.geometry[[row["scene"]]].iloc[0]
+        background = read_background(row["path"], window) if isinstance(row["path"], str) else None
+        if background is not None and len(panels) < MOVED_DATES:
+            panels.append((row, single, background))
+    if not panels:
+        return None
+    panels.sort(key=lambda panel: panel[0]["date"])
+    figure = new_figure(WIDTH_IN, WIDTH_IN / MOVED_DATES + 0.9, dpi=DPI)
+    casing = [withStroke(linewidth=3.0, foreground="#ffffff", alpha=0.55)]
+    styles = (
+        ("date alone", {"color": VERMILION, "linewidth": 1.3, "linestyle": DASHED}),
+        ("through time", {"color": BLUE, "linewidth": 1.9}),
+    )
+    for axes, (row, single, background) in zip(
+        figure.subplots(1, MOVED_DATES, squeeze=False)[0], panels, strict=False
+    ):
+        axes.imshow(
+            background.image, cmap="gray", vmin=0, vmax=255, extent=background.extent,
+            interpolation="antialiased",
+        )  # fmt: skip
+        for line, (_, style) in zip((single, row["geometry"]), styles, strict=True):
+            drawn = gpd.GeoSeries([line], crs=results.fronts.crs).to_crs(background.crs).iloc[0]
+            for piece in shapely.get_parts(drawn):
+                axes.plot(*shapely.get_coordinates(piece).T, path_effects=casing, **style)
+        west, east, south, north = background.extent
+        axes.set_xlim(west, east)
+        axes.set_ylim(south, north)
+        axes.set_aspect("equal")
+        dress_image_axes(axes)
+        draw_scale_bar(axes)
+        title = f"{row['date']:%Y-%m-%d}, {whole_text(row['moved_m'])} m apart"
+        axes.set_title(title, loc="left", fontsize=9.5, color=INK)
+    for axes in figure.axes[len(panels) :]:
+        axes.set_visible(False)
+    handles = [Line2D([], [], label=label, **style) for label, style in styles]
+    figure.legend(
+        handles=handles, frameon=False, fontsize=9, labelcolor=INK, ncols=2, loc="lower center"
+    )
+    name = drawn_text(glacier) or "Glacier"
+    figure.suptitle(
+        f"{name}: what the pass through time changed most",
+        x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK,
+    )  # fmt: skip
     return figure
 
 
@@ -441,12 +508,15 @@ def area_text(value: float) -> str:
 def figures_of(
     results: ProjectResults, glacier: str, background: Background | None
 ) -> dict[str, Figure]:
-    """Return the figures of a glacier by name: map, position, season and area."""
+    """Return the figures of a glacier by name: map, position, season and area, and where the pass
+    through time had a part, through_time."""
     by_method = results.series[glacier]
     name = drawn_text(glacier) or "Glacier"
     main = by_method[METHOD]
+    both = draw_both_fronts(results, glacier)
     return {
         "map": draw_map(results, glacier, background),
+        **({} if both is None else {"through_time": both}),
         "position": draw_position(main, f"{name}: where the front stood"),
         "season": draw_season(main, f"{name}: through the year"),
         "area": draw_area(by_method["rectilinear_box"], f"{name}: area in the box"),

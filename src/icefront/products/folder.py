@@ -107,7 +107,7 @@ def write_products(
     A glacier whose figures cannot be drawn costs only these: the notes of the results name it.
     """
     with staging(folder) as unfinished:
-        write_vectors(results.fronts, unfinished, results.single_dates)
+        write_vectors(results.fronts, unfinished, results.single_dates, results.shores)
         _write_series(results.measured, unfinished)
         write_netcdf(results, unfinished / SERIES_NC)
         write_lines(results.lines, unfinished)

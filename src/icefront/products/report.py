@@ -26,6 +26,7 @@ MOST_ANIMATIONS = 6
 _ALT = {
     "map": "Map of all fronts by date over the newest scene",
     "position": "Position of the front through time with uncertainty and trend",
+    "through_time": "Fronts of dates alone and through time, where they lie farthest apart",
     "season": "Position less its trend by day of the year",
     "area": "Change of the glacier's area in the box through time",
 }

@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import rasterio
 import shapely
 
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
+from icefront.extraction.series_fronts import zones_on_scene
 from icefront.files.atomic import staging
 from icefront.projects.catalogue import FAILED, kept_file
+from icefront.projects.probabilities import SMOOTHED_SUFFIX, read_lattice, read_probabilities
 from icefront.projects.results import ProjectResults
 from icefront.projects.review import list_for_review
 from icefront.reporting.tables import write_csv
 from icefront.scenes.reading import open_scene
+from icefront.scenes.scene import Scene
 
 REVIEW = "review"
 REVIEW_CSV = "review.csv"
@@ -76,8 +80,7 @@ def _draw(
         return False
     try:
         scene = open_scene(scene_path)
-        with rasterio.open(kept_file(results.project, glacier, f"{name}_zones.tif")) as raster:
-            zones = raster.read(1)
+        zones = _zones(scene, results.project, glacier, name, front)
     except (IcefrontError, rasterio.errors.RasterioError):
         return False
     if scene.crs is None or zones.shape != scene.shape:
@@ -99,3 +102,21 @@ def _draw(
         )
     draw_quicklook(path, scene, zones, front)
     return True
+
+
+def _zones(
+    scene: Scene, project: Path, glacier: str, name: str, front: gpd.GeoDataFrame | None
+) -> np.ndarray:
+    """Read the zones that a front was drawn from: those of the pass through time, or of its date.
+
+    Raises
+    ------
+    IcefrontError, RasterioError
+        If they are gone or damaged.
+    """
+    if front is not None and "through_time" in front and front["through_time"].notna().all():
+        smoothed = kept_file(project, glacier, f"{name}{SMOOTHED_SUFFIX}")
+        if smoothed.exists() and scene.crs is not None:
+            return zones_on_scene(read_probabilities(smoothed), read_lattice(smoothed), scene)
+    with rasterio.open(kept_file(project, glacier, f"{name}_zones.tif")) as raster:
+        return np.asarray(raster.read(1))

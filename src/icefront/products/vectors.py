@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 
 from icefront.fronts.vector_files import FIXED_TIME, vector_file
 from icefront.products.figures import date_colours
-from icefront.projects.catalogue import SINGLE_DATES
+from icefront.projects.catalogue import SHORE, SINGLE_DATES
 from icefront.reporting.tables import harmless_text
 
 FRONTS_GPKG = "fronts.gpkg"
@@ -128,7 +128,10 @@ def _middle(line: shapely.Geometry) -> shapely.Point:
 
 
 def write_vectors(
-    fronts: gpd.GeoDataFrame, folder: Path, single_dates: gpd.GeoDataFrame | None = None
+    fronts: gpd.GeoDataFrame,
+    folder: Path,
+    single_dates: gpd.GeoDataFrame | None = None,
+    shores: gpd.GeoDataFrame | None = None,
 ) -> list[Path]:
     """Write the fronts as GeoPackage (styled), GeoJSON and shapefile.
 
@@ -142,6 +145,8 @@ def write_vectors(
     folder : Path
     single_dates : GeoDataFrame, optional
         Fronts of each date alone: a layer of their own in the GeoPackage.
+    shores : GeoDataFrame, optional
+        What the fronts leave out: another layer.
 
     Returns
     -------
@@ -161,6 +166,8 @@ def write_vectors(
         layers = {FRONTS_LAYER: own, EXCHANGE_LAYER: exchange}
         if single_dates is not None:
             layers[SINGLE_DATES] = single_dates
+        if shores is not None:
+            layers[SHORE] = shores
         package.write_bytes(vector_file(layers))
         _put_style(package, style)
         paths[0].write_bytes(package.read_bytes())

@@ -586,21 +586,42 @@ class Catalogue:
         GeoDataFrame or None
             Columns `SINGLE_COLUMNS`, in the CRS of the catalogue.
         """
-        if not self.has_table(SINGLE_DATES):
-            return None
-        names = ", ".join((*(f"s.{name}" for name in SINGLE_COLUMNS), "s.geom", "s.fid"))
         where = "f.through_time IS NOT NULL"
+        return self._beside(SINGLE_DATES, SINGLE_COLUMNS, where, glaciers)
+
+    def shores(self, glaciers: Sequence[str] | None = None) -> gpd.GeoDataFrame | None:
+        """Return what the fronts leave out because it is shore, or None without any.
+
+        Parameters
+        ----------
+        glaciers : sequence of str, optional
+            Only these, as the catalogue spells them.
+
+        Returns
+        -------
+        GeoDataFrame or None
+            Columns `SHORE_COLUMNS`, in the CRS of the catalogue.
+        """
+        return self._beside(SHORE, SHORE_COLUMNS, f"f.state = '{DONE}'", glaciers)
+
+    def _beside(
+        self, layer: str, names: Iterable[str], where: str, glaciers: Sequence[str] | None
+    ) -> gpd.GeoDataFrame | None:
+        """Return the rows of a layer of lines beside the fronts, or None without any."""
+        if not self.has_table(layer):
+            return None
+        listed = ", ".join((*(f"s.{name}" for name in names), "s.geom", "s.fid"))
         if glaciers is not None:
             where += f" AND f.glacier IN ({_marks(glaciers)})"
         with self._explained():
             rows = self.db.execute(
-                f"SELECT {names} FROM {LAYER} f JOIN {SINGLE_DATES} s USING (fid) "
+                f"SELECT {listed} FROM {LAYER} f JOIN {layer} s USING (fid) "
                 f"WHERE {where} ORDER BY s.glacier, s.date, s.scene",
                 tuple(glaciers or ()),
             ).fetchall()
         if not rows:
             return None
-        columns = {name: [row[name] for row in rows] for name in SINGLE_COLUMNS}
+        columns = {name: [row[name] for row in rows] for name in names}
         lines = [self._line_of(row) for row in rows]
         return gpd.GeoDataFrame(columns, geometry=lines, crs=self.crs)
 

@@ -51,6 +51,8 @@ class ProjectResults:
         Number of scenes by state.
     single_dates : GeoDataFrame or None
         Fronts of each date alone, where the pass through time gave others.
+    shores : GeoDataFrame or None
+        What the fronts leave out because it is shore.
     """
 
     fronts: gpd.GeoDataFrame
@@ -63,6 +65,7 @@ class ProjectResults:
     project: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
     single_dates: gpd.GeoDataFrame | None = None
+    shores: gpd.GeoDataFrame | None = None
 
     def without_series(self) -> pd.DataFrame:
         """List the glaciers that have scenes or fronts, but no front that was measured.
@@ -123,7 +126,7 @@ def load_results(
         scenes = pd.DataFrame(catalogue.table([NEW, RUNNING, DONE, NO_FRONT, FAILED], chosen))
         scenes = scenes.drop(columns="geometry")
         counts = catalogue.counts()
-        single_dates = catalogue.single_dates(chosen)
+        single_dates, shores = catalogue.single_dates(chosen), catalogue.shores(chosen)
     others = []
     for path in members:
         with Catalogue(path, check=False) as catalogue:
@@ -151,7 +154,7 @@ def load_results(
         counts=counts,
         notes=[note for table in imported for note in table.attrs.get("notes", ())],
     )
-    return replace(results, single_dates=single_dates)
+    return replace(results, single_dates=single_dates, shores=shores)
 
 
 def compute_results(
