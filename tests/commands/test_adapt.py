@@ -164,6 +164,25 @@ def test_a_network_that_has_not_learned_is_not_offered(project, tmp_path, labell
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_nothing_is_taught_where_the_pass_does_away_with_rock(tmp_path, labelled):
+    (tmp_path / "scenes").mkdir()
+    for number in range(15):
+        image = landscape()
+        if number % 4:
+            image[image == GREYS[ROCK]] = GREYS[GLACIER]
+        date = dt.date(2018, 1, 5) + dt.timedelta(24 * number)
+        write_tif(tmp_path / "scenes" / f"Crane_{date:%Y%m%d}_S1.tif", image)
+    run(tmp_path)
+    out = tmp_path / "x.safetensors"
+    report = adapt_project(
+        tmp_path / "project", out, model=Levels(), replay=labelled, config=QUICK, progress=False
+    )
+    assert report.lost == ("rock",)
+    assert "less than a third of the rock" in report.sentence()
+    assert not out.exists()
+
+
 def refused(*arguments):
     done = CliRunner().invoke(app, ["adapt", *map(str, arguments)])
     assert done.exit_code == 2, done.output

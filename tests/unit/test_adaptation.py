@@ -15,8 +15,10 @@ from icefront.training.adaptation import (
     adapt_network,
     agreement,
     dates_kept_out,
+    has_learned,
     pass_without,
     sure_zones,
+    zones_lost,
 )
 from icefront.training.losses import zone_loss
 from icefront.zones import GLACIER, OCEAN, ROCK
@@ -55,6 +57,22 @@ def test_dates_that_are_kept_out_are_spread_through_time():
     assert sorted(shuffled[i] for i in dates_kept_out(shuffled)) == [DAYS[2], DAYS[7]]
     assert dates_kept_out(DAYS, corrected=range(10)) == [2, 6]
     assert dates_kept_out(DAYS, corrected=[0, 1]) == [4, 9]
+
+
+def test_a_pass_that_does_away_with_a_zone_cannot_teach_it():
+    shown = np.array([500, 150, 6000, 3350])
+    assert zones_lost(shown, np.array([500, 49, 6000, 3450])) == [ROCK]
+    assert zones_lost(shown, np.array([500, 60, 6000, 3440])) == []
+    assert zones_lost(np.array([0, 50, 6000, 3450]), np.array([0, 0, 6000, 3500])) == []
+
+
+def test_agreement_that_rises_by_chance_is_no_learning():
+    before = np.full(12, 0.6)
+    wavering = np.tile([0.3, -0.29], 6)
+    assert has_learned(before, before + 0.02)
+    assert not has_learned(before, before + wavering)
+    assert not has_learned(before, before - 0.01)
+    assert has_learned([0.6] * 3, [0.6, 0.7, 0.6])
 
 
 def series_of(ice):

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from affine import Affine
 from pyproj import CRS
+from scipy import ndimage
 
-from icefront.extraction.series_fronts import DatedZones, smooth_dates
+from icefront.extraction.series_fronts import DatedZones, beside_ocean, smooth_dates
+from icefront.fronts.lines import draw_front
 from icefront.grid import Grid
 from icefront.projects.probabilities import read_front, read_probabilities, write_probabilities
+from icefront.scenes.scene import Scene
 from icefront.zones import GLACIER, OCEAN
 
 SIDE, SIZE_M, LAST_ROW = 80, 50.0, 45
@@ -52,6 +55,26 @@ def test_a_date_that_cannot_tell_front_from_shore_is_told_by_the_others() -> Non
         (shore,) = date.shore.geometry
         assert (TOP - shore.bounds[3]) / SIZE_M == pytest.approx(LAST_ROW, abs=3)
         assert last_row(shore) > SIDE - 3
+
+
+def test_a_front_drawn_from_what_lies_beside_the_ocean_is_that_of_all_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    odds = ndimage.gaussian_filter(rng.normal(size=(3, SIDE, SIDE)), (0, 4, 4)) * 60
+    odds[GLACIER - 1] += np.linspace(6, -6, SIDE)
+    odds[OCEAN - 1] -= np.linspace(6, -6, SIDE)
+    likely = np.exp(odds - odds.max(axis=0))
+    values = np.zeros((4, SIDE, SIDE), np.uint8)
+    values[1:] = 255 * likely / likely.sum(axis=0)
+    beside = beside_ocean(values)
+    assert (beside.argmax(axis=0) == values.argmax(axis=0)).all()
+    assert 0.2 < (beside == values).all(axis=0).mean() < 0.9
+    scene = Scene(np.zeros((SIDE, SIDE), np.float32), GRID.transform, GRID.crs, SIZE_M)
+    whole, same = (
+        draw_front(found.astype(np.float32) / 255, scene).front for found in (values, beside)
+    )
+    assert not whole.geometry.iloc[0].is_empty
+    assert same.geometry.iloc[0].equals_exact(whole.geometry.iloc[0], 0)
+    assert same["uncertainty_m"].iloc[0] == whole["uncertainty_m"].iloc[0]
 
 
 def test_without_front_probabilities_the_whole_boundary_is_front() -> None:

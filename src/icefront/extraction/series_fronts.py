@@ -24,6 +24,7 @@ from icefront.fronts.area_of_interest import AreaOfInterest
 from icefront.fronts.distances import mean_distance, points_along
 from icefront.fronts.ends import log_odds_of
 from icefront.fronts.lines import END_COLUMNS, DrawnFront, draw_front
+from icefront.fronts.regions import dilate
 from icefront.grid import Grid, working_crs
 from icefront.scenes.scene import Scene
 from icefront.series.agreement import smooth_series
@@ -46,6 +47,9 @@ THROUGH_TIME_COLUMNS = ("through_time", "interpolated", "moved_m")
 
 USUAL_DATES = 50
 """Number of dates whose mean is taken for what is usual at a place."""
+
+BESIDE_PX = 6
+"""A front is drawn from probabilities this close to the edge of the ocean, in pixels."""
 
 BOUNDARY_PX = 2
 """A front probability tells something this close to the boundary of its date, in pixels."""
@@ -235,7 +239,8 @@ def smooth_dates(
         apart = float(f"{apart:.2g}")  # it is not known better, and most dates stay as they are
         newest, lattice = max(dates), repr(grid)
         for index, member in enumerate(members):
-            probabilities, near = smoothed.date(index), data.near(index)
+            whole, near = smoothed.date(index), data.near(index)
+            probabilities = beside_ocean(whole)
             status = PROVISIONAL if member.date == newest else SMOOTHED
             parts = (probabilities, near, data.of(index), evidence.of(index))
             fingerprint = _fingerprint(lattice, apart, status, *parts)
@@ -245,7 +250,7 @@ def smooth_dates(
             front = drawn.front
             front["through_time"] = status
             front["interpolated"] = _fraction_on(front.geometry.iloc[0], ~data.of(index), grid)
-            yield SmoothedDate(index, front, probabilities, grid, drawn.shore, fingerprint)
+            yield SmoothedDate(index, front, whole, grid, drawn.shore, fingerprint)
 
 
 def _fingerprint(*parts: object) -> str:
@@ -257,6 +262,35 @@ def _fingerprint(*parts: object) -> str:
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()
+
+
+def beside_ocean(probabilities: np.ndarray) -> np.ndarray:
+    """Return what a front is drawn from: probabilities near the edge of the ocean, zones elsewhere.
+
+    A front depends on the probabilities beside it and on the zones of all places. Where rock and
+    glacier are hard to tell apart, every new date changes the last digit of dates years away: that
+    does not move a front.
+
+    Parameters
+    ----------
+    probabilities : uint8 (4, H, W)
+
+    Returns
+    -------
+    uint8 (4, H, W)
+        With the same zones, and elsewhere only which of glacier and ocean is likelier.
+    """
+    zones = probabilities.argmax(axis=0)
+    ocean = zones == OCEAN
+    known = dilate(ocean, BESIDE_PX) & dilate(~ocean, BESIDE_PX)
+    glacier = probabilities[GLACIER] >= probabilities[OCEAN]
+    found = np.zeros_like(probabilities)
+    for code in range(N_ZONES):
+        found[code, zones == code] = WHOLE - WHOLE // 4
+    found[GLACIER, glacier] += WHOLE // 4
+    found[OCEAN, ~glacier] += WHOLE // 4
+    found[:, known] = probabilities[:, known]
+    return found
 
 
 def zones_on_scene(probabilities: np.ndarray, grid: Grid, scene: Scene) -> np.ndarray:

@@ -53,10 +53,12 @@ from icefront.training.adaptation import (
     adapt_network,
     agreement,
     dates_kept_out,
+    has_learned,
     pass_without,
     sure_zones,
+    zones_lost,
 )
-from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN
+from icefront.zones import GLACIER, N_ZONES, NO_DATA, OCEAN, ZONE_NAMES
 
 MOST_DATES = 240
 """Dates whose images are read; of more, as many are taken evenly through time."""
@@ -82,12 +84,15 @@ class AdaptationReport:
         Dates of the glacier, those that taught the network, and those that judged it.
     before, after : float
         Agreement with the pass through time on the dates that were kept out: mean IoU of the
-        zones of the single dates, of the network in use and of the adapted one.
+        zones of the single dates, of the network in use and of the adapted one; NaN where no
+        network was trained.
     crops : int
     replay : str
         What was replayed.
     notes : tuple of str
     seconds : float
+    lost : tuple of str
+        Zones that the pass has nearly done away with, so that it cannot teach.
     """
 
     glacier: str | None
@@ -101,15 +106,23 @@ class AdaptationReport:
     replay: str
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    lost: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return it in one line."""
         name = self.glacier or "The glacier"
+        if self.lost:
+            return (
+                f"{name}: the pass through time leaves less than a third of the "
+                f"{' and '.join(self.lost)} that the images show, and would teach that there is "
+                "none: no network is adapted, and nothing was written. Corrections by hand show "
+                "the pass where it errs (icefront monitor correct)."
+            )
         scores = f"{self.before:.3f} before, {self.after:.3f} after, {self.kept_out} dates"
         if self.checkpoint is None:
             return (
-                f"{name}: the adapted network does not agree better with dates that were kept out "
-                f"({scores}), so it is not offered and nothing was written."
+                f"{name}: the adapted network does not clearly agree better with dates that were "
+                f"kept out ({scores}), so it is not offered and nothing was written."
             )
         return (
             f"{name}: adapted by {self.taught} of {self.dates} dates in {self.seconds / 60:.1f} "
@@ -175,6 +188,21 @@ def adapt_project(
         site = _Site(members, [path for _, path in found], settings.extraction(), card, project)
         with input_folders(named_folders(settings, root)):
             taught, kept = site.learn(network, corrections, config, progress)
+            if site.lost:
+                return AdaptationReport(
+                    glacier=name,
+                    checkpoint=None,
+                    dates=len(members),
+                    taught=0,
+                    kept_out=len(kept),
+                    before=float("nan"),
+                    after=float("nan"),
+                    crops=0,
+                    replay=what,
+                    notes=tuple(site.notes),
+                    seconds=time.monotonic() - begun,
+                    lost=tuple(site.lost),
+                )
             _log.info("%s: %d dates teach, %d are kept out", name, len(taught), len(kept))
             adapted = adapt_network(
                 network,
@@ -184,10 +212,11 @@ def adapt_project(
                 progress=progress,
             )
             adapted.card = card  # type: ignore[assignment]
-            before, after = site.judge(adapted, kept, progress)
+            singly = site.judge(adapted, kept, progress)
+        before, after = (float(np.mean(scores)) for scores in singly)
         report = AdaptationReport(
             glacier=name,
-            checkpoint=out if after > before else None,
+            checkpoint=out if has_learned(*singly) else None,
             dates=len(members),
             taught=len(taught),
             kept_out=len(kept),
@@ -300,6 +329,8 @@ class _Site:
     grid : Grid
         Of the series.
     notes : list of str
+    lost : list of str
+        Zones that the pass has nearly done away with.
     """
 
     members: Sequence[DatedZones]
@@ -308,6 +339,7 @@ class _Site:
     card: ModelCard
     folder: Path
     notes: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.grid = series_grid(self.members)
@@ -327,6 +359,7 @@ class _Site:
             uint8 (h, w) each, of the dates that teach.
         dict of int to uint8 (H, W)
             What the other dates, or a person, say about the dates that are kept out.
+            Nothing is taught where the pass has `lost` a zone.
         """
         dates = [member.date for member in self.members]
         kept_out = dates_kept_out(dates, sorted(corrections))
@@ -354,6 +387,11 @@ class _Site:
                 if drawn is not None:
                     known = np.where((drawn == NO_DATA) | (drawn == SILENT), known, drawn)
                 kept[index] = known
+            if not corrections:
+                shown, passed = (self._counts(series, kept_out) for series in (single, smoothed))
+                self.lost = [ZONE_NAMES[code] for code in zones_lost(shown, passed)]
+                if self.lost:
+                    return [], kept
             teaching = self._teaching(single, smoothed, kept_out, config)
             box = self._box(smoothed, teaching)
             taught = []
@@ -373,13 +411,13 @@ class _Site:
 
     def judge(
         self, adapted: nn.Module, kept: Mapping[int, np.ndarray], progress: bool
-    ) -> tuple[float, float]:
+    ) -> tuple[list[float], list[float]]:
         """Return how well the dates that were kept out agree with what others say about them.
 
         Returns
         -------
-        tuple of float
-            As they are in the project, and as the adapted network sees them.
+        tuple of list of float
+            As they are in the project, and as the adapted network sees them, date by date.
         """
         before, after = [], []
         with steps("Dates kept out", len(kept), show=progress) as advance:
@@ -399,7 +437,7 @@ class _Site:
                 "None of the dates that were kept out can be compared: their scenes are not where "
                 "they were."
             )
-        return float(np.mean(before)), float(np.mean(after))
+        return before, after
 
     def facts(self) -> dict[str, Any]:
         """Return what the card of the adapted network says of the site."""
@@ -439,6 +477,15 @@ class _Site:
         rows, columns = window_of(part, self.grid)
         whole[:, rows, columns] = values
         return whole
+
+    def _counts(self, series: ByteSeries, kept_out: Sequence[int]) -> np.ndarray:
+        """Return the number of places by zone code over the dates that are not kept out."""
+        counts = np.zeros(N_ZONES, np.int64)
+        for index in range(len(self.members)):
+            if index not in kept_out:
+                zones = series.date(index).argmax(axis=0)
+                counts += np.bincount(zones.ravel(), minlength=N_ZONES)
+        return counts
 
     def _teaching(
         self,

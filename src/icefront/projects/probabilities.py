@@ -109,12 +109,24 @@ def read_lattice(path: Path) -> Grid:
     IcefrontError
         If the file is missing or damaged.
     """
+    return read_header(path)[0]
+
+
+def read_header(path: Path) -> tuple[Grid, bool]:
+    """Read where probabilities lie, and whether the front probability is among them.
+
+    Raises
+    ------
+    IcefrontError
+        If the file is missing or damaged.
+    """
     try:
         with rasterio.open(path, driver="GTiff") as raster:
             if raster.crs is None or raster.count < len(ZONE_NAMES) - 1:
                 raise _damaged(path)
             crs = CRS.from_user_input(raster.crs)
-            return Grid(raster.height, raster.width, crs, raster.transform, raster.transform.a)
+            grid = Grid(raster.height, raster.width, crs, raster.transform, raster.transform.a)
+            return grid, raster.count >= N_ZONES
     except RasterioError as error:
         raise _damaged(path) from error
 

@@ -67,7 +67,7 @@ from icefront.projects.probabilities import (
     SMOOTHED_SUFFIX,
     SUFFIX,
     read_front,
-    read_lattice,
+    read_header,
     read_probabilities,
     write_probabilities,
 )
@@ -490,7 +490,7 @@ def _members(
         if not path.exists():
             continue
         try:
-            grid = read_lattice(path)
+            grid, with_front = read_header(path)
             date = parse_date(row["date"])
         except IcefrontError as error:
             _log.warning("%s", error)
@@ -504,11 +504,15 @@ def _members(
             row["sensor"],
             row["polarisation"],
             row["orbit"],
-            partial(read_front, path),
+            partial(read_front, path) if with_front else _no_front,
         )
         members.append((member, row))
     usual = on_one_lattice([member for member, _ in members])
     return list(itertools.compress(members, usual))
+
+
+def _no_front() -> None:
+    """Say nothing about the front: the model has no head for it."""
 
 
 def _digest(rows: list[Any], corrections: list[Correction], area: str) -> str:

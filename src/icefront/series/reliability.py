@@ -63,18 +63,34 @@ def contradictions(
     float (T,)
         Fractions, in the order of `dates`; 0 for a date without data.
     """
+    (result,) = _contradictions(probabilities, dates, rates or ChangeRates(), power, (past_only,))
+    return result
+
+
+def _contradictions(
+    probabilities: Any,
+    dates: Sequence[Any],
+    rates: ChangeRates,
+    power: float,
+    kinds: Sequence[bool],
+) -> list[np.ndarray]:
+    """Return `contradictions` to all other dates (False) or to earlier ones (True), as asked."""
     days = days_of(dates)
     order = np.argsort(days, kind="stable")
     found = read_sample(probabilities, order)
     likelihood = evidence(found, np.full(len(days), power))
-    transitions = transitions_between(days[order], rates or ChangeRates())
-    expected = _from_others(likelihood, transitions, past_only=past_only)
+    transitions = transitions_between(days[order], rates)
     data = 1 - found[:, NO_DATA]
-    known = data * (expected.max(axis=1) > SURE)
-    other = expected.argmax(axis=1) != found[:, ROCK:].argmax(axis=1)
-    result = np.empty(len(days))
-    result[order] = (known * other).sum(axis=1) / np.maximum(known.sum(axis=1), 1e-6)
-    return result
+    seen = found[:, ROCK:].argmax(axis=1)
+    results = []
+    for past_only in kinds:
+        expected = _from_others(likelihood, transitions, past_only=past_only)
+        known = data * (expected.max(axis=1) > SURE)
+        other = expected.argmax(axis=1) != seen
+        result = np.empty(len(days))
+        result[order] = (known * other).sum(axis=1) / np.maximum(known.sum(axis=1), 1e-6)
+        results.append(result)
+    return results
 
 
 def reliable_powers(
@@ -109,12 +125,12 @@ def reliable_powers(
     powers[newest] = min(power, max(NEWEST_POWER, alone))
     if len(dates) < LEAST_DATES:
         return powers
-    odd = _odd(contradictions(probabilities, dates, rates=rates, power=power))
+    around, past = _contradictions(probabilities, dates, rates, power, (False, True))
+    odd = _odd(around)
     odd[newest] = False
     # The first dates have next to no past.
     known = days > np.sort(days)[1]
     if known.sum() >= LEAST_DATES - 2:
-        past = contradictions(probabilities, dates, rates=rates, power=power, past_only=True)
         odd[known] |= _odd(past[known]) & newest[known]
     powers[odd] *= ODD_POWER
     for index in np.flatnonzero(odd).tolist():
