@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
 
 from icefront.projects.catalogue import OWN
 from icefront.projects.results import METHOD, ProjectResults
@@ -257,7 +258,7 @@ def draw_both_fronts(results: ProjectResults, glacier: str) -> Figure | None:
     alone = alone[alone["glacier"] == glacier].set_index("scene")
     fronts = fronts[(fronts["moved_m"] > 0) & fronts["scene"].isin(alone.index)]
     window = window_of(results, glacier)
-    panels = []
+    panels: list[tuple[pd.Series, BaseGeometry, Background]] = []
     for _, row in fronts.sort_values("moved_m", ascending=False).head(3 * MOVED_DATES).iterrows():
         single = alone.geometry[[row["scene"]]].iloc[0]
         background = read_background(row["path"], window) if isinstance(row["path"], str) else None
