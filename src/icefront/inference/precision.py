@@ -115,8 +115,8 @@ def precision_here(
 def _seconds_by_precision(model: nn.Module, window: int) -> dict[str, float]:
     """Measure a window in float32 and, if that can be worth it, in bfloat16, in seconds."""
     # A processor without instructions for bfloat16 would need minutes for the network.
-    probe = nn.Conv2d(64, 64, 3).eval()
-    small, whole = torch.rand(1, 64, 96, 96), torch.rand(1, 1, window, window)
+    probe = nn.Conv2d(32, 32, 3).eval()
+    small, whole = torch.rand(1, 32, 32, 32), torch.rand(1, 1, window, window)
     worthwhile = _seconds(probe, small, True) < _seconds(probe, small, False)
     found = {"float32": _seconds(model, whole, False)}
     if worthwhile:
