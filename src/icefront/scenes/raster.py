@@ -371,7 +371,10 @@ def strips(
         If a block cannot be decoded (a damaged or truncated file), or red, green and blue differ.
     """
     rows, cache = _layout(src, band, strip_pixels)
-    masked = MaskFlags.all_valid not in src.mask_flag_enums[band - 1]
+    flags, nodata = src.mask_flag_enums[band - 1], src.nodatavals[band - 1]
+    # A mask of what is NaN tells nothing that the values do not.
+    only_nan = flags == [MaskFlags.nodata] and nodata is not None and np.isnan(nodata)
+    masked = MaskFlags.all_valid not in flags and not only_nan
     scale, offset = src.scales[band - 1], src.offsets[band - 1]
     # What a scale or an offset leads down there is no value of an unsigned type either.
     may_be_filled = (scale, offset) != (1.0, 0.0) or not src.dtypes[band - 1].startswith("uint")

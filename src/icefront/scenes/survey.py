@@ -22,6 +22,7 @@ from icefront.scenes.metadata import (
     is_caffe_name,
 )
 from icefront.scenes.nodata import (
+    BLOCK,
     FIRST_BORDER,
     INVALID,
     NOISE_FLOOR_DB,
@@ -349,9 +350,11 @@ def _decode(
         start = (strip.top + first) // step
         sample[start : start + rows.shape[0]] = rows
         blocks.add(strip.top, strip.values, strip.valid)
-        if filled.all():
-            lowest = min(lowest, float(strip.values.min()))
-            highest = max(highest, float(strip.values.max()))
+        if strip.top % BLOCK == 0 and not (part == ZERO).any():
+            # Then these are the extremes of the blocks, which are few.
+            rows = slice(strip.top // BLOCK, -(-strip.bottom // BLOCK))
+            lowest = min(lowest, float(blocks.low[rows].min()))
+            highest = max(highest, float(blocks.high[rows].max()))
             continue
         lowest = min(lowest, float(np.where(filled, strip.values, np.float32(np.inf)).min()))
         highest = max(highest, float(np.where(filled, strip.values, np.float32(-np.inf)).max()))
