@@ -352,9 +352,9 @@ def _decode(
         blocks.add(strip.top, strip.values, strip.valid)
         if strip.top % BLOCK == 0 and not (part == ZERO).any():
             # Then these are the extremes of the blocks, which are few.
-            rows = slice(strip.top // BLOCK, -(-strip.bottom // BLOCK))
-            lowest = min(lowest, float(blocks.low[rows].min()))
-            highest = max(highest, float(blocks.high[rows].max()))
+            reached = slice(strip.top // BLOCK, -(-strip.bottom // BLOCK))
+            lowest = min(lowest, float(blocks.low[reached].min()))
+            highest = max(highest, float(blocks.high[reached].max()))
             continue
         lowest = min(lowest, float(np.where(filled, strip.values, np.float32(np.inf)).min()))
         highest = max(highest, float(np.where(filled, strip.values, np.float32(-np.inf)).max()))
