@@ -280,16 +280,16 @@ def beside_ocean(probabilities: np.ndarray) -> np.ndarray:
     uint8 (4, H, W)
         With the same zones, and elsewhere only which of glacier and ocean is likelier.
     """
-    zones = probabilities.argmax(axis=0)
+    zones = likeliest(probabilities)
     ocean = zones == OCEAN
     known = dilate(ocean, BESIDE_PX) & dilate(~ocean, BESIDE_PX)
     glacier = probabilities[GLACIER] >= probabilities[OCEAN]
-    found = np.zeros_like(probabilities)
+    found = np.empty_like(probabilities)
     for code in range(N_ZONES):
-        found[code, zones == code] = WHOLE - WHOLE // 4
-    found[GLACIER, glacier] += WHOLE // 4
-    found[OCEAN, ~glacier] += WHOLE // 4
-    found[:, known] = probabilities[:, known]
+        plain = (zones == code) * np.uint8(WHOLE - WHOLE // 4)
+        if code in (GLACIER, OCEAN):
+            plain += (glacier == (code == GLACIER)) * np.uint8(WHOLE // 4)
+        found[code] = np.where(known, probabilities[code], plain)
     return found
 
 

@@ -26,6 +26,9 @@ from icefront.zones import N_ZONES, NO_DATA, ROCK, ZONE_NAMES
 SUFFIX = "_probabilities.tif"
 SMOOTHED_SUFFIX = "_through_time.tif"
 
+_ENV = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""The folder of a glacier holds thousands of files; GDAL would list them for each that it opens."""
+
 
 def write_probabilities(path: Path, values: np.ndarray, grid: Grid, tags: dict[str, str]) -> None:
     """Write zone probabilities on a lattice, whole or not at all.
@@ -74,7 +77,7 @@ def read_probabilities(path: Path) -> np.ndarray:
         If the file is missing or damaged.
     """
     try:
-        with rasterio.open(path, driver="GTiff") as raster:
+        with rasterio.Env(**_ENV), rasterio.open(path, driver="GTiff") as raster:
             zones = raster.read([1, 2, 3])
     except (RasterioError, IndexError) as error:
         raise _damaged(path) from error
@@ -93,7 +96,7 @@ def read_front(path: Path) -> np.ndarray | None:
         If the file is missing or damaged.
     """
     try:
-        with rasterio.open(path, driver="GTiff") as raster:
+        with rasterio.Env(**_ENV), rasterio.open(path, driver="GTiff") as raster:
             if raster.count < N_ZONES:
                 return None
             return np.asarray(raster.read(N_ZONES))
@@ -121,7 +124,7 @@ def read_header(path: Path) -> tuple[Grid, bool]:
         If the file is missing or damaged.
     """
     try:
-        with rasterio.open(path, driver="GTiff") as raster:
+        with rasterio.Env(**_ENV), rasterio.open(path, driver="GTiff") as raster:
             if raster.crs is None or raster.count < len(ZONE_NAMES) - 1:
                 raise _damaged(path)
             crs = CRS.from_user_input(raster.crs)

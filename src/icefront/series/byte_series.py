@@ -54,6 +54,10 @@ class ByteSeries:
         """Return ``[index, :, rows]``, uint8 (4, h, W)."""
         index, rows = self._checked(key)
         values = np.empty((N_ZONES, rows.stop - rows.start, self.shape[3]), np.uint8)
+        if values.shape[1] == self.shape[2]:
+            self._file.seek(self._offset(index, 0, rows))
+            self._file.readinto(values.data)  # type: ignore[attr-defined]
+            return values
         for channel in range(N_ZONES):
             self._file.seek(self._offset(index, channel, rows))
             self._file.readinto(values[channel].data)  # type: ignore[attr-defined]

@@ -16,7 +16,6 @@ from icefront.series.smoothing import (
     days_of,
     posterior,
     read_sample,
-    read_strip,
     sampled_rows,
     transitions_between,
 )
@@ -95,13 +94,7 @@ def estimate_rates(
     if len(days) < LEAST_DATES or days[0] == days[-1]:
         return rates
     powers = np.broadcast_to(np.asarray(power, np.float32), (len(days),))[order]
-    likelihood = np.concatenate(
-        [
-            evidence(read_strip(probabilities, slice(row, row + 1), order), powers)
-            for row in sampled_rows(probabilities)
-        ],
-        axis=2,
-    )
+    likelihood = evidence(read_sample(probabilities, order), powers)
     likelihood = likelihood[:, :, _changing(likelihood, transitions_between(days, rates))]
     if likelihood.shape[2] < LEAST_PLACES:
         return rates
