@@ -46,6 +46,7 @@ SCENES = 200
 FIRST, YEARS = dt.date(2015, 1, 10), 6
 SENSORS = ("S1", "TSX", "RSAT", "S1", "TSX", "S1", "RSAT", "S1", "TSX", "RSAT")
 PIXEL_M = 40.0
+VIEWS = (1, 8)
 METHOD = "curvilinear_box"
 LARGE_M = 500.0
 VARIANTS = {
@@ -57,12 +58,17 @@ VARIANTS = {
 def run() -> list[dict]:
     kept = os.environ.get("ICEFRONT_RESULTS")
     with tempfile.TemporaryDirectory() if kept is None else nullcontext(kept) as name:
-        return [row for variant in VARIANTS for row in _measured(Path(name), variant)]
+        return [
+            row
+            for variant in VARIANTS
+            for views in VIEWS
+            for row in _measured(Path(name), variant, views)
+        ]
 
 
-def _measured(results: Path, variant: str) -> list[dict]:
+def _measured(results: Path, variant: str, views: int = 1) -> list[dict]:
     folder = results / f"kronebreen {variant}"
-    scenes, project = folder / "scenes", folder / "project"
+    scenes, project = folder / "scenes", folder / f"project {views}"
     glacier = _glacier(variant)
     truth = _simulated(scenes, glacier)
     width = glacier.parameters.width_m
@@ -76,7 +82,8 @@ def _measured(results: Path, variant: str) -> list[dict]:
     config = folder / "project.yaml"
     config.write_text("scenes: [scenes]\naoi: box.gpkg\n")
     model = os.environ.get("ICEFRONT_MODEL")
-    run_monitoring(config, project, model=model, zones=False, progress=False, workers=1)
+    options: dict = {"model": model, "symmetries": views, "workers": 1}
+    run_monitoring(config, project, zones=False, progress=False, **options)
     with Catalogue(project) as catalogue:
         smooth_project(catalogue, Areas(*configuration_of(project)), renew=True)
     through = gpd.read_file(project / "catalogue.gpkg", layer=LAYER)
@@ -96,7 +103,8 @@ def _measured(results: Path, variant: str) -> list[dict]:
                 if row.geometry is not None and not row.geometry.is_empty
             ]
             series = _series(table[~(table.geometry.isna() | table.geometry.is_empty)], lines)
-            rows += _compared(found, len(table), series, true, f"{variant}, {what}")
+            name = f"{variant}, {what}" + (f", over {views} views" if views > 1 else "")
+            rows += _compared(found, len(table), series, true, name)
     return rows
 
 

@@ -99,6 +99,9 @@ def test_products_hold_both_fronts(project, tmp_path):
     package = tmp_path / "products" / "fronts.gpkg"
     table = gpd.read_file(package, layer="fronts")
     assert table["through_time"].tolist() == fronts(project)["through_time"].tolist()
+    assert (tmp_path / "products" / "Crane_through_time.png").exists()
+    report = (tmp_path / "products" / "report.html").read_text("utf-8")
+    assert "where they lie farthest apart" in report
     single = gpd.read_file(package, layer="single_dates")
     assert single.geometry.geom_equals(fronts(project, SINGLE_DATES).geometry).all()
 

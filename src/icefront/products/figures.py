@@ -267,7 +267,9 @@ def draw_both_fronts(results: ProjectResults, glacier: str) -> Figure | None:
     if not panels:
         return None
     panels.sort(key=lambda panel: panel[0]["date"])
-    figure = new_figure(WIDTH_IN, WIDTH_IN / MOVED_DATES + 0.9, dpi=DPI)
+    west, east, south, north = panels[0][2].extent
+    tall = float(np.clip((north - south) / (east - west), 0.4, 2.0)) * WIDTH_IN / MOVED_DATES
+    figure = new_figure(WIDTH_IN, tall + 1.2, dpi=DPI)
     casing = [withStroke(linewidth=3.0, foreground="#ffffff", alpha=0.55)]
     styles = (
         ("date alone", {"color": VERMILION, "linewidth": 1.3, "linestyle": DASHED}),
