@@ -219,8 +219,10 @@ def _solid(codes: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.n
         strip = holds(codes[top : top + _ROWS])
         padding = (-strip.shape[0] % BLOCK, -width % BLOCK)
         strip = np.pad(strip, ((0, padding[0]), (0, padding[1])), constant_values=True)
-        blocks = strip.reshape(strip.shape[0] // BLOCK, BLOCK, columns, BLOCK)
-        solid[top // BLOCK : top // BLOCK + blocks.shape[0]] = blocks.all(axis=(1, 3))
+        # Row by row and column by column: several times as fast as over two axes of blocks.
+        lines = np.logical_and.reduce([strip[offset::BLOCK] for offset in range(BLOCK)])
+        blocks = np.logical_and.reduce([lines[:, offset::BLOCK] for offset in range(BLOCK)])
+        solid[top // BLOCK : top // BLOCK + len(blocks)] = blocks
     return solid
 
 
