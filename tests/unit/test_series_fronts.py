@@ -10,7 +10,7 @@ from affine import Affine
 from pyproj import CRS
 from scipy import ndimage
 
-from icefront.extraction.series_fronts import DatedZones, beside_ocean, smooth_dates
+from icefront.extraction.series_fronts import DatedZones, near_meeting, smooth_dates
 from icefront.fronts.lines import draw_front
 from icefront.grid import Grid
 from icefront.projects.probabilities import read_front, read_probabilities, write_probabilities
@@ -57,7 +57,7 @@ def test_a_date_that_cannot_tell_front_from_shore_is_told_by_the_others() -> Non
         assert last_row(shore) > SIDE - 3
 
 
-def test_a_front_drawn_from_what_lies_beside_the_ocean_is_that_of_all_probabilities() -> None:
+def test_a_front_drawn_from_where_glacier_meets_ocean_is_that_of_all_probabilities() -> None:
     rng = np.random.default_rng(0)
     odds = ndimage.gaussian_filter(rng.normal(size=(3, SIDE, SIDE)), (0, 4, 4)) * 60
     odds[GLACIER - 1] += np.linspace(6, -6, SIDE)
@@ -65,7 +65,7 @@ def test_a_front_drawn_from_what_lies_beside_the_ocean_is_that_of_all_probabilit
     likely = np.exp(odds - odds.max(axis=0))
     values = np.zeros((4, SIDE, SIDE), np.uint8)
     values[1:] = 255 * likely / likely.sum(axis=0)
-    beside = beside_ocean(values)
+    beside = near_meeting(values)
     assert (beside.argmax(axis=0) == values.argmax(axis=0)).all()
     assert 0.2 < (beside == values).all(axis=0).mean() < 0.9
     scene = Scene(np.zeros((SIDE, SIDE), np.float32), GRID.transform, GRID.crs, SIZE_M)

@@ -49,7 +49,7 @@ USUAL_DATES = 50
 """Number of dates whose mean is taken for what is usual at a place."""
 
 BESIDE_PX = 6
-"""A front is drawn from probabilities this close to the edge of the ocean, in pixels."""
+"""A front is drawn from probabilities this close to both glacier and ocean, in pixels."""
 
 BOUNDARY_PX = 2
 """A front probability tells something this close to the boundary of its date, in pixels."""
@@ -240,7 +240,7 @@ def smooth_dates(
         newest, lattice = max(dates), repr(grid)
         for index, member in enumerate(members):
             whole, near = smoothed.date(index), data.near(index)
-            probabilities = beside_ocean(whole)
+            probabilities = near_meeting(whole)
             status = PROVISIONAL if member.date == newest else SMOOTHED
             parts = (probabilities, near, data.of(index), evidence.of(index))
             fingerprint = _fingerprint(lattice, apart, status, *parts)
@@ -264,8 +264,8 @@ def _fingerprint(*parts: object) -> str:
     return digest.hexdigest()
 
 
-def beside_ocean(probabilities: np.ndarray) -> np.ndarray:
-    """Return what a front is drawn from: probabilities near the edge of the ocean, zones elsewhere.
+def near_meeting(probabilities: np.ndarray) -> np.ndarray:
+    """Return what a front is drawn from: probabilities where glacier meets ocean, zones elsewhere.
 
     A front depends on the probabilities beside it and on the zones of all places. Where rock and
     glacier are hard to tell apart, every new date changes the last digit of dates years away: that
@@ -281,8 +281,7 @@ def beside_ocean(probabilities: np.ndarray) -> np.ndarray:
         With the same zones, and elsewhere only which of glacier and ocean is likelier.
     """
     zones = likeliest(probabilities)
-    ocean = zones == OCEAN
-    known = dilate(ocean, BESIDE_PX) & dilate(~ocean, BESIDE_PX)
+    known = dilate(zones == OCEAN, BESIDE_PX) & dilate(zones == GLACIER, BESIDE_PX)
     glacier = probabilities[GLACIER] >= probabilities[OCEAN]
     found = np.empty_like(probabilities)
     for code in range(N_ZONES):

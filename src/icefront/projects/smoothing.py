@@ -413,9 +413,9 @@ def _put_down(
                 "moved_m": plain(moved),
             },
         )
-        shore = done.shore.to_crs(catalogue.crs)
-        about = dict(shore.iloc[0]) if len(shore) else {}
-        catalogue.put_shore(row["fid"], {**row, **about}, about.get(shore.geometry.name))
+        about = dict(done.shore.to_crs(catalogue.crs).iloc[0]) if len(done.shore) else {}
+        beside = about.get(done.shore.geometry.name)
+        catalogue.put_shore(row["fid"], {**row, **about}, beside)
         db.execute(f"INSERT OR REPLACE INTO {DRAWN} VALUES (?, ?)", (row["fid"], fingerprint))
     since = moved if before == blob else mean_distance(line_of(before), line, spacing)
     return MovedFront(row["fid"], row["date"], plain(since))

@@ -82,15 +82,16 @@ def _contradictions(
     transitions = transitions_between(days[order], rates)
     data = 1 - found[:, NO_DATA]
     seen = found[:, ROCK:].argmax(axis=1)
-    results = []
-    for past_only in kinds:
+
+    def fractions(past_only: bool) -> np.ndarray:
         expected = _from_others(likelihood, transitions, past_only=past_only)
         known = data * (expected.max(axis=1) > SURE)
         other = expected.argmax(axis=1) != seen
         result = np.empty(len(days))
         result[order] = (known * other).sum(axis=1) / np.maximum(known.sum(axis=1), 1e-6)
-        results.append(result)
-    return results
+        return result
+
+    return [fractions(past_only) for past_only in kinds]
 
 
 def reliable_powers(
