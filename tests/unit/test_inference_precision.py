@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from icefront.files.cache import default_cache_folder
+from icefront.inference import blend_windows
 from icefront.inference.network import FoldedNetwork
 from icefront.inference.precision import QuickestWay, freeze, precision_here
 from icefront.models.registry import build
@@ -98,3 +100,46 @@ def test_fast_is_what_was_measured_first() -> None:
     file.write_text("damaged", "utf-8")
     assert precision_here("fast", CPU, lambda: network, 64) in ("float32", "bfloat16")
     assert kept()[0]["key"] == measured["key"]
+
+
+def test_a_folded_network_is_kept_until_weights_change_in_whatever_way() -> None:
+    model = build({"family": "compact", "image_size": 64}).eval()
+    windows = torch.rand(1, 1, 64, 64)
+
+    def agree() -> None:
+        with torch.inference_mode():
+            torch.testing.assert_close(
+                FoldedNetwork(model)(windows), model(windows), atol=1e-5, rtol=0
+            )
+
+    agree()
+    assert FoldedNetwork(model).network is FoldedNetwork(model).network
+    with torch.no_grad():
+        model.classify.bias += 1
+    agree()
+    model.reduce.weight.data.mul_(2)  # of which PyTorch keeps no count
+    agree()
+    model.classify = nn.Conv2d(8, 4, 1)
+    agree()
+
+
+@pytest.mark.parametrize("coarse", [1, 2])
+def test_windows_together_give_what_they_give_one_by_one(coarse: int) -> None:
+    image = torch.rand(150, 170, generator=torch.Generator().manual_seed(0)).numpy()
+    image[:40, :40] = np.nan
+    sizes: list[int] = []
+
+    def network(windows: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(windows))
+        around = windows.mean((2, 3), keepdim=True)
+        return torch.cat([windows, 3 * around - windows, around + windows**2, 1 - windows], 1)
+
+    found = []
+    for batch in (1, 3, 16):
+        sizes.clear()
+        layout = {"window": 64, "target": 32, "stride": 16, "coarse": coarse}
+        found.append(blend_windows(image, network, batch=batch, **layout))
+        assert max(sizes) == min(batch, max(sizes))
+        assert (max(sizes) > 1) == (batch > 1)
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-6)
