@@ -80,6 +80,8 @@ def test_the_front_in_an_area_is_that_of_the_whole_scene() -> None:
     part = extract_scene(scene, network, ExtractionSettings(aoi=area))
     whole = extract_scene(scene, network, ExtractionSettings(aoi=area, exact=True))
     assert whole.scene.shape == (600, 600)
+    assert not any("area of interest" in note for note in whole.notes)
+    assert any("Of 600 x 600 pixels only rows 192 to" in note for note in part.notes)
     assert part.scene.shape[0] < 250
     found, expected = (one.front.geometry.iloc[0] for one in (part, whole))
     # Vertices are chosen along the whole line, which is longer than the area.

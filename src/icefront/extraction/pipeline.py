@@ -482,7 +482,10 @@ def _opened(
     scene: SceneLike, settings: ExtractionSettings, area: AreaOfInterest | None, card: ModelCard
 ) -> Scene:
     """Return what is needed of a scene, a file or an array, with the user's own facts."""
-    part = None if area is None else partial(_part, area, settings, card, _name_of(scene))
+    notes: list[str] = []
+    part = None
+    if area is not None:
+        part = partial(_part, area, settings, card, Path(_name_of(scene)).stem, notes)
     if isinstance(scene, Scene):
         asked = [
             name
@@ -521,15 +524,28 @@ def _opened(
         opened,
         glacier=opened.glacier if settings.glacier is None else settings.glacier,
         date=opened.date if settings.date is None else settings.date,
+        notes=(*opened.notes, *notes),
     )
 
 
 def _part(
-    area: AreaOfInterest, settings: ExtractionSettings, card: ModelCard, name: str, grid: Grid
+    area: AreaOfInterest,
+    settings: ExtractionSettings,
+    card: ModelCard,
+    name: str,
+    notes: list[str],
+    grid: Grid,
 ) -> tuple[slice, slice] | None:
     """Return the rows and columns that are needed; all of them where prediction is exact."""
-    part = needed_part(area, grid, card, Path(name).stem)
-    return None if settings.exact else part
+    part = needed_part(area, grid, card, name)
+    if part is None or settings.exact:
+        return None
+    rows, columns = part
+    notes.append(
+        f"Of {grid.height} x {grid.width} pixels only rows {rows.start} to {rows.stop - 1} and "
+        f"columns {columns.start} to {columns.stop - 1} were taken, around the area of interest."
+    )
+    return part
 
 
 def _cut(scene: Scene, part: Part | None) -> Scene:
