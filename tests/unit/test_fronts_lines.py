@@ -487,6 +487,35 @@ def test_an_area_away_from_the_front_is_no_front():
     assert (row.flag, row.reason) == ("no front", "the front lies outside the area of interest")
 
 
+def two_oceans():
+    """A large ocean on the right, and above the glacier a smaller one with a front of 40 pixels."""
+    zones = np.full((SIDE, SIDE), GLACIER, np.uint8)
+    zones[70:, 110:] = OCEAN
+    zones[:30, 40:80] = OCEAN
+    zones[66:70, 100:] = ROCK
+    return hard(zones)
+
+
+def test_the_ocean_of_an_area_of_interest_is_the_one_that_is_looked_for():
+    area = gpd.GeoSeries([shapely.box(35, 20, 85, 40)])
+    inside = front_of(two_oceans(), area)
+    assert inside.length_px == pytest.approx(50, abs=12)
+    assert shapely.box(38, 20, 82, 32).contains(inside.geometry)
+    whole = front_of(two_oceans())
+    assert whole.geometry.bounds[0] > 100
+
+
+def test_a_long_coast_elsewhere_does_not_hide_the_front_of_an_area():
+    zones = np.full((40, 900), GLACIER, np.uint8)
+    zones[20:, :860] = OCEAN
+    zones[:20, 860:] = ROCK
+    zones[20:, 800:815] = ROCK  # cuts the ocean in two
+    zones[38:, :] = OCEAN
+    area = gpd.GeoSeries([shapely.box(810, 10, 870, 40)])
+    assert front_of(hard(zones)).geometry.bounds[2] < 805
+    assert front_of(hard(zones), area).length_px == pytest.approx(60, abs=5)
+
+
 @pytest.mark.parametrize(
     ("area", "sentence"),
     [

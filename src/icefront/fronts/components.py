@@ -65,11 +65,15 @@ class Components:
 
     def touching(self, mask: np.ndarray) -> np.ndarray:
         """Tell which components hold at least one pixel of `mask` (H, W), bool (count,)."""
+        return self.areas_in(mask) > 0
+
+    def areas_in(self, mask: np.ndarray) -> np.ndarray:
+        """Count the pixels of each component that `mask` (H, W) holds, int64 (count,)."""
         flat = np.flatnonzero(mask.reshape(-1))
         run = np.searchsorted(self.start, flat, side="right") - 1
         inside = run >= 0
         inside[inside] = flat[inside] < self.stop[run[inside]]
-        return np.bincount(self.label[run[inside]], minlength=self.count) > 0
+        return np.bincount(self.label[run[inside]], minlength=self.count)
 
 
 def _pixels_of_runs(start: np.ndarray, stop: np.ndarray, chosen: np.ndarray) -> np.ndarray:

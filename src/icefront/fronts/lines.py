@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from pyproj import CRS, Geod, Transformer
+from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from icefront.errors import IcefrontError
@@ -244,7 +245,12 @@ def draw_front(
             if outline is None
             else outline_log_odds(area_in_scene(outline, scene, "outline"), scene),
         )
-    trace = trace_front(probabilities, scene.valid, sides, min_length, evidence)
+    looked_for = None
+    if area is not None:
+        looked_for = rasterize(
+            [(area, 1)], scene.shape, transform=scene.transform, all_touched=True, dtype=np.uint8
+        ).astype(bool)
+    trace = trace_front(probabilities, scene.valid, sides, min_length, evidence, looked_for)
     drawn = _on_map(trace, scene, sides, area, disagreement_m)
     length_m, ground = _ground_length(drawn.geometry, grid)
     if scene.crs is None and known:

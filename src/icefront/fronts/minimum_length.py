@@ -38,7 +38,9 @@ def drop_short_pieces(front: np.ndarray, min_pixels: float) -> np.ndarray:
     return front
 
 
-def is_long_enough(lengths: Sequence[float], min_length: float) -> list[bool]:
+def is_long_enough(
+    lengths: Sequence[float], min_length: float, within: Sequence[float] | None = None
+) -> list[bool]:
     """Tell which pieces of one front are long enough to be drawn.
 
     Parameters
@@ -48,6 +50,13 @@ def is_long_enough(lengths: Sequence[float], min_length: float) -> list[bool]:
     min_length : float
         Least length in the same unit; pieces below `STRAY_FRACTION` of the longest one are too
         short as well.
+    within : sequence of float, optional
+        Lengths of the pieces within the area of interest, of which the longest one is looked for:
+        a long coast elsewhere does not make a front stray.
     """
-    least = max(min_length, STRAY_FRACTION * max(lengths))
-    return [length >= least for length in lengths]
+    within = lengths if within is None else within
+    stray = STRAY_FRACTION * max(within)
+    return [
+        length >= min_length and inside >= stray
+        for length, inside in zip(lengths, within, strict=True)
+    ]

@@ -18,20 +18,24 @@ EDGE_PX = 2
 """No front is drawn this close to the image edge or to pixels without data, in pixels."""
 
 SECOND_OCEAN = 0.1
-"""Fraction of the largest ocean's area from which another part, cut off by missing data, counts."""
+"""Fraction of the main ocean's area from which another part, cut off by missing data, counts."""
 
 SPECK_PX = 36
 """Patches of rock or no data smaller than this are taken for glacier or ocean, in pixels."""
 
 
 def front_regions(
-    zones: np.ndarray, glacier_likelier: np.ndarray, valid: np.ndarray, min_length_px: float
+    zones: np.ndarray,
+    glacier_likelier: np.ndarray,
+    valid: np.ndarray,
+    min_length_px: float,
+    area: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reduce zones to the glacier and the ocean that can share a front.
 
     In this order: specks of rock or no data become glacier or ocean, what is likelier there; land
     enclosed by the ocean (bergs, islands) becomes ocean unless it is the largest land; ocean away
-    from the largest ocean becomes glacier, unless missing data alone cut it off; strips of glacier
+    from the main ocean becomes glacier, unless missing data alone cut it off; strips of glacier
     or ocean thinner than 3 pixels are blocked if they lie along rock or no data, otherwise the
     other zone takes them; islands and oceans again; glaciers smaller than a square of the least
     front length are blocked.
@@ -46,6 +50,9 @@ def front_regions(
         Where the scene holds data.
     min_length_px : float
         The least length of a piece of front, in pixels.
+    area : bool (H, W), optional
+        Where the front is looked for: the main ocean is then that with most pixels there, not the
+        largest one.
 
     Returns
     -------
@@ -63,10 +70,10 @@ def front_regions(
     specks = barren.pixels(barren.areas < SPECK_PX)
     specks = specks[valid.reshape(-1)[specks]]
     flat[specks] = np.where(glacier_likelier.reshape(-1)[specks], GLACIER, OCEAN)
-    _one_ocean(regions, outside)
+    _one_ocean(regions, outside, area)
     for zone, other in ((GLACIER, OCEAN), (OCEAN, GLACIER)):
         _without_slivers(regions, zone, other)
-    _one_ocean(regions, outside)
+    _one_ocean(regions, outside, area)
     glaciers = components(regions == GLACIER)
     flat[glaciers.pixels(glaciers.areas < min_length_px**2)] = ROCK
     return regions, _drawable(regions, valid)
@@ -96,7 +103,7 @@ def dilate(mask: np.ndarray, steps: int) -> np.ndarray:
     return grown
 
 
-def _one_ocean(regions: np.ndarray, outside: np.ndarray | None) -> None:
+def _one_ocean(regions: np.ndarray, outside: np.ndarray | None, area: np.ndarray | None) -> None:
     flat = regions.reshape(-1)
     border = np.zeros(regions.shape, dtype=bool)
     border[[0, -1]] = border[:, [0, -1]] = True
@@ -112,8 +119,11 @@ def _one_ocean(regions: np.ndarray, outside: np.ndarray | None) -> None:
     oceans = components(regions == OCEAN)
     if oceans.count < 2:
         return
-    lost = np.arange(oceans.count) != oceans.largest
-    large = oceans.areas >= SECOND_OCEAN * oceans.areas[oceans.largest]
+    main = oceans.largest
+    if area is not None and (within := oceans.areas_in(area)).any():
+        main = int(within.argmax())
+    lost = np.arange(oceans.count) != main
+    large = oceans.areas >= SECOND_OCEAN * oceans.areas[main]
     if outside is not None and large.sum() > 1:
         bridged = components((regions == OCEAN) | outside)
         home = bridged.touching(oceans.mask(~lost))

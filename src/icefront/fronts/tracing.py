@@ -114,6 +114,7 @@ def trace_front(
     sides: tuple[float, float],
     min_length: float,
     evidence: Evidence | None = None,
+    area: np.ndarray | None = None,
 ) -> Trace:
     """Trace the boundary of glacier and ocean.
 
@@ -135,6 +136,9 @@ def trace_front(
     evidence : Evidence, optional
         For what is calving front and what is shore: the lines are divided by
         `icefront.fronts.ends.front_and_shore`.
+    area : bool (H, W), optional
+        Where the front is looked for. It decides which ocean it belongs to and what counts as a
+        short piece; lines are not cut there.
 
     Returns
     -------
@@ -146,7 +150,7 @@ def trace_front(
         return Trace((), "the scene holds no data")
     side = float(np.sqrt(sides[0] * sides[1]))
     nearer = probabilities[GLACIER] >= probabilities[OCEAN]
-    regions, drawable = front_regions(zones, nearer, valid, min_length / side)
+    regions, drawable = front_regions(zones, nearer, valid, min_length / side, area)
     for zone, name in ((OCEAN, "ocean"), (GLACIER, "glacier")):
         if not (regions == zone).any():
             return Trace((), f"no {name} was found")
@@ -164,8 +168,8 @@ def trace_front(
     if not contours:
         return Trace((), "glacier meets ocean only at the image edge or at missing data")
     lines = curves.join(contours, MAX_GAP_PX)
-    lengths = [curves.length(line, sides) for line in lines]
-    lines = list(itertools.compress(lines, is_long_enough(lengths, min_length)))
+    inside = None if area is None else area[box]
+    lines = list(itertools.compress(lines, _long_enough(lines, sides, min_length, inside)))
     if not lines:
         return Trace((), "glacier and ocean meet only in short pieces")
     smoothed = [curves.smooth(line, SMOOTHING_PX) for line in curves.in_order(lines)]
@@ -179,7 +183,7 @@ def trace_front(
             shore += beside
     if not parts:
         return _trace((), shore, corner, "nowhere where glacier meets ocean is a front likely")
-    kept = is_long_enough([curves.length(part.dense, sides) for part in parts], min_length)
+    kept = _long_enough([part.dense for part in parts], sides, min_length, inside)
     pieces = []
     for part, is_kept in zip(parts, kept, strict=True):
         if not is_kept:
@@ -197,6 +201,23 @@ def trace_front(
         )
     missing = "" if pieces else "a front is likely only along short pieces"
     return _trace(pieces, shore, corner, missing)
+
+
+def _long_enough(
+    lines: Sequence[np.ndarray],
+    sides: tuple[float, float],
+    min_length: float,
+    area: np.ndarray | None,
+) -> list[bool]:
+    lengths = [curves.length(line, sides) for line in lines]
+    if area is None:
+        return is_long_enough(lengths, min_length)
+    within = []
+    for line in lines:
+        steps = np.hypot(*(np.diff(line, axis=0) * sides).T)
+        rows, columns = np.rint((line[1:] + line[:-1]) / 2).astype(int).T
+        within.append(float(steps[area[rows, columns]].sum()))
+    return is_long_enough(lengths, min_length, within)
 
 
 @dataclass(frozen=True)
