@@ -188,12 +188,6 @@ def write_zones(path: Path, zones: np.ndarray, scene: Scene, card: ModelCard) ->
         path.write_bytes(optimised.getbuffer())
 
 
-def read_zones(path: Path) -> np.ndarray:
-    """Read zone codes that `write_zones` wrote, uint8 (H, W)."""
-    with rasterio.open(path) as raster:
-        return np.asarray(raster.read(1))
-
-
 def run_record(
     *,
     card: ModelCard,
