@@ -203,6 +203,21 @@ def test_a_glacier_is_told_with_its_scenes_fronts_and_tiles(browser: Browser, ma
     assert glacier["single_dates"]["features"]
 
 
+def test_the_shore_of_a_scene_is_a_layer_of_its_own(browser: Browser, project: Path) -> None:
+    before = browser.glacier()
+    assert before["shores"]["features"] == []
+    second = before["scenes"][1]
+    shore = shapely.LineString([(ORIGIN[0], ORIGIN[1]), (ORIGIN[0] + 500, ORIGIN[1] - 300)])
+    with Catalogue(project) as catalogue:
+        (row,) = catalogue.db.execute(f"SELECT * FROM {LAYER} WHERE fid = ?", (second["id"],))
+        with catalogue.writing():
+            catalogue.put_shore(second["id"], {**dict(row), "length_m": 583.1}, shore)
+    (found,) = browser.glacier()["shores"]["features"]
+    assert shapely.geometry.shape(found["geometry"]).equals_exact(shore, 0.1)
+    assert found["properties"]["scene"] == second["id"]
+    assert found["properties"]["length_m"] == 583.1
+
+
 def test_tiles_show_scene_and_zones_where_they_lie(looker: Browser) -> None:
     glacier = looker.glacier()
     scene = glacier["scenes"][0]

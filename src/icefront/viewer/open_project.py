@@ -368,7 +368,8 @@ class OpenProject:
             revision = revision_of(catalogue, glacier.name)
             verdicts = newest_verdicts(catalogue)
             lines = self._lines(catalogue, list(glacier.rows))
-            single = catalogue.single_dates(None if glacier.name is None else [glacier.name])
+            chosen = None if glacier.name is None else [glacier.name]
+            single, shores = catalogue.single_dates(chosen), catalogue.shores(chosen)
             corrections = list_corrections(catalogue, glacier.name)
             crs = catalogue.crs
         on_map = Mover(crs, glacier.crs)
@@ -382,16 +383,23 @@ class OpenProject:
         ]
         of_name = {row["scene"]: fid for fid, row in glacier.rows.items()}
         by_date = {row["date"]: row["fid"] for row in reversed(dated)}
-        alone = []
-        if single is not None:
-            for row in single[single["glacier"].map(_same(glacier.name))].to_dict("records"):
-                if row["scene"] in of_name and not row["geometry"].is_empty:
-                    facts = {
+
+        def beside(table: gpd.GeoDataFrame | None, number: str) -> list[Answer]:
+            if table is None:
+                return []
+            return [
+                feature(
+                    on_map(row["geometry"]),
+                    {
                         "scene": of_name[row["scene"]],
                         "date": row["date"],
-                        "uncertainty_m": finite(row["uncertainty_m"]),
-                    }
-                    alone.append(feature(on_map(row["geometry"]), facts))
+                        number: finite(row[number]),
+                    },
+                )
+                for row in table[table["glacier"].map(_same(glacier.name))].to_dict("records")
+                if row["scene"] in of_name and not row["geometry"].is_empty
+            ]
+
         drawn = [
             feature(
                 on_map(item.line),
@@ -424,7 +432,8 @@ class OpenProject:
             },
             "scenes": scenes,
             "fronts": collection(fronts),
-            "single_dates": collection(alone),
+            "single_dates": collection(beside(single, "uncertainty_m")),
+            "shores": collection(beside(shores, "length_m")),
             "corrections": collection(drawn),
         }
 

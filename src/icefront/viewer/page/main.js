@@ -19,7 +19,7 @@ const ADDRESS_MS = 80;
 
 const KEYS = [
   ["← →", "previous, next date"], ["Home End", "first, last date"], ["W", "the front that most likely is wrong; again: the next"],
-  ["Space", "play, stop"], ["N", "fade the neighbouring date in and out"], ["1 to 7", "layers"], ["0", "show all fronts of the glacier"],
+  ["Space", "play, stop"], ["N", "fade the neighbouring date in and out"], ["1 to 8", "layers"], ["0", "show all fronts of the glacier"],
   ["A R", "accept, reject"], ["E D", "edit the line, draw a new one"], ["Enter", "end the line; without a mouse: + adds the middle of the map"],
   ["[ ]", "select the vertex before, after"], ["Alt + arrows", "move it (with Shift ten times as far)"], ["Insert Delete", "add a vertex after it, take it out"],
   ["Ctrl+Z Ctrl+Y", "undo, redo"], ["S", "save"], ["Esc", "discard the line"], ["?", "these keys"],
@@ -174,7 +174,7 @@ function playOn() {
 
 // --- keys ------------------------------------------------------------------------------------
 
-const LAYER_KEYS = ["image", "fronts", "band", "single", "walls", "lines", "zones"];
+const LAYER_KEYS = ["image", "fronts", "band", "single", "walls", "lines", "zones", "shore"];
 
 function editKey(event) {
   if (!editor.isActive()) return false;

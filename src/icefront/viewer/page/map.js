@@ -42,6 +42,7 @@ const layers = {
   fronts: vectorLayer((feature) => dateStyle(feature.get("step"), feature.get("rejected")), 10),
   before: vectorLayer([stroke("rgba(0, 0, 0, 0.6)", 3.6, [5, 5]), stroke("#ffffff", 1.6, [5, 5])], 11),
   single: vectorLayer([stroke("rgba(0, 0, 0, 0.55)", 4, [2, 5]), stroke("#56b4e9", 2, [2, 5])], 12),
+  shore: vectorLayer([stroke("rgba(0, 0, 0, 0.55)", 4, [6, 5]), stroke("#cc79a7", 2, [6, 5])], 7),
   band: vectorLayer(null, 13),
   current: vectorLayer(null, 14),
 };
@@ -304,6 +305,11 @@ export function hideCurrent(hidden) {
   showCurrent();
 }
 
+/** Return the lines of a table beside the fronts, single-date fronts or shores, of the scene that is shown. */
+function besideFront(table) {
+  return state.glacier?.[table].features.filter(({ properties }) => properties.scene === state.scene) ?? [];
+}
+
 function showCurrent() {
   const front = state.scene === null ? null : frontOf(state.scene);
   const lines = linesOf(front?.geometry);
@@ -315,8 +321,9 @@ function showCurrent() {
   filled(layers.current, made);
   filled(layers.band, made.filter((one) => one.get("uncertainty") > 0).map((one) => one.clone()));
   layers.current.setOpacity(editedElsewhere ? 0.35 : 1);
-  const alone = state.glacier?.single_dates.features.filter(({ properties }) => properties.scene === state.scene) ?? [];
-  filled(layers.single, alone.filter((one) => linesOf(one.geometry).length).map((one) => feature(one.geometry, {})));
+  for (const [layer, table] of [[layers.single, "single_dates"], [layers.shore, "shores"]]) {
+    filled(layer, besideFront(table).filter((one) => linesOf(one.geometry).length).map((one) => feature(one.geometry, {})));
+  }
   document.body.dataset.front = lines.length ? "yes" : "no";
 }
 
@@ -342,6 +349,7 @@ function showLayers() {
   layers.fronts.setVisible(want.fronts);
   layers.band.setVisible(want.band);
   layers.single.setVisible(want.single);
+  layers.shore.setVisible(want.shore);
   layers.walls.setVisible(want.walls);
   layers.lines.setVisible(want.lines);
   showImage();
@@ -414,10 +422,12 @@ export function shownFeatures() {
   const within = (geometry) => linesOf(geometry).some((line) => ol.extent.intersects(extent, ol.extent.boundingExtent(line)));
   const { glacier, layers: want } = state;
   const fronts = glacier.fronts.features.filter((front) => want.fronts || front.properties.scene === state.scene);
-  const single = want.single ? glacier.single_dates.features.filter(({ properties }) => properties.scene === state.scene) : [];
+  const single = want.single ? besideFront("single_dates") : [];
+  const shore = want.shore ? besideFront("shores") : [];
   return [
     ...fronts.map((front) => ({ ...front, kind: "front" })),
     ...single.map((front) => ({ ...front, kind: "front of the date alone" })),
+    ...shore.map((line) => ({ ...line, kind: "shore" })),
   ].filter((front) => within(front.geometry));
 }
 

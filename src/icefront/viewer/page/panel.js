@@ -17,6 +17,7 @@ const LAYERS = [
   ["fronts", "Fronts of all dates", ["M0 7 5 2l6 6 7-5", rampColour(40), null]],
   ["band", "Uncertainty", ["M0 5h18", rampColour(40, 0.35), null, 9]],
   ["single", "Single-date front", ["M0 5h18", "var(--b)", "2 4"]],
+  ["shore", "Shore", ["M0 5h18", "#cc79a7", "6 5"]],
   ["walls", "Walls", ["M0 5h18", "#f0e442", null]],
   ["lines", "Centreline and box", ["M0 5h18", "var(--ink)", "5 3"]],
   ["zones", "Zones", null],
@@ -30,6 +31,7 @@ export function start(chooseGlacier) {
     showGlaciers(chooseGlacier);
     showRamp();
     show(layerLabels.get("zones"), Boolean(state.glacier.tiles.zones)); // an export has none
+    show(layerLabels.get("shore"), state.glacier.shores.features.length > 0);
   });
   on("scene curve glacier", showScene);
   on("editing scene glacier connection", showTools);

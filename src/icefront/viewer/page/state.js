@@ -13,7 +13,7 @@ export const state = {
   before: null, // points of the curve before a correction
   playing: false,
   layers: {
-    image: true, fronts: true, band: true, single: false, zones: false, walls: true, lines: true,
+    image: true, fronts: true, band: true, single: false, shore: true, zones: false, walls: true, lines: true,
   },
   stretch: { low: 0, high: 255 },
   fade: { amount: 0, side: -1 },
