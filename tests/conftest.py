@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # Before torch and numpy are imported: the tests run side by side, one thread each.
@@ -24,6 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the processes that tests start find the package in this source tree."""
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    # Shells start jobs in the background with Ctrl-C ignored, and processes inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
