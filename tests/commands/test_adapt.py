@@ -4,8 +4,10 @@ import datetime as dt
 import json
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 import torch
 from PIL import Image
 from torch import nn
@@ -16,6 +18,7 @@ from icefront.errors import IcefrontError
 from icefront.models.card import ModelCard, card_of, read_card
 from icefront.models.checkpoints import write_own
 from icefront.models.registry import build
+from icefront.products.review_pages import write_review
 from icefront.projects import adaptation
 from icefront.projects.adaptation import adapt_project
 from icefront.projects.adapted_models import offers
@@ -24,7 +27,7 @@ from icefront.projects.results import load_results
 from icefront.projects.run import run_monitoring
 from icefront.training.adaptation import AdaptationConfig
 from icefront.zones import GLACIER, OCEAN, ROCK, ZONE_GREYS
-from tests.helpers.scenes import GREYS, landscape, write_tif
+from tests.helpers.scenes import GREYS, NORTH, ORIGIN, SIZE_M, landscape, write_tif
 from tests.helpers.simulated_projects import Inline, config, write_series
 
 COUNT = 16
@@ -145,6 +148,39 @@ def test_a_network_learns_a_site_from_what_its_dates_agree_on(
         other = replace(card, provenance={"site": {"glacier": "Jorum"}}, sha256="")
         assert "was adapted to Jorum, and of Crane it knows" in offers(catalogue, other)[0]
         assert offers(catalogue, other, {"Crane": card}) == []
+
+
+@pytest.mark.slow
+def test_a_network_learns_from_the_surroundings_of_an_area_of_interest(tmp_path, labelled):
+    (tmp_path / "scenes").mkdir()
+    for number in range(COUNT):
+        date = dt.date(2018, 1, 5) + dt.timedelta(24 * number)
+        # Far more than the network needs to look at, and not of one value along its borders.
+        wide = np.pad(scene(number), ((0, 300), (0, 300)), mode="symmetric")
+        wide[::2, ::2] += 1
+        write_tif(tmp_path / "scenes" / f"Crane_{date:%Y%m%d}_S1.tif", wide)
+    # One that has no front in the area, for the review.
+    wide[:] = GREYS[GLACIER]
+    wide[::2, ::2] += 1
+    write_tif(tmp_path / "scenes" / "Jorum_20180105_S1.tif", wide)
+    rows, columns = landscape().shape
+    left, top = ORIGIN
+    box = shapely.box(left, top - rows * SIZE_M, left + columns * SIZE_M, top)
+    gpd.GeoDataFrame(geometry=[box], crs=NORTH).to_file(tmp_path / "box.gpkg")
+    run(tmp_path, config(tmp_path, aoi="box.gpkg"))
+    project = tmp_path / "project"
+    with Catalogue(project) as catalogue:
+        assert all("were taken, around the area" in row["notes"] for row in catalogue.rows())
+    out = tmp_path / "crane.safetensors"
+    report = adapt_project(
+        project, out, model=Levels(), replay=labelled, config=QUICK, progress=False
+    )
+    assert report.taught == COUNT - 3
+    assert report.before < 0.95 < report.after
+    assert report.notes == ()
+    # The pictures of the review show such scenes, too, by the zones of a single date.
+    review = write_review(load_results(project), project / "review", 2).set_index("name")
+    assert (project / "review" / review["picture"]["Jorum_20180105_S1"]).is_file()
 
 
 def test_simulated_scenes_are_replayed_where_there_are_no_labels(project, tmp_path):

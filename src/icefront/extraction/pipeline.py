@@ -380,7 +380,7 @@ def extract_scene(
     try:
         area = settings.area()
         # An area that does not touch the scene is refused before the network runs.
-        opened = _opened(scene, settings, area, card)
+        opened = open_needed(scene, settings, area, card)
         outline = settings.outlines()
         if outline is not None:
             area_in_scene(outline, opened, "outline")
@@ -473,15 +473,30 @@ def _revise(
             )
             # A scene that has gone since keeps the picture of its date alone.
             with suppress(IcefrontError):
-                scene = _opened(report.path, settings, settings.aoi, card)
+                scene = open_needed(report.path, settings, settings.aoi, card)
                 zones = zones_on_scene(through.probabilities, through.grid, scene)
                 draw_quicklook(unfinished / report.files["quicklook"], scene, zones, front)
 
 
-def _opened(
+def open_needed(
     scene: SceneLike, settings: ExtractionSettings, area: AreaOfInterest | None, card: ModelCard
 ) -> Scene:
-    """Return what is needed of a scene, a file or an array, with the user's own facts."""
+    """Return what a model needs of a scene, a file or an array, with the user's own facts.
+
+    Parameters
+    ----------
+    scene : path, Scene or DataArray
+    settings : ExtractionSettings
+    area : polygons, optional
+        The area of interest; the part of the scene around it is returned, see
+        `icefront.extraction.surroundings.needed_part`.
+    card : ModelCard
+
+    Raises
+    ------
+    IcefrontError
+        As `icefront.open_scene`, or if the area does not touch the scene.
+    """
     notes: list[str] = []
     part = None
     if area is not None:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 from pyproj import CRS
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
@@ -30,7 +28,15 @@ from icefront.scenes.scene import Scene
 from icefront.series.agreement import smooth_series
 from icefront.series.byte_series import ByteSeries
 from icefront.series.estimation import common_error_px, estimate_rates
-from icefront.series.lattice import WHOLE, lattice_grid, map_onto, nowhere, onto, window_of
+from icefront.series.lattice import (
+    WHOLE,
+    lattice_grid,
+    map_onto,
+    nowhere,
+    onto,
+    window_of,
+    zones_onto,
+)
 from icefront.series.rates import ChangeRates
 from icefront.series.smoothing import days_of
 from icefront.series.steady_sample import steady_sample
@@ -308,18 +314,7 @@ def zones_on_scene(probabilities: np.ndarray, grid: Grid, scene: Scene) -> np.nd
     uint8 (h, w)
         Zone codes; no data where the scene has none.
     """
-    assert grid.crs is not None
-    assert scene.crs is not None
-    zones = np.full(scene.shape, NO_DATA, np.uint8)
-    reproject(
-        likeliest(probabilities).astype(np.uint8),
-        zones,
-        src_transform=grid.transform,
-        src_crs=grid.crs.to_wkt(),
-        dst_transform=scene.transform,
-        dst_crs=scene.crs.to_wkt(),
-        resampling=Resampling.nearest,
-    )
+    zones = zones_onto(likeliest(probabilities), grid, scene.grid)
     zones[~scene.valid] = NO_DATA
     return zones
 

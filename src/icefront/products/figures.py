@@ -260,10 +260,12 @@ def draw_both_fronts(results: ProjectResults, glacier: str) -> Figure | None:
     window = window_of(results, glacier)
     panels: list[tuple[pd.Series, BaseGeometry, Background]] = []
     for _, row in fronts.sort_values("moved_m", ascending=False).head(3 * MOVED_DATES).iterrows():
-        single = alone.geometry[[row["scene"]]].iloc[0]
         background = read_background(row["path"], window) if isinstance(row["path"], str) else None
-        if background is not None and len(panels) < MOVED_DATES:
-            panels.append((row, single, background))
+        if background is None:
+            continue
+        panels.append((row, alone.geometry[[row["scene"]]].iloc[0], background))
+        if len(panels) == MOVED_DATES:
+            break
     if not panels:
         return None
     panels.sort(key=lambda panel: panel[0]["date"])

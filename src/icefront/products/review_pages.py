@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import rasterio
 import shapely
+from pyproj import CRS
 
 from icefront.errors import IcefrontError
 from icefront.extraction.quicklook import draw_quicklook
 from icefront.extraction.series_fronts import zones_on_scene
 from icefront.files.atomic import staging
+from icefront.grid import Grid
 from icefront.projects.catalogue import FAILED, kept_file
 from icefront.projects.probabilities import SMOOTHED_SUFFIX, read_lattice, read_probabilities
 from icefront.projects.results import ProjectResults
@@ -21,6 +23,7 @@ from icefront.projects.review import list_for_review
 from icefront.reporting.tables import write_csv
 from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
+from icefront.series.lattice import zones_onto
 
 REVIEW = "review"
 REVIEW_CSV = "review.csv"
@@ -83,7 +86,7 @@ def _draw(
         zones = _zones(scene, results.project, glacier, name, front)
     except (IcefrontError, rasterio.errors.RasterioError):
         return False
-    if scene.crs is None or zones.shape != scene.shape:
+    if zones is None:
         return False
     if front is None:
         front = gpd.GeoDataFrame(
@@ -106,17 +109,26 @@ def _draw(
 
 def _zones(
     scene: Scene, project: Path, glacier: str, name: str, front: gpd.GeoDataFrame | None
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Read the zones that a front was drawn from: those of the pass through time, or of its date.
+
+    None where the scene or the zones have no CRS any more.
 
     Raises
     ------
     IcefrontError, RasterioError
         If they are gone or damaged.
     """
+    if scene.crs is None:
+        return None
     if front is not None and "through_time" in front and front["through_time"].notna().all():
         smoothed = kept_file(project, glacier, f"{name}{SMOOTHED_SUFFIX}")
-        if smoothed.exists() and scene.crs is not None:
+        if smoothed.exists():
             return zones_on_scene(read_probabilities(smoothed), read_lattice(smoothed), scene)
     with rasterio.open(kept_file(project, glacier, f"{name}_zones.tif")) as raster:
-        return np.asarray(raster.read(1))
+        if raster.crs is None:
+            return None
+        crs = CRS.from_wkt(raster.crs.to_wkt())
+        # Only the surroundings of the area of interest may have been looked at.
+        grid = Grid(raster.height, raster.width, crs, raster.transform)
+        return zones_onto(raster.read(1), grid, scene.grid)

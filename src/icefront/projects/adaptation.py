@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
 from torch import nn
 from torch.nn import functional as F
 
@@ -26,6 +24,7 @@ from icefront import __version__
 from icefront.datasets.caffe import CaffeDataset
 from icefront.datasets.crops import Scenes
 from icefront.errors import FullDiskError, IcefrontError, failure
+from icefront.extraction.pipeline import open_needed
 from icefront.extraction.series_fronts import DatedZones, series_grid, zones_on_lattice
 from icefront.extraction.settings import ExtractionSettings
 from icefront.files.cache import default_cache_folder
@@ -37,15 +36,15 @@ from icefront.models.registry import load_model
 from icefront.progress import steps
 from icefront.projects.adapted_models import SITE, AdaptedModel, note_adapted, site_of
 from icefront.projects.catalogue import Catalogue
+from icefront.projects.config import Areas
 from icefront.projects.corrections import evidence_of, list_corrections
 from icefront.projects.scene_files import named_folders
 from icefront.projects.smoothing import configuration_of, series_of
 from icefront.scenes.access import input_folders
-from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
 from icefront.series.byte_series import ByteSeries
 from icefront.series.evidence import SILENT
-from icefront.series.lattice import nowhere, window_of
+from icefront.series.lattice import nowhere, window_of, zones_onto
 from icefront.simulation.torch_dataset import SimulatedScenes, kept_scenes
 from icefront.training.adaptation import (
     LEAST_DATES,
@@ -185,7 +184,9 @@ def adapt_project(
         _check_base(card)
         others, what = _replayed(replay, card, config, progress)
         corrections = evidence_of(list_corrections(catalogue, name), members, catalogue)
-        site = _Site(members, [path for _, path in found], settings.extraction(), card, project)
+        area = Areas(settings, root).of(name)
+        extraction = settings.extraction().model_copy(update={"aoi": area})
+        site = _Site(members, [path for _, path in found], extraction, card, project)
         with input_folders(named_folders(settings, root)):
             taught, kept = site.learn(network, corrections, config, progress)
             if site.lost:
@@ -535,20 +536,7 @@ class _Site:
         seen = for_card(scene, self.card)[0]
         inside = np.full(zones.shape, SILENT, np.uint8)
         inside[box] = zones[box]
-        labels = np.full(seen.shape, SILENT, np.uint8)
-        assert self.grid.crs is not None
-        assert seen.grid.crs is not None
-        reproject(
-            inside,
-            labels,
-            src_transform=self.grid.transform,
-            src_crs=self.grid.crs.to_wkt(),
-            src_nodata=SILENT,
-            dst_transform=seen.grid.transform,
-            dst_crs=seen.grid.crs.to_wkt(),
-            dst_nodata=SILENT,
-            resampling=Resampling.nearest,
-        )
+        labels = zones_onto(inside, self.grid, seen.grid, SILENT)
         labels[~seen.valid & (labels != SILENT)] = NO_DATA
         known = (labels != SILENT) & (labels != NO_DATA)
         if not known.any():
@@ -561,12 +549,7 @@ class _Site:
         """Open the scene of a date, or note that it cannot be."""
         path = self.paths[index]
         try:
-            return open_scene(
-                path,
-                band=self.settings.band,
-                pixel_size_m=self.settings.pixel_size,
-                radiometry=self.settings.radiometry,
-            )
+            return open_needed(path, self.settings, self.settings.aoi, self.card)
         except FullDiskError:
             raise
         except Exception as error:  # as in a run: what is wrong with one scene stops no other

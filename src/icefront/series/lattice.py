@@ -146,6 +146,40 @@ def map_onto(values: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
     return np.rint(np.clip(moved, 0, 1) * WHOLE).astype(np.uint8)
 
 
+def zones_onto(zones: np.ndarray, source: Grid, target: Grid, beyond: int = NO_DATA) -> np.ndarray:
+    """Bring zone codes onto another grid.
+
+    Parameters
+    ----------
+    zones : uint8 (h, w)
+        On `source`.
+    source, target : Grid
+        With a CRS each.
+    beyond : int
+        What stands where `source` ends, and for this code itself.
+
+    Returns
+    -------
+    uint8 (H, W)
+        Those of the nearest pixel.
+    """
+    assert source.crs is not None
+    assert target.crs is not None
+    moved = np.full(target.shape, beyond, np.uint8)
+    reproject(
+        np.ascontiguousarray(zones, dtype=np.uint8),
+        moved,
+        src_transform=source.transform,
+        src_crs=source.crs.to_wkt(),
+        src_nodata=beyond,
+        dst_transform=target.transform,
+        dst_crs=target.crs.to_wkt(),
+        dst_nodata=beyond,
+        resampling=Resampling.nearest,
+    )
+    return moved
+
+
 def to_bytes(probabilities: np.ndarray) -> np.ndarray:
     """Return probabilities in 8 bits, uint8 (4, H, W), that sum to 255."""
     values = np.rint(np.clip(probabilities, 0, 1) * WHOLE).astype(np.int16)
