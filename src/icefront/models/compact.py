@@ -1,7 +1,7 @@
 """The small model of the family: Swin-V2 attention on a convolutional encoder.
 
 A transformer that starts from 4×4 patches needs more images than a few glaciers give before it
-sees texture. Here EfficientNet-Lite0, which ImageNet weights are at hand for, leads down to 1/16
+sees texture. Here an EfficientNet-Lite, which ImageNet weights are at hand for, leads down to 1/16
 (convolutions first: Xiao et al. 2021, "Early convolutions help transformers see better",
 arXiv:2106.14881), Swin-V2 blocks (Liu et al. 2022, arXiv:2111.09883, as `transformers` has them)
 look at the whole scene there, and a residual convolutional decoder leads back up over skips, as in
@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from icefront.errors import IcefrontError
 from icefront.models.efficientnet import (
-    FEATURES,
     IMAGENET_MEAN,
     IMAGENET_STD,
     EfficientNetLite,
+    features_of,
 )
 from icefront.models.swin import swin_encoder
 from icefront.zones import N_ZONES
@@ -46,6 +46,8 @@ class CompactConfig:
         Features at full resolution.
     front_width : int
         Hidden features of the head for the front (`FrontHead`); 0 for a network without one.
+    stem : str
+        Variant of EfficientNet-Lite that leads down to 1/16: ``lite0``, ``lite1`` or ``lite2``.
     """
 
     image_size: int = 256
@@ -58,6 +60,7 @@ class CompactConfig:
     drop_path: float = 0.0
     head_width: int = 8
     front_width: int = 0
+    stem: str = "lite0"
 
 
 class NormedBlock(nn.Module):
@@ -166,9 +169,10 @@ class CompactTyrion(nn.Module):
     def __init__(self, config: CompactConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or CompactConfig()
-        self.stem = EfficientNetLite(2)
+        skips = features_of(c.stem)
+        self.stem = EfficientNetLite(2, c.stem)
         self.bridge = nn.Sequential(
-            nn.Conv2d(FEATURES[-1], c.deep, 1, bias=False), nn.BatchNorm2d(c.deep)
+            nn.Conv2d(skips[-1], c.deep, 1, bias=False), nn.BatchNorm2d(c.deep)
         )
         self.encoder = swin_encoder(
             image_size=c.image_size // 16,
@@ -189,7 +193,7 @@ class CompactTyrion(nn.Module):
         self.deepest = NormedBlock(c.deep, c.deep)
         steps: list[nn.Module] = []
         below = c.deep
-        for width, skip in zip(reversed(c.widths), reversed(FEATURES[:-1]), strict=True):
+        for width, skip in zip(reversed(c.widths), reversed(skips[:-1]), strict=True):
             steps.append(NormedBlock(below + skip, width))
             below = width
         self.steps = nn.ModuleList(steps)

