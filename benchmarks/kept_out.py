@@ -45,6 +45,8 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
         "data.simulated_fraction=0.25",
         "data.mosaic_fraction=0.2",
         "augmentation.zoom=[0.35,1.6]",
+        "augmentation.open_water=0.4",
+        "augmentation.open_water_range=[0.004,0.7]",
     ),
 }
 """What each candidate changes in the recipe."""

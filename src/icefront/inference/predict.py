@@ -10,6 +10,7 @@ from torch import nn
 
 from icefront.grid import pixel_sides
 from icefront.inference.ensembles import predict_ensemble
+from icefront.inference.false_gaps import without_false_gaps
 from icefront.inference.network import (
     BATCHES,
     FoldedNetwork,
@@ -147,6 +148,8 @@ def predict(
     Returns
     -------
     Predicted
+        But where ``settings.exact`` is set, large areas that hold data are no gaps, whatever the
+        network says: see `icefront.inference.false_gaps`.
 
     Raises
     ------
@@ -173,9 +176,8 @@ def predict(
             exact=settings.exact,
             progress=progress,
         )
-        return Predicted(
-            scene, for_model, found.mean, found.std, found.logit_std, found.front, note
-        )
+        mean = _with_gaps_of(for_model, found.mean, settings)
+        return Predicted(scene, for_model, mean, found.std, found.logit_std, found.front, note)
     image = prepared(for_model, card)
     at_once = whole and card.whole and max(image.shape) <= card.window
     with evaluating(models[0], where), computing(where, precision):
@@ -199,7 +201,17 @@ def predict(
                 progress=progress,
             )
     front = maps[N_ZONES] if len(maps) > N_ZONES else None
-    return Predicted(scene, for_model, maps[:N_ZONES], front=front, note=note)
+    zones = _with_gaps_of(for_model, maps[:N_ZONES], settings)
+    return Predicted(scene, for_model, zones, front=front, note=note)
+
+
+def _with_gaps_of(
+    scene: Scene, probabilities: np.ndarray, settings: PredictionSettings
+) -> np.ndarray:
+    """Leave no large gap where the scene has none, unless the answer is to be as published."""
+    if settings.exact:
+        return probabilities
+    return without_false_gaps(probabilities, scene.image, scene.pixel_size_m)
 
 
 def predict_zones(
