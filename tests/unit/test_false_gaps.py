@@ -38,6 +38,14 @@ def test_only_areas_larger_than_a_shadow_change(side: int, changed: bool) -> Non
     assert np.array_equal(found[:, ~black], given[:, ~black])
 
 
+def test_scattered_zeros_of_water_are_no_gap() -> None:
+    """Two thirds of an 8-bit image of calm water may be 0."""
+    black = _square(40)
+    image = np.where(black & (np.random.default_rng(0).random((SIDE, SIDE)) < 0.67), 0.0, 0.01)
+    found = without_false_gaps(_probabilities(black), image.astype(np.float32), None)
+    assert (likeliest(found)[black] == OCEAN).mean() > 0.95
+
+
 @pytest.mark.parametrize("empty", [np.nan, 0.0])
 def test_gaps_stay(empty: float) -> None:
     """Also those that a file fills with zeros and does not name."""
