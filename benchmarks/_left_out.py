@@ -112,6 +112,12 @@ class LeftOutGlacier:
         """Return the zones of smoothed probabilities, the gaps as they are, (T, H, W)."""
         return np.where(self.gaps, NO_DATA, smoothed[:, ROCK:].argmax(axis=1) + ROCK)
 
+    def drawn(self, count: int) -> dict[int, np.ndarray]:
+        """Return the true zones of so many dates, spread evenly through time, by their index."""
+        by_date = np.argsort(np.array(self.dates, "M8[D]"), kind="stable")
+        chosen = by_date[np.linspace(0, len(self.dates) - 1, count + 2).astype(int)[1:-1]]
+        return {int(i): self.dataset.zones(int(i)) for i in chosen}
+
     def error(self, zones: np.ndarray, scored: Iterable[int] | None = None) -> float:
         """Return the mean distance error in pixels of 256, pooled over images."""
         errors = []

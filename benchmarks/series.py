@@ -97,10 +97,8 @@ def _errors(glacier: LeftOutGlacier, views: int) -> Iterator[tuple[str, float]]:
     power = usual_power(len(dates), rates)
     past = through_time(series, dates, rates=rates, power=power, filtered=True, fill=True)
     yield "past only", glacier.error(glacier.zones(past))
-    by_date = np.argsort(np.array(dates, "M8[D]"), kind="stable")
     for count in CORRECTED:
-        chosen = by_date[np.linspace(0, len(dates) - 1, count + 2).astype(int)[1:-1]]
-        drawn = {int(i): glacier.dataset.zones(int(i)) for i in chosen}
+        drawn = glacier.drawn(count)
         taught = smooth_series(series, dates, corrections=drawn, rates=rates, fill=True)
         others = sorted(set(range(len(dates))) - set(drawn))
         yield f"{count} corrected", glacier.error(glacier.zones(taught), others)
