@@ -23,7 +23,7 @@ from icefront.series.evidence import POWER, SILENT, evidence
 from icefront.series.lattice import lattice_grid, nowhere, onto, to_bytes, window_of
 from icefront.series.open_sea import open_sea, without_lakes
 from icefront.series.rates import ChangeRates
-from icefront.series.reliability import reliable_powers
+from icefront.series.reliability import quantile_of_others, reliable_powers
 from icefront.series.smoothing import posterior, transitions_between
 from icefront.series.steady_sample import steady_sample
 from icefront.series.still_boundary import LOG_ODDS, still_boundary
@@ -449,3 +449,13 @@ def test_one_more_date_leaves_a_sample_as_it_is_and_sensors_in_turn_have_equal_p
     more = steady_sample(np.append(days, 5), 400)
     assert len(set(chosen.tolist()) ^ set(more.tolist())) <= 2
     assert steady_sample(days[::-1], 5000)[0] == len(days) - 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.floats(0, 1), min_size=3, max_size=20), fraction=st.sampled_from([0.5, 0.9])
+)
+def test_the_quantile_of_all_others_is_that_without_each_value(values, fraction):
+    found = quantile_of_others(np.array(values), fraction)
+    others = [np.quantile(np.delete(values, place), fraction) for place in range(len(values))]
+    assert np.allclose(found, others)

@@ -245,18 +245,17 @@ def smooth_dates(
         apart = float(f"{apart:.2g}")  # it is not known better, and most dates stay as they are
         newest, lattice = max(dates), repr(grid)
         for index, member in enumerate(members):
-            whole, near = smoothed.date(index), data.near(index)
+            whole = smoothed.date(index)
             probabilities = near_meeting(whole)
             status = PROVISIONAL if member.date == newest else SMOOTHED
-            parts = (probabilities, near, data.of(index), evidence.of(index))
+            parts = (probabilities, data.digest(index), evidence.digest(index))
             fingerprint = _fingerprint(lattice, apart, status, *parts)
             if wanted is not None and not wanted(index, fingerprint):
                 continue
-            drawn = pencil.draw(index, probabilities, near, apart)
-            front = drawn.front
-            front["through_time"] = status
-            front["interpolated"] = _fraction_on(front.geometry.iloc[0], ~data.of(index), grid)
-            yield SmoothedDate(index, front, whole, grid, drawn.shore, fingerprint)
+            drawn = pencil.draw(index, probabilities, data.near(index), apart)
+            drawn.row["through_time"] = status
+            drawn.row["interpolated"] = _fraction_on(drawn.line, ~data.of(index), grid)
+            yield SmoothedDate(index, drawn.front, whole, grid, drawn.shore, fingerprint)
 
 
 def _fingerprint(*parts: object) -> str:
@@ -489,6 +488,7 @@ class _FrontEvidence:
         self._witnesses = frozenset(steady_sample(days, WITNESSES).tolist())
         self.still: np.ndarray | None = None
         self._still_alone: np.ndarray | None = None
+        self._digest_alone: str | None = None
 
     def add(self, index: int, zones: np.ndarray) -> None:
         """Add a date with its probabilities, uint8 (4, H, W)."""
@@ -521,6 +521,14 @@ class _FrontEvidence:
             boundary = boundary.reshape(self._count.shape)
             mean = np.where(boundary, (own + mean) / 2, np.where(self._count > 0, mean, own))
         return _probability(mean if self.still is None else mean + self.still)
+
+    def digest(self, index: int) -> str:
+        """Return a digest of what `of` gives for a date."""
+        if self._bits:
+            return _fingerprint(self.of(index))
+        if self._digest_alone is None:
+            self._digest_alone = _fingerprint(self.of(index))
+        return self._digest_alone
 
     def _own(self, index: int) -> np.ndarray | None:
         member = self._members[index]
@@ -596,9 +604,15 @@ class _DataMasks:
 
     def near(self, index: int) -> np.ndarray:
         """Return where a date, or one at most `INTERPOLATED_DAYS` from it, has data."""
-        close = np.abs(self._days - self._days[index]) <= INTERPOLATED_DAYS
-        bits = [bits for bits, is_close in zip(self._bits, close, strict=True) if is_close]
-        return self._unpacked(np.bitwise_or.reduce(bits))
+        return self._unpacked(self._near(index))
+
+    def digest(self, index: int) -> str:
+        """Return a digest of what `of` and `near` give for a date."""
+        return _fingerprint(self._bits[index], self._near(index))
+
+    def _near(self, index: int) -> np.ndarray:
+        close = np.flatnonzero(np.abs(self._days - self._days[index]) <= INTERPOLATED_DAYS)
+        return np.asarray(np.bitwise_or.reduce([self._bits[i] for i in close]))
 
     def _unpacked(self, bits: np.ndarray) -> np.ndarray:
         count = self._shape[0] * self._shape[1]
@@ -618,7 +632,7 @@ def _disagreement(
     days = days_of([member.date for member in pencil.members])
     for index in steady_sample(days, DISAGREEMENT_DATES).tolist():
         alone, through = (
-            pencil.draw(index, series.date(index), data.of(index)).front.geometry.iloc[0]
+            pencil.draw(index, series.date(index), data.of(index)).line
             for series in (single, smoothed)
         )
         distance = mean_distance(alone, through, pencil.grid.transform.a)

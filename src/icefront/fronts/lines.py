@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -150,14 +151,31 @@ class DrawnFront:
 
     Attributes
     ----------
-    front : GeoDataFrame
-        As `extract_front` gives it.
-    shore : GeoDataFrame
-        As `extract_shore` gives it.
+    line, beside : LineString or MultiLineString
+        The front and the shore; empty where there is none.
+    row, beside_row : dict
+        What the tables say of them.
+    crs : pyproj.CRS or None
+        Of the scene.
     """
 
-    front: gpd.GeoDataFrame
-    shore: gpd.GeoDataFrame
+    line: BaseGeometry
+    beside: BaseGeometry
+    row: dict[str, Any]
+    beside_row: dict[str, Any]
+    crs: CRS | None
+
+    @property
+    def front(self) -> gpd.GeoDataFrame:
+        """The front as `extract_front` gives it."""
+        return gpd.GeoDataFrame(pd.DataFrame([self.row]), geometry=[self.line], crs=self.crs)
+
+    @property
+    def shore(self) -> gpd.GeoDataFrame:
+        """The shore as `extract_shore` gives it."""
+        table = pd.DataFrame([self.beside_row])
+        whole = gpd.GeoDataFrame(table, geometry=[self.beside], crs=self.crs)
+        return whole.iloc[:0] if self.beside.is_empty else whole
 
 
 def _drawn(
@@ -287,12 +305,7 @@ def draw_front(
             row |= {f"{name}_px": std * grid.side_on_map for name, std in stds.items()}
     shore_m = _ground_length(drawn.shore, grid)[0] if grid.crs is not None else drawn.shore_length
     beside = {**about, "length_m": shore_m if known else np.nan}
-    return DrawnFront(
-        gpd.GeoDataFrame(pd.DataFrame([row]), geometry=[drawn.geometry], crs=scene.crs),
-        gpd.GeoDataFrame(pd.DataFrame([beside]), geometry=[drawn.shore], crs=scene.crs).iloc[
-            : int(not drawn.shore.is_empty)
-        ],
-    )
+    return DrawnFront(drawn.geometry, drawn.shore, row, beside, scene.crs)
 
 
 @dataclass(frozen=True)

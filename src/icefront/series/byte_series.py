@@ -53,23 +53,17 @@ class ByteSeries:
     def __getitem__(self, key: tuple[int, slice, slice]) -> np.ndarray:
         """Return ``[index, :, rows]``, uint8 (4, h, W)."""
         index, rows = self._checked(key)
-        values = np.empty((N_ZONES, rows.stop - rows.start, self.shape[3]), np.uint8)
-        if values.shape[1] == self.shape[2]:
-            self._file.seek(self._offset(index, 0, rows))
-            self._file.readinto(values.data)  # type: ignore[attr-defined]
-            return values
-        for channel in range(N_ZONES):
-            self._file.seek(self._offset(index, channel, rows))
-            self._file.readinto(values[channel].data)  # type: ignore[attr-defined]
-        return values
+        values = np.empty((rows.stop - rows.start, N_ZONES, self.shape[3]), np.uint8)
+        self._file.seek(self._offset(index, rows))
+        self._file.readinto(values.data)  # type: ignore[attr-defined]
+        return np.ascontiguousarray(values.transpose(1, 0, 2))
 
     def __setitem__(self, key: tuple[int, slice, slice], values: np.ndarray) -> None:
         """Write ``[index, :, rows]``."""
         index, rows = self._checked(key)
-        values = np.ascontiguousarray(values, dtype=np.uint8)
-        for channel in range(N_ZONES):
-            self._file.seek(self._offset(index, channel, rows))
-            self._file.write(values[channel].data)
+        values = np.asarray(values, dtype=np.uint8).transpose(1, 0, 2)
+        self._file.seek(self._offset(index, rows))
+        self._file.write(np.ascontiguousarray(values).data)
 
     def date(self, index: int) -> np.ndarray:
         """Return the probabilities of one date, uint8 (4, H, W)."""
@@ -82,6 +76,6 @@ class ByteSeries:
         start, stop, _ = rows.indices(self.shape[2])
         return int(index), slice(start, stop)
 
-    def _offset(self, index: int, channel: int, rows: slice) -> int:
-        line = (index * N_ZONES + channel) * self.shape[2] + rows.start
-        return line * self.shape[3]
+    def _offset(self, index: int, rows: slice) -> int:
+        # The zones of a row lie side by side, so that a strip is read in one go.
+        return (index * self.shape[2] + rows.start) * N_ZONES * self.shape[3]

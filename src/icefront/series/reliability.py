@@ -11,7 +11,7 @@ import numpy as np
 from icefront.series.evidence import LEAST, POWER, evidence
 from icefront.series.rates import STATES, ChangeRates
 from icefront.series.smoothing import days_of, read_sample, transitions_between
-from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK
+from icefront.zones import GLACIER, NO_DATA, OCEAN, ROCK, likeliest
 
 LEAST_DATES = 6
 """With fewer dates nobody can say which of them is the odd one."""
@@ -81,12 +81,13 @@ def _contradictions(
     likelihood = evidence(found, np.full(len(days), power))
     transitions = transitions_between(days[order], rates)
     data = 1 - found[:, NO_DATA]
-    seen = found[:, ROCK:].argmax(axis=1)
+    seen = likeliest(found[:, ROCK:].swapaxes(0, 1))
 
     def fractions(past_only: bool) -> np.ndarray:
         expected = _from_others(likelihood, transitions, past_only=past_only)
-        known = data * (expected.max(axis=1) > SURE)
-        other = expected.argmax(axis=1) != seen
+        by_state = expected.swapaxes(0, 1)
+        known = data * (by_state.max(axis=0) > SURE)
+        other = likeliest(by_state) != seen
         result = np.empty(len(days))
         result[order] = (known * other).sum(axis=1) / np.maximum(known.sum(axis=1), 1e-6)
         return result
@@ -141,13 +142,36 @@ def reliable_powers(
 
 def _odd(values: np.ndarray) -> np.ndarray:
     """Find values far beyond what nine in ten of the others reach."""
-    odd = np.zeros(len(values), bool)
-    for index, value in enumerate(values):
-        others = np.delete(values, index)
-        usual = float(np.median(others))
-        high = float(np.quantile(others, 0.9))
-        odd[index] = value > ODD * high and value > usual + LEAST_EXCESS
-    return odd
+    high, usual = (quantile_of_others(values, fraction) for fraction in (0.9, 0.5))
+    return np.asarray((values > ODD * high) & (values > usual + LEAST_EXCESS))
+
+
+def quantile_of_others(values: np.ndarray, fraction: float) -> np.ndarray:
+    """Return for each value the quantile of all others.
+
+    Parameters
+    ----------
+    values : float (T,)
+        At least 3.
+    fraction : float
+        Below 1.
+
+    Returns
+    -------
+    float (T,)
+        Linear between two values, as by `numpy.quantile`.
+    """
+    order = np.argsort(values)
+    rank = np.empty(len(values), int)
+    rank[order] = np.arange(len(values))
+    ascending = values[order]
+    place = fraction * (len(values) - 2)
+    low = int(place)
+    # Without a value, those after it move down by one place.
+    below, above = (
+        ascending[np.minimum(at + (rank <= at), len(values) - 1)] for at in (low, low + 1)
+    )
+    return np.asarray(below + (above - below) * (place - low))
 
 
 def _from_others(likelihood: np.ndarray, transitions: np.ndarray, *, past_only: bool) -> np.ndarray:
