@@ -52,8 +52,8 @@ REPEATS = 3
 
 STEPS: dict[str, tuple[str, ...]] = {
     "hash": ("icefront.projects.workers.signature",),
-    "read": ("icefront.scenes.reading.survey",),
-    "warp": ("icefront.scenes.reading.warp_band",),
+    "read": ("icefront.scenes.reading.survey", "icefront.scenes.reading.survey_of_part"),
+    "warp": ("icefront.scenes.reading.warp_band", "icefront.scenes.reading.warp_values"),
     "resample": ("icefront.inference.predict.for_card",),
     "network": ("icefront.inference.network.FoldedNetwork.centre",),
     "windows": ("icefront.inference.predict.blend_windows",),

@@ -11,6 +11,7 @@ from PIL import Image
 from pyproj import CRS, Transformer
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from scipy import ndimage
 
 import icefront
 from icefront.scenes import describe, open_scene
@@ -298,6 +299,24 @@ def test_no_data_takes_no_part_in_warping(tmp_path):
     assert not scene.valid[hole | edge].any()
 
 
+def test_an_image_warped_from_memory_is_that_warped_from_the_file(tmp_path):
+    image = np.clip(RNG.gamma(4, 20, (300, 200)), 1, 255).astype(np.uint8)
+    image[:, :40] = 0  # a black edge
+    image[100:103, 80:100] = 0  # values, since no border is near
+    path = write(
+        tmp_path / "a.tif", image, crs="EPSG:4326", transform=Affine(2.1e-4, 0, -38, 0, -9e-5, 66)
+    )
+    scenes = [
+        scene_of(survey(path, keep_values=True, most_in_memory=most)) for most in (0, 1 << 20)
+    ]
+    file, memory = (scene.valid for scene in scenes)
+    assert not (file & ~memory).any()
+    assert not (memory & ~ndimage.binary_dilation(file, np.ones((3, 3)))).any()
+    off = np.abs(scenes[0].image - scenes[1].image)[file]
+    assert np.count_nonzero(off > 1e-6) < 0.02 * off.size  # beside the edge only
+    assert off.max() < 0.5
+
+
 def test_south_up_rasters_are_turned_exactly(tmp_path):
     image = speckle()
     path = write(tmp_path / "a.tif", image[::-1], transform=Affine(10, 0, 5e5, 0, 10, 7.6e6 - 600))
@@ -389,6 +408,7 @@ def test_memory_is_that_of_the_scene_and_little_more(tmp_path, crs):
     transform = UTM if crs == "EPSG:32622" else Affine(2e-4, 0, -38, 0, -1e-4, 66)
     path = write(tmp_path / "a.tif", image, crs=crs, transform=transform, blockysize=16)
     few = {"keep_values": True, "strip_pixels": 1 << 17, "sample_pixels": 10_000}
+    few["most_in_memory"] = 1 << 21
     scene_of(survey(path, **few))  # what is loaded once does not count
     tracemalloc.start()
     scene = scene_of(survey(path, **few))

@@ -49,8 +49,9 @@ from icefront.models.card import ModelCard, card_of
 from icefront.models.registry import load_model
 from icefront.scenes.access import folders_of, input_folders
 from icefront.scenes.data_arrays import scene_from_xarray
-from icefront.scenes.reading import Part, open_scene
+from icefront.scenes.reading import open_scene
 from icefront.scenes.scene import Scene
+from icefront.scenes.working_grid import Part
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -554,12 +555,14 @@ def _part(
     """Return the rows and columns that are needed; all of them where prediction is exact."""
     part = needed_part(area, grid, card, name)
     if part is None or settings.exact:
+        notes.clear()
         return None
     rows, columns = part
-    notes.append(
+    # Asked anew on another grid, the last answer counts.
+    notes[:] = [
         f"Of {grid.height} x {grid.width} pixels only rows {rows.start} to {rows.stop - 1} and "
         f"columns {columns.start} to {columns.stop - 1} were taken, around the area of interest."
-    )
+    ]
     return part
 
 

@@ -37,8 +37,8 @@ STRIP_PIXELS = 1 << 22
 _CACHE_BYTES = 64 << 20
 # Values, validity, mask and temporary arrays of a pixel of a strip.
 _STRIP_BYTES = 12
-# Bytes a pixel of the decoders that may hold a whole image: interlaced PNGs, JPEG 2000 of one tile.
-_DECODED_WHOLE = {"PNG": 2, "JP2OpenJPEG": 4}
+DECODED_WHOLE = {"PNG": 2, "JP2OpenJPEG": 4}
+"""Bytes a pixel of decoders that may hold a whole image: interlaced PNGs, JPEG 2000 of one tile."""
 _SCHEME = re.compile(r"(?:(?:zip|tar|gzip)\+)?(?:zip|tar|gzip|file|https?|ftp|s3|gs|az|oss)://")
 _MOST_NAMES = 12
 _MOST_PACKED = 3
@@ -335,8 +335,8 @@ def _layout(src: DatasetReader, band: int, strip_pixels: int) -> tuple[int, int]
 def decoding_bytes(src: DatasetReader, band: int, strip_pixels: int = STRIP_PIXELS) -> int:
     """Return the memory in bytes that `strips` and GDAL take at once, beside what is kept."""
     rows, cache = _layout(src, band, strip_pixels)
-    whole = src.height * src.width * src.count if src.driver in _DECODED_WHOLE else 0
-    return int(cache + _STRIP_BYTES * rows * src.width + _DECODED_WHOLE.get(src.driver, 0) * whole)
+    whole = src.height * src.width * src.count if src.driver in DECODED_WHOLE else 0
+    return int(cache + _STRIP_BYTES * rows * src.width + DECODED_WHOLE.get(src.driver, 0) * whole)
 
 
 def strips(
@@ -346,6 +346,7 @@ def strips(
     *,
     equal_rgb: bool,
     strip_pixels: int = STRIP_PIXELS,
+    part: tuple[slice, slice] | None = None,
 ) -> Iterator[Strip]:
     """Decode a band from top to bottom, a few megapixels at a time.
 
@@ -360,6 +361,8 @@ def strips(
         Check that the first three bands are equal.
     strip_pixels : int
         About as many pixels make a strip.
+    part : (slice, slice), optional
+        Rows and columns to decode; the rows of the strips are counted from its first.
 
     Yields
     ------
@@ -371,6 +374,7 @@ def strips(
         If a block cannot be decoded (a damaged or truncated file), or red, green and blue differ.
     """
     rows, cache = _layout(src, band, strip_pixels)
+    down, across = (slice(0, src.height), slice(0, src.width)) if part is None else part
     flags, nodata = src.mask_flag_enums[band - 1], src.nodatavals[band - 1]
     # A mask of what is NaN tells nothing that the values do not.
     only_nan = flags == [MaskFlags.nodata] and nodata is not None and np.isnan(nodata)
@@ -379,9 +383,9 @@ def strips(
     # What a scale or an offset leads down there is no value of an unsigned type either.
     may_be_filled = (scale, offset) != (1.0, 0.0) or not src.dtypes[band - 1].startswith("uint")
     with rasterio.Env(GDAL_CACHEMAX=cache):
-        for top in range(0, src.height, rows):
-            bottom = min(src.height, top + rows)
-            window = Window(0, top, src.width, bottom - top)
+        for top in range(down.start, down.stop, rows):
+            bottom = min(down.stop, top + rows)
+            window = Window(across.start, top, across.stop - across.start, bottom - top)
             try:
                 values = src.read(band, window=window, out_dtype="float32")
                 mask = src.read_masks(band, window=window) if masked else None
@@ -401,4 +405,4 @@ def strips(
                 values += np.float32(offset)
             if may_be_filled:
                 valid &= values > FILL_AT_MOST
-            yield Strip(top, bottom, values, valid)
+            yield Strip(top - down.start, bottom - down.start, values, valid)

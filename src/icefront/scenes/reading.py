@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from icefront.errors import IcefrontError
-from icefront.grid import Grid
+from icefront.errors import IcefrontError, naming
 from icefront.scenes.access import is_gdal_name
 from icefront.scenes.nodata import INVALID
 from icefront.scenes.scene import Scene
 from icefront.scenes.survey import Survey, survey
-from icefront.scenes.warp import warp_band
-from icefront.scenes.working_grid import AskedPixelSize
+from icefront.scenes.survey_of_part import survey_of_part
+from icefront.scenes.warp import warp_band, warp_values
+from icefront.scenes.working_grid import AskedPixelSize, Part
 
 _ROWS = 512
-
-Part = Callable[[Grid], tuple[slice, slice] | None]
-"""Chooses rows and columns of a grid, or all of it by None."""
 
 
 def open_scene(
@@ -51,7 +47,8 @@ def open_scene(
         or ``dn`` (see `icefront.scenes.radiometry`). What ``auto`` decided is in the notes.
     part : callable, optional
         Called with the grid of the scene; returns the rows and columns that are needed, or None
-        for all. The rest decides on no data and radiometry, but is neither warped nor kept.
+        for all. Where a sample of the rest says enough, no more of the file than the part and
+        that sample is decoded: see `icefront.scenes.survey_of_part`.
 
     Returns
     -------
@@ -63,16 +60,22 @@ def open_scene(
     Raises
     ------
     IcefrontError
-        If the file is missing, a folder, no image, damaged or truncated anywhere, complex,
-        without data or of one value; if it has several bands and none was chosen; or if an
-        argument does not fit.
+        If the file is missing, a folder, no image, damaged or truncated where it is decoded,
+        complex, without data or of one value; if it has several bands and none was chosen; or if
+        an argument does not fit.
 
     Notes
     -----
     The file is decoded in strips into the one float32 array of the result; beside it stands one
-    byte for each native pixel. An image that is warped is read twice: the first pass finds what
-    is no data and how bright the image is.
+    byte for each native pixel. A small image that is warped is kept in memory for that; a large
+    one is read twice: the first pass finds what is no data and how bright the image is.
     """
+    if part is not None:
+        found = survey_of_part(
+            path, part, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry
+        )
+        if found is not None:
+            return scene_of(found)
     return scene_of(
         survey(path, band=band, pixel_size_m=pixel_size_m, radiometry=radiometry, keep_values=True),
         part,
@@ -98,32 +101,38 @@ def scene_of(found: Survey, part: Part | None = None) -> Scene:
     needed = None if part is None else part(place.grid)
     if needed is not None:
         place = replace(place, grid=place.grid.part(*needed))
-    if pixels.values is not None:
-        image, codes = pixels.values, pixels.codes
+    values, codes = pixels.values, pixels.codes
+    pixels.values = None
+    del pixels.codes
+    if not place.warped:
+        assert values is not None
+        image = values
         if needed is not None:
             # Copied, so that what is not needed is given back.
             image, codes = image[needed].copy(), codes[needed]
-            pixels.values = None
         for top in range(0, image.shape[0], _ROWS):
-            strip = image[top : top + _ROWS]
-            strip[codes[top : top + _ROWS] == INVALID] = np.nan
-            strip[:] = found.radiometry.apply(strip)
+            image[top : top + _ROWS][codes[top : top + _ROWS] == INVALID] = np.nan
+    elif values is not None:
+        with naming(file.path):
+            image = warp_values(values, codes, place)
     else:
-        image = warp_band(file.path, file.band, pixels.codes, place)
-        del pixels.codes
+        image = warp_band(file.path, file.band, codes, place)
         for top in range(0, image.shape[0], _ROWS):
             strip = image[top : top + _ROWS]
             if (file.scale, file.offset) != (1.0, 0.0):
                 strip *= np.float32(file.scale)
                 strip += np.float32(file.offset)
-            strip[:] = found.radiometry.apply(strip)
-        if needed is None and not any(
-            np.isfinite(image[top : top + _ROWS]).any() for top in range(0, image.shape[0], _ROWS)
-        ):
-            raise IcefrontError(
-                f"{os.fspath(file.path)} holds no data on a grid of {place.grid.pixel_size_m:g} m; "
-                "give a smaller pixel size."
-            )
+    del values, codes
+    valid = False
+    for top in range(0, image.shape[0], _ROWS):
+        strip = image[top : top + _ROWS]
+        valid = valid or bool(np.isfinite(strip).any())
+        strip[:] = found.radiometry.apply(strip)
+    if needed is None and not found.partial and not valid:
+        raise IcefrontError(
+            f"{os.fspath(file.path)} holds no data on a grid of {place.grid.pixel_size_m:g} m; "
+            "give a smaller pixel size."
+        )
     metadata = file.metadata
     return Scene(
         image=image,

@@ -52,6 +52,7 @@ from icefront.scenes.raster import (
     opened,
     strips,
 )
+from icefront.scenes.warp import MOST_IN_MEMORY, averages
 from icefront.scenes.working_grid import AskedPixelSize, GridChoice, choose_grid, georeference
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ class Survey:
     radiometry : Radiometry
     notes : tuple of str
         What was decided, a sentence each.
+    partial : bool
+        `place` and `pixels` are of a part of the file.
     """
 
     file: FileFacts
@@ -186,6 +189,7 @@ class Survey:
     pixels: Pixels
     radiometry: Radiometry
     notes: tuple[str, ...]
+    partial: bool = False
 
 
 @np.errstate(all="ignore")
@@ -198,6 +202,7 @@ def survey(
     keep_values: bool = False,
     strip_pixels: int = STRIP_PIXELS,
     sample_pixels: int = SAMPLE_PIXELS,
+    most_in_memory: int = MOST_IN_MEMORY,
 ) -> Survey:
     """Decode a file once, strip by strip, and decide what to make of it.
 
@@ -206,9 +211,12 @@ def survey(
     path, band, pixel_size_m, radiometry
         See `icefront.open_scene`.
     keep_values : bool
-        Keep the decoded values where the scene lies on the grid of the file.
+        Keep the decoded values where the scene lies on the grid of the file, or is warped in
+        memory.
     strip_pixels, sample_pixels : int
         About as many pixels are decoded at once, and decide on the radiometry.
+    most_in_memory : int
+        Pixels of a file that is warped from memory at most, see `icefront.scenes.warp`.
 
     Returns
     -------
@@ -224,9 +232,12 @@ def survey(
     asked = check_pixel_size(pixel_size_m)
     with naming(path):
         with opened(path) as src:
-            file, place = _header(src, path, band, asked)
-            keep = keep_values and not place.warped
+            file, place = header_of(src, path, band, asked)
+            small = src.height * src.width <= most_in_memory
+            from_memory = place.warped and small and not averages(place)
+            keep = keep_values and (not place.warped or from_memory)
             kept = 4 * place.grid.height * place.grid.width if keep_values else 0
+            kept += 4 * src.height * src.width if keep and from_memory else 0
             check_memory(
                 int(_BYTES_OF_CODES * src.height * src.width)
                 + kept
@@ -235,9 +246,9 @@ def survey(
                 "cut it, or give a larger pixel size" if place.warped else "cut it",
             )
             pixels, blocks = _decode(src, file, keep, strip_pixels, sample_pixels)
-        decided = _radiometry_of(file, pixels, radiometry)
+        decided = radiometry_of(file, pixels.sample, radiometry)
         if _remove_noise(pixels, blocks, decided.kind):
-            decided = _radiometry_of(file, pixels, radiometry)
+            decided = radiometry_of(file, pixels.sample, radiometry)
         place = _without_margins(place, pixels.codes, asked, os.fspath(path))
     notes = [file.band_note, *place.notes, decided.reason, *pixels.notes()]
     return Survey(file, place, pixels, decided, tuple(note for note in notes if note))
@@ -277,15 +288,16 @@ def read_header(
     """
     asked = check_pixel_size(pixel_size_m)
     with naming(path), opened(path) as src:
-        return _header(src, path, band, asked)
+        return header_of(src, path, band, asked)
 
 
-def _header(
+def header_of(
     src: DatasetReader,
     path: str | os.PathLike[str],
     band: int | str | None,
     asked: AskedPixelSize,
 ) -> tuple[FileFacts, GridChoice]:
+    """Return what an open file says of itself and where it lies, see `read_header`."""
     shown = os.fspath(path)
     file = _facts_of(src, path, band)
     native = georeference(src, shown)
@@ -408,10 +420,11 @@ def _remove_noise(pixels: Pixels, blocks: BlockRange, kind: RadiometryKind) -> b
     return removed > 0
 
 
-def _radiometry_of(file: FileFacts, pixels: Pixels, kind: str) -> Radiometry:
+def radiometry_of(file: FileFacts, sample: np.ndarray, kind: str) -> Radiometry:
+    """Decide on the radiometry of a band by a sample of its valid values and their extremes."""
     png = Path(os.fspath(file.path)).suffix.lower() == ".png"
     return decide_radiometry(
-        pixels.sample,
+        sample,
         dtype=file.dtype if (file.scale, file.offset) == (1.0, 0.0) else "float32",
         kind=kind,
         official=file.dtype == "uint8" and png and is_caffe_name(file.name),

@@ -12,7 +12,9 @@ sizes and lengths are those of the map.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 AskedPixelSize = PixelSize | Literal["pixels"]
 """A pixel size as callers state it; "pixels" says that it is unknown, whatever the name says."""
+
+Part = Callable[[Grid], tuple[slice, slice] | None]
+"""Chooses rows and columns of a grid, or all of it by None."""
 
 SQUARE_TOLERANCE = 1e-3
 """Largest relative difference of the sides of a pixel that still counts as square."""
@@ -80,14 +85,17 @@ class Georeference:
         """Whether the control points carry a thin-plate spline (otherwise a polynomial)."""
         return len(self.gcps) in _TPS_POINTS
 
+    @cached_property
+    def _transformer(self) -> GCPTransformer:
+        return GCPTransformer(list(self.gcps), tps=self.thin_plate)
+
     def to_map(self, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return x, y in `crs` of pixel corners (column, row)."""
         if self.transform is not None:
             t = self.transform
             return t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
         try:
-            with GCPTransformer(list(self.gcps), tps=self.thin_plate) as transformer:
-                xs, ys = transformer.xy(rows.ravel(), columns.ravel(), offset="ul")
+            xs, ys = self._transformer.xy(rows.ravel(), columns.ravel(), offset="ul")
         except (RasterioError, CPLE_BaseError) as error:
             raise IcefrontError(
                 f"The {len(self.gcps)} ground control points do not determine where the image "
@@ -104,8 +112,7 @@ class Georeference:
         if transform is not None:
             transform = composed(transform, Affine.translation(left, top))
         gcps = tuple(
-            GroundControlPoint(row=p.row - top, col=p.col - left, x=p.x, y=p.y, z=p.z)
-            for p in self.gcps
+            GroundControlPoint(p.row - top, p.col - left, p.x, p.y, p.z, id=p.id) for p in self.gcps
         )
         return replace(
             self, height=bottom - top, width=right - left, transform=transform, gcps=gcps
@@ -301,7 +308,7 @@ def _local_points(points: tuple, crs: CRS, path: object) -> tuple[CRS, tuple]:
         )
     _check_points(pixels, places, path)
     moved = tuple(
-        GroundControlPoint(row=p.row, col=p.col, x=x, y=y, z=p.z)
+        GroundControlPoint(p.row, p.col, x, y, p.z, id=p.id)
         for p, (x, y) in zip(points, places.tolist(), strict=True)
     )
     return crs, moved
