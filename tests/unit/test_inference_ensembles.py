@@ -18,9 +18,12 @@ from icefront.inference import (
     exact_layout,
     predict_ensemble,
 )
+from icefront.inference.network import FoldedNetwork, alike
+from icefront.inference.precision import evaluating, kept_ready
 from icefront.inference.symmetries import views
 from icefront.inference.windows import axis_of_windows, gaussian
 from icefront.models.card import ModelCard
+from icefront.models.registry import build, load_model
 from icefront.scenes.scene import Scene
 
 CARD = ModelCard(name="small", architecture={}, window=32, target=16, stride=8)
@@ -204,3 +207,50 @@ def test_the_default_layout_is_that_of_the_card_with_a_coarse_step_of_one_window
     assert exact_layout(small) == Layout(256, 128, 64)
     wide = ModelCard("wide", {}, window=64, target=64, stride=64)
     assert default_layout(wide) == exact_layout(wide)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_networks_that_are_stacked_give_what_they_give_one_by_one() -> None:
+    models = [load_model().eval() for _ in range(2)]
+    with torch.no_grad():
+        for parameter in models[1].parameters():
+            parameter.mul_(1.02)
+    for model in models:
+        model.card = dataclasses.replace(model.card, whole=False)
+    scene = bay((40, 100))
+    found = [
+        predict_ensemble(
+            models,
+            scene,
+            symmetries=4,
+            layout=Layout(64, 64, 64),
+            device="cpu",
+            stacked=stacked,
+            progress=False,
+        )
+        for stacked in (False, True)
+    ]
+    assert found[0].std.max() > 1e-3
+    for name in ("mean", "std", "logit_std"):
+        one_by_one, stacked = (getattr(one, name) for one in found)
+        np.testing.assert_allclose(stacked, one_by_one, atol=2e-4)
+
+
+def test_only_networks_of_one_architecture_are_stacked() -> None:
+    mini, other, full = build("tyrion-mini"), build("tyrion-mini"), build("unet")
+    folded = [FoldedNetwork(model.eval()) for model in (mini, other, full)]
+    assert alike(folded[:2])
+    assert not alike(folded[1:])
+
+
+def test_a_network_is_put_on_its_device_and_folded_once_for_several_scenes() -> None:
+    model = build("tyrion-mini").train()
+    with kept_ready(model, "cpu"):
+        assert not model.training
+        with evaluating(model, torch.device("cpu")):
+            first = FoldedNetwork(model).network
+        with evaluating(model, torch.device("cpu")):
+            assert FoldedNetwork(model).network is first
+    assert model.training
+    with kept_ready(model, "cuda:99"):  # the first scene says that there is none
+        assert model.training

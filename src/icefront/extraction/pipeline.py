@@ -43,6 +43,7 @@ from icefront.files.names import distinct_names, is_text, not_text, shown
 from icefront.fronts.area_of_interest import AreaOfInterest, area_in_scene
 from icefront.fronts.lines import draw_front
 from icefront.grid import Grid, mean_side
+from icefront.inference.precision import kept_ready
 from icefront.inference.predict import predict
 from icefront.memory import check_memory
 from icefront.models.card import ModelCard, card_of
@@ -211,12 +212,12 @@ def extract(
     fronts, latitudes = [], []
     series = GlacierSeries()
     lattice_of = series.crs_of if chosen.through_time and len(scenes) > 1 else None
-    for index, item in enumerate(scenes):
-        with input_folders(folders_of(scenes)):
+    with input_folders(folders_of(scenes)), kept_ready(network, chosen.device):
+        for index, item in enumerate(scenes):
             done = extract_scene(item, network, chosen, lattice_of=lattice_of)
-        series.add(index, done.scene, done.lattice)
-        fronts.append(done.front)
-        latitudes.append(done.facts["latitude"])
+            series.add(index, done.scene, done.lattice)
+            fronts.append(done.front)
+            latitudes.append(done.facts["latitude"])
     for index, through in series.revised(chosen.aoi, chosen.outline):
         fronts[index] = with_front_through_time(fronts[index], through.front)
     if len({front.crs is None for front in fronts}) > 1:
@@ -283,13 +284,14 @@ def extract_scenes(
     reports: list[SceneReport] = []
     series = GlacierSeries()
     with input_folders(folders_of(files)), staging(folder, explain=False) as unfinished:
-        for path, name in zip(files, distinct_names(files), strict=True):
-            report = _extract_to(
-                path, name, network, chosen, unfinished, folder, progress, series, len(reports)
-            )
-            reports.append(report)
-            if on_scene is not None:
-                on_scene(report)
+        with kept_ready(network, chosen.device):
+            for path, name in zip(files, distinct_names(files), strict=True):
+                report = _extract_to(
+                    path, name, network, chosen, unfinished, folder, progress, series, len(reports)
+                )
+                reports.append(report)
+                if on_scene is not None:
+                    on_scene(report)
         card = card_of(network)
         _revise(reports, series, chosen, card, unfinished, folder, progress)
         done = [report for report in reports if report.front is not None]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call, stack_module_state
 
 from icefront.inference.precision import QuickestWay
 from icefront.inference.windows import Network, probabilities_of
 from icefront.models.card import ModelCard
 from icefront.models.compact import CompactTyrion
 from icefront.models.folding import FoldedTyrion, folded
+from icefront.models.unet import UNet
 from icefront.scenes.radiometry import equalise
 from icefront.scenes.scene import Scene
 
@@ -86,12 +89,10 @@ def answering(model: nn.Module) -> Network:
     return WithFront(model) if has_front(model) else model
 
 
-_FOLDED: WeakKeyDictionary[nn.Module, tuple[list[Any], nn.Module, QuickestWay]] = (
-    WeakKeyDictionary()
-)
+_FOLDED: WeakKeyDictionary[nn.Module, tuple[list[Any], _Centre, QuickestWay]] = WeakKeyDictionary()
 
 
-def _folded_once(model: nn.Module) -> tuple[nn.Module, QuickestWay]:
+def _folded_once(model: nn.Module) -> tuple[_Centre, QuickestWay]:
     """Return what `folded` does; that of the scene before where the weights are still the same.
 
     Folding takes as long as several windows. Weights are compared by place, by PyTorch's count of
@@ -166,3 +167,52 @@ class FoldedNetwork:
         run = self._quickest if self._freezing else self.network
         found: torch.Tensor = run(windows, margin)
         return found
+
+
+class StackedNetworks:
+    """Folded networks of one architecture that see the same windows at once.
+
+    On a GPU one pass over stacked weights keeps it busier than a pass of each network.
+
+    Parameters
+    ----------
+    networks : sequence of FoldedNetwork
+        For which `alike` holds.
+    """
+
+    def __init__(self, networks: Sequence[FoldedNetwork]) -> None:
+        modules = [one.network for one in networks]
+        self.count = len(modules)
+        self._weights = stack_module_state(modules)
+        first = modules[0]
+
+        def one(weights: Any, windows: torch.Tensor, margin: int) -> torch.Tensor:
+            found: torch.Tensor = functional_call(first, weights, (windows, margin))
+            return found
+
+        self._all = torch.vmap(one, in_dims=(0, None, None))
+
+    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return logits of all windows by the first network, then by the second, and so on."""
+        return self.centre(windows, 0)
+
+    def centre(self, windows: torch.Tensor, margin: int) -> torch.Tensor:
+        """Return logits (count * B, 4 or 5, …) without `margin` pixels at each edge."""
+        found: torch.Tensor = self._all(self._weights, windows, margin).flatten(0, 1)
+        return found
+
+
+def alike(networks: Sequence[FoldedNetwork]) -> bool:
+    """Tell whether networks can be stacked: of the family, and different in their weights only.
+
+    The full Tyrion cannot: PyTorch's `vmap` does not map all that it is made of.
+    """
+    first, *others = (one.network for one in networks)
+    if not isinstance(first.model, (CompactTyrion, UNet)):
+        return False
+    shapes = {name: tensor.shape for name, tensor in first.state_dict().items()}
+    return all(
+        repr(other) == repr(first)
+        and {name: tensor.shape for name, tensor in other.state_dict().items()} == shapes
+        for other in others
+    )

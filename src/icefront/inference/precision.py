@@ -317,6 +317,25 @@ def computing(device: torch.device, precision: Precision) -> Iterator[None]:
         yield
 
 
+def ready(model: nn.Module, device: str = "auto") -> nn.Module:
+    """Put a model on its device in evaluation mode for good, so that no scene has to.
+
+    It is folded for the first scene then and stays so: `icefront.inference.network` keeps what it
+    folded as long as the model lives and its weights stay the same, at the same place.
+
+    Parameters
+    ----------
+    model : nn.Module
+    device : str
+        As for `choose_device`; one that does not exist leaves the model where it is, and the scene
+        says so.
+    """
+    model.eval()
+    with suppress(IcefrontError):
+        model.to(choose_device(device))
+    return model
+
+
 @contextmanager
 def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Put a model on a device in evaluation mode, and afterwards back to where it was."""
@@ -334,3 +353,19 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
             module.training = training
         if home is not None:
             model.to(home)
+
+
+@contextmanager
+def kept_ready(model: nn.Module, device: str) -> Iterator[None]:
+    """Do what `evaluating` does once for several scenes; it does nothing more for each of them.
+
+    Parameters
+    ----------
+    model : nn.Module
+    device : str
+        As for `choose_device`; of one that does not exist the first scene says so.
+    """
+    with ExitStack() as stack:
+        with suppress(IcefrontError):
+            stack.enter_context(evaluating(model, choose_device(device)))
+        yield

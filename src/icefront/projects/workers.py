@@ -182,7 +182,7 @@ def work(task: Task, network: nn.Module, job: Job) -> Outcome:
     try:
         load = job.own.get(task.glacier or "")
         if load is not None:
-            network = _network_of(load, 0)
+            network = _network_of(load, 0, job.settings.device)
         values, line, shore = _extracted(task, about, network, job)
         return Outcome(task, values, line, values["crs"], shore=shore)
     except FullDiskError as error:
@@ -284,11 +284,13 @@ def _serve(pipe: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
+        from icefront.inference.precision import ready
+
         if job.threads:
             import torch
 
             torch.set_num_threads(job.threads)
-        network = job.load()
+        network = ready(job.load(), job.settings.device)
     except Exception as error:
         pipe.send(f"The model cannot be loaded ({' '.join(str(error).split())}).")
         return
@@ -445,17 +447,19 @@ def _how_it_ended(code: int | None) -> str:
 
 
 @lru_cache(maxsize=8)
-def _network_of(load: Callable[[], nn.Module], threads: int) -> nn.Module:
+def _network_of(load: Callable[[], nn.Module], threads: int, device: str) -> nn.Module:
     import torch
+
+    from icefront.inference.precision import ready
 
     if threads:
         torch.set_num_threads(threads)
-    return load()
+    return ready(load(), device)
 
 
 def work_anywhere(task: Task, job: Job) -> Outcome:
     """Extract a scene in whatever process this is, which keeps its model."""
-    return work(task, _network_of(job.load, job.threads), job)
+    return work(task, _network_of(job.load, job.threads, job.settings.device), job)
 
 
 class Cluster:
