@@ -9,13 +9,16 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import shapely
 from affine import Affine
 from pyproj import CRS
 
 from benchmarks._left_out import VIEWS, LeftOutGlacier, networks
+from icefront.extraction.series_fronts import DatedZones, smooth_dates
 from icefront.grid import Grid
 from icefront.projects.probabilities import read_probabilities, write_probabilities
 from icefront.series.agreement import smooth_series
@@ -26,6 +29,10 @@ from icefront.series.smoothing import through_time
 
 DATES, SIDE = 1000, 512
 CORRECTED = (5, 10)
+PIXEL_M = 62.5
+"""Side given to pixels of the squeezed images: the least front is then 12 pixels long."""
+NINETY = 1.645
+"""Half the width of a 90 % interval, in standard deviations."""
 
 
 def run() -> list[dict]:
@@ -80,6 +87,9 @@ def _gains() -> list[dict]:
                 what = what if views == 1 else f"{what}, over {views} views"
                 found.setdefault(what, []).append(value)
                 rows.append(dict(name=f"{glacier.name}, {what}", value=value, unit="px", note=note))
+        for what, value in _held(glacier):
+            name = f"{glacier.name}, 90 % interval holds, {what}"
+            rows.append(dict(name=name, value=100 * value, unit="%", note=note))
     for what, values in found.items():
         note = f"of {len(values)} glaciers"
         rows.append(dict(name=f"mean, {what}", value=float(np.mean(values)), unit="px", note=note))
@@ -102,3 +112,36 @@ def _errors(glacier: LeftOutGlacier, views: int) -> Iterator[tuple[str, float]]:
         taught = smooth_series(series, dates, corrections=drawn, rates=rates, fill=True)
         others = sorted(set(range(len(dates))) - set(drawn))
         yield f"{count} corrected", glacier.error(glacier.zones(taught), others)
+
+
+def _held(glacier: LeftOutGlacier) -> Iterator[tuple[str, float]]:
+    """Yield the fractions of the true fronts within 90 % of the fronts that the program draws.
+
+    Of all true fronts, and of those that a drawn front faces: whose nearest place on it is not an
+    end. What it has left out, such as shore, is no matter of its width.
+    """
+    series = [to_bytes(found) for found in glacier.with_gaps(glacier.over(1))]
+    height, width = glacier.gaps.shape[1:]
+    grid = Grid(height, width, CRS.from_epsg(3413), Affine(PIXEL_M, 0, 0, 0, -PIXEL_M, 0), PIXEL_M)
+    members = [
+        DatedZones(str(index), date, grid, partial(series.__getitem__, index), glacier.name)
+        for index, date in enumerate(glacier.dates)
+    ]
+    within, facing = [], []
+    for done in smooth_dates(members):
+        row = done.front.iloc[0]
+        true = np.stack(grid.xy(*np.nonzero(glacier.dataset.front(done.index))), axis=1)
+        parts = shapely.get_parts(row.geometry)
+        if row.geometry.is_empty or not len(true):
+            continue
+        points = shapely.points(true)
+        nearest = np.array([shapely.distance(points, part) for part in parts])
+        along = np.array([shapely.line_locate_point(part, points) for part in parts])
+        lengths = shapely.length(parts)[:, None]
+        inner = (along > PIXEL_M) & (along < lengths - PIXEL_M)
+        chosen = nearest.argmin(axis=0)[None]
+        within.append(nearest.min(axis=0) <= NINETY * row.uncertainty_m)
+        facing.append(np.take_along_axis(inner, chosen, axis=0)[0])
+    held, faced = np.concatenate(within), np.concatenate(facing)
+    yield "all true fronts", float(held.mean())
+    yield "where a front faces them", float(held[faced].mean())

@@ -185,9 +185,8 @@ def usual_power(count: int, rates: ChangeRates) -> float:
 def common_error_px(count: int, rates: ChangeRates) -> float:
     """Return the standard deviation of fronts that is common to the dates, in pixels.
 
-    It does not show in how far the dates disagree. With `COMMON_ERROR_PX` and
-    `icefront.extraction.series_fronts.DISAGREEMENT` 90 % intervals hold 87 to 92 % on the glaciers
-    that `usual_power` names.
+    It does not show in how far the dates disagree. What 90 % intervals hold with it is stated in
+    ``docs/series.md`` and measured by ``benchmarks/series.py``.
 
     Parameters
     ----------
