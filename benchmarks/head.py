@@ -3,9 +3,11 @@
 Name a folder with a network for each glacier that never saw it, ``SI.safetensors`` and so on with
 their cards, in ``ICEFRONT_LEFT_OUT``. For each, a head is trained by ``configs/front-head.yaml`` on
 the other glaciers of ``caffe256`` in ``ICEFRONT_DATA`` (default ``../shared/data``) and measured on
-the glacier, with and without the head. What is done is kept in ``ICEFRONT_HEADS`` (default
-``runs/heads``), so that a run that was stopped goes on. ``ICEFRONT_EVERY=3`` takes every third
-image. ``python -m benchmarks.head FOLDER`` draws the median and the worst image of each glacier.
+the glacier: without the head, with it, and with the boundary divided as a head would that knows the
+labels (`icefront.training.front_head.front_labels`; what may be displaced counts as front). What is
+done is kept in ``ICEFRONT_HEADS`` (default ``runs/heads``), so that a run that was stopped goes on.
+``ICEFRONT_EVERY=3`` takes every third image. ``python -m benchmarks.head FOLDER`` draws the median
+and the worst image of each glacier.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ DATA = Path(os.environ.get("ICEFRONT_DATA", Path(__file__).parents[1] / "../shar
 GLACIERS = ("SI", "DBE", "Crane", "JAC")
 LANDSAT = ("Jakobshavn", "Sverdrup")
 RATIO, CLOSE_PX, BINS = (0.75, 1.5), 5.0, 10
+WAYS = {"without": "without the head", "with": "with it", "labels": "divided by the labels"}
 
 
 def run() -> list[dict]:
@@ -94,8 +97,16 @@ def scores_of(probabilities: ZoneProbabilities, scene: Scene, front: np.ndarray)
     label = mask_to_line(front)
     true = KDTree(np.argwhere(front)[:, ::-1] + 0.5)
     found: dict[str, Any] = {}
-    for kind, given in (("with", probabilities), ("without", np.asarray(probabilities))):
-        row = extract_front(given, scene).iloc[0]
+    labels = front_labels(front)
+    # What a head would say that knows the labels.
+    known = np.where(labels == SHORE, 0.1, 0.9)
+    zones = np.asarray(probabilities)
+    for kind, given, odds in (
+        ("with", probabilities, None),
+        ("without", zones, None),
+        ("labels", zones, known),
+    ):
+        row = extract_front(given, scene, front=odds).iloc[0]
         traced = mask_to_line(_mask(row.geometry, front.shape))
         points = points_along(row.geometry, 0.5)
         found[kind] = {
@@ -107,9 +118,8 @@ def scores_of(probabilities: ZoneProbabilities, scene: Scene, front: np.ndarray)
             "uncertainty": row.uncertainty_px,
             "ends": [row.get("start_std_px", np.nan), row.get("end_std_px", np.nan)],
         }
-    labels = front_labels(front)
-    boundary = [extract_front(np.asarray(probabilities), scene).geometry.iloc[0]]
-    places = points_along(boundary[0], 2.0).astype(int)
+    boundary = extract_front(zones, scene).geometry.iloc[0]
+    places = points_along(boundary, 2.0).astype(int)
     places = places.clip(0, np.array(front.shape[::-1]) - 1)
     kinds = labels[places[:, 1], places[:, 0]]
     assert probabilities.front is not None
@@ -129,14 +139,14 @@ def _mask(line: BaseGeometry, shape: tuple[int, ...]) -> np.ndarray:
 
 def _rows(name: str, scores: Sequence[dict[str, Any]]) -> list[dict]:
     rows = []
-    for kind in ("without", "with"):
+    for kind, words in WAYS.items():
         found = [s[kind] for s in scores]
         ratio = np.array([f["ratio"] for f in found])
         there, back = (
             np.array([f[way] for f in found if f[way] is not None]) for way in ("there", "back")
         )
         none = np.mean([f["there"] is None for f in found])
-        note = f"{name}, {len(found)} images, {kind} the head"
+        note = f"{name}, {len(found)} images, {words}"
         inside = (ratio >= RATIO[0]) & (ratio <= RATIO[1])
         rows += [
             dict(name="length drawn / labelled", value=np.median(ratio), unit="", note=note),
@@ -144,6 +154,7 @@ def _rows(name: str, scores: Sequence[dict[str, Any]]) -> list[dict]:
             dict(name="drawn to true", value=there.mean(), unit="px", note=note),
             dict(name="true to drawn", value=back.mean(), unit="px", note=note),
             dict(name="images without a front", value=100 * none, unit="%", note=note),
+            dict(name="within 5 px", value=100 * (there <= CLOSE_PX).mean(), unit="%", note=note),
         ]
         good = [f for f in found if f["flag"] == "good"]
         close = np.mean([f["there"] <= CLOSE_PX for f in good]) if good else np.nan
