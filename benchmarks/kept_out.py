@@ -48,6 +48,9 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
         "augmentation.open_water=0.4",
         "augmentation.open_water_range=[0.004,0.7]",
     ),
+    # The mean of the weights is of a wider stretch where the learning rate stays high
+    # (SWAD: Cha et al. 2021, arXiv:2102.08604).
+    "averaged": ("optimiser.final=0.4", "optimiser.averaging=0.996"),
 }
 """What each candidate changes in the recipe."""
 
