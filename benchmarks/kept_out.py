@@ -19,11 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import KDTree
+from shapely.geometry.base import BaseGeometry
 
-from benchmarks.head import LANDSAT, scores_of
+from benchmarks.head import LANDSAT
 from icefront.datasets.landsat_fronts import read_landsat_fronts
 from icefront.errors import IcefrontError
 from icefront.files.atomic import writing
+from icefront.fronts import extract_front
+from icefront.fronts.distances import points_along
 from icefront.inference.predict import predict_zones
 from icefront.models.registry import load_model
 from icefront.scenes.scene import Scene
@@ -123,13 +127,21 @@ def _landsat(folder: Path) -> dict[str, list[float]]:
         for item in _landsat_fronts():
             scene = Scene(item.image.astype(np.float32) / 255, name=item.name)
             probabilities = predict_zones(network, scene, progress=False)
-            score = scores_of(probabilities, scene, item.front)["without"]
-            ways = [np.inf if score[way] is None else score[way] for way in ("there", "back")]
-            distances.setdefault(item.glacier, []).append((ways[0], ways[1]))
+            line = extract_front(probabilities, scene).geometry.iloc[0]
+            distances.setdefault(item.glacier, []).append(_both_ways(line, item.front))
         medians = {g: np.median(d, axis=0).tolist() for g, d in distances.items()}
         with writing(file) as part:
             part.write_text(json.dumps(medians))
     return json.loads(file.read_text())
+
+
+def _both_ways(line: BaseGeometry, front: np.ndarray) -> tuple[float, float]:
+    """Return the mean distances drawn to true and true to drawn, in pixels."""
+    points = points_along(line, 0.5)
+    if not len(points):
+        return np.inf, np.inf
+    true = KDTree(np.argwhere(front)[:, ::-1] + 0.5)
+    return float(true.query(points)[0].mean()), float(KDTree(points).query(true.data)[0].mean())
 
 
 @cache
