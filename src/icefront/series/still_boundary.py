@@ -12,10 +12,10 @@ from icefront.series.smoothing import days_of
 from icefront.series.steady_sample import steady_sample
 from icefront.zones import GLACIER, NO_DATA, OCEAN, likeliest
 
-WITHIN_PX = 2
+WITHIN_PX = 1
 """A boundary is in the same place as long as it moves no further than this, in pixels."""
 
-STILL, MOVING = 0.9, 0.5
+STILL, MOVING = 0.97, 0.5
 """A place is still that lies on the boundary on this fraction of the dates, and moving if on less
 than that one; in between the evidence grows."""
 
