@@ -4,10 +4,10 @@ Each of the four glaciers of ``caffe256`` in ``ICEFRONT_DATA`` (default ``../sha
 out in turn, with its native patches and the mosaics of them, and 3,600 crops of the others train a
 network by ``configs/tyrion-mini.yaml`` with the changes of a candidate. It is scored on all images
 of the glacier, without a box, and on Landsat, which no network has seen. A candidate costs eight
-runs of some 13 minutes of one core. ``ICEFRONT_CANDIDATES`` names those to run (default:
-``present``), ``ICEFRONT_SEEDS`` the seeds (default ``0,1``), ``ICEFRONT_RUNS`` the folder of the
-runs (default ``runs/kept-out``): a run that was stopped goes on there, and one that ended is
-read. Rows of candidates that ran before are shown, too.
+runs of some 13 minutes of one core, so nothing is trained unless ``ICEFRONT_CANDIDATES`` names
+some, ``present,averaged`` for example. ``ICEFRONT_SEEDS`` are the seeds (default ``0,1``),
+``ICEFRONT_RUNS`` the folder of the runs (default ``runs/kept-out``): a run that was stopped goes on
+there, and of all that ended the rows are shown.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
 
 
 def run() -> list[dict]:
-    asked = os.environ.get("ICEFRONT_CANDIDATES", "present").split(",")
+    named = os.environ.get("ICEFRONT_CANDIDATES")
+    asked = named.split(",") if named else []
     seeds = [int(seed) for seed in os.environ.get("ICEFRONT_SEEDS", "0,1").split(",")]
     if not (DATA / "caffe256").is_dir():
         return []
@@ -160,15 +161,14 @@ def _rows(name: str, scores: dict, every: dict) -> list[dict]:
             note = f"{values}; mean IoU {iou:.3f}"
             rows.append(dict(name=f"{name}, {glacier}", value=value, unit="px", note=note))
     # Only runs that both have are compared.
-    shared = sorted(set(scores) & set(every["present"]))
-    ours, present = (
-        np.mean([of[run]["mde"] for run in shared]) for of in (scores, every["present"])
-    )
+    shared = sorted(set(scores) & set(every["present"])) or sorted(scores)
+    ours = np.mean([scores[run]["mde"] for run in shared])
     iou = np.mean([s["mean_iou"] for s in scores.values()])
     missing = sum(s["without_front"] for s in scores.values())
     images = sum(s["images"] for s in scores.values())
     note = f"{len(shared)} runs; mean IoU {iou:.3f}; {100 * missing / images:.1f} % without a front"
-    if name != "present":
+    if name != "present" and set(shared) <= set(every["present"]):
+        present = np.mean([every["present"][run]["mde"] for run in shared])
         note += f"; {100 * (ours / present - 1):+.0f} % of the present recipe's {present:.1f} px"
     rows.append(dict(name=f"{name}, mean of glaciers", value=ours, unit="px", note=note))
     for glacier in LANDSAT:

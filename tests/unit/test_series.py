@@ -441,6 +441,14 @@ def test_a_boundary_that_stays_while_the_rest_moves_is_shore():
     assert still_boundary(probable(receding(36)), dates) is None, "nothing moves"
 
 
+def test_a_front_that_moves_by_three_pixels_is_no_shore():
+    zones = receding(36, first=50, step=1)
+    zones[:, 30:] = GLACIER
+    zones[::2, 27:30] = GLACIER  # The lower boundary lies three rows higher on every second date.
+    found = still_boundary(probable(zones), days(*range(0, 1080, 30)))
+    assert (found[24:32, 52:] > LOG_ODDS / 2).all()
+
+
 def test_one_more_date_leaves_a_sample_as_it_is_and_sensors_in_turn_have_equal_parts() -> None:
     days = np.arange(2000) * 11
     chosen = steady_sample(days, 400)
